@@ -1,0 +1,65 @@
+/** What a run tells while it happens. Plain JSON; sinks (observe/) only watch and can never slow or fail a run. */
+import type { Report } from './report.ts'
+import type { Discovery } from './target.ts'
+import type { Inspection, Skipped } from './skill.ts'
+
+/** The walk of a run, in order. */
+export type RunPhase = 'connect' | 'discover' | 'plan' | 'claim' | 'apply' | 'soak' | 'quiesce' | 'rollback' | 'done'
+
+/** A step as people see it. */
+export interface StepView {
+  step: number
+  skill: string
+  resource: string
+  describe: string
+}
+
+export interface PlanView {
+  target: string
+  identity: Record<string, string | null>
+  summary: string
+  resources: Discovery['resources']
+  steps: StepView[]
+  skipped: (Skipped & { skill: string })[]
+  notes: string[]
+  seed: string
+}
+
+type RunEventBody =
+  | { type: 'run.started'; experiment: string; target: string; endpoint: string; seed: string; soak_ms: number }
+  | { type: 'run.phase'; phase: RunPhase; detail?: string }
+  | { type: 'run.planned'; plan: PlanView }
+  | { type: 'step.applying' | 'step.reverting'; step: StepView }
+  | { type: 'step.applied'; step: StepView; effect: Inspection; took_ms: number }
+  | { type: 'step.skipped'; step: StepView; reason: string }
+  | { type: 'step.failed'; step: StepView; error: string }
+  | { type: 'step.reverted'; step: StepView; kept: number; names: string[]; took_ms: number }
+  | { type: 'step.revert_failed'; step: StepView; error: string }
+  | { type: 'run.warning'; message: string }
+  | { type: 'run.aborting'; reason: string }
+  | { type: 'run.finished'; report: Report }
+
+/** Every event of a run carries when (ISO 8601, UTC), and of which run. */
+export type RunEvent = RunEventBody & { at: string; run: string }
+
+export type DaemonEvent = { at: string } & (
+  | { type: 'daemon.started'; pid: number; state_dir: string; experiments: number }
+  | { type: 'daemon.ready' }
+  | { type: 'daemon.stopping'; reason: string }
+  | { type: 'daemon.stopped'; exit_code: number }
+  | { type: 'schedule.due'; experiment: string; slot: string }
+  | { type: 'schedule.skipped'; experiment: string; slot: string; reason: string }
+  | { type: 'schedule.queued'; experiment: string; slot: string; reason: string }
+  | { type: 'schedule.next'; experiment: string; next: string }
+  | { type: 'worker.lost'; run: string; detail: string }
+  | { type: 'recovery.started'; runs: string[] }
+  | { type: 'recovery.finished'; clean: number; pending: number }
+  | { type: 'recovery.retry'; run: string; in_ms: number; reason: string }
+  | { type: 'warning'; message: string }
+)
+
+export type ChaosEvent = RunEvent | DaemonEvent
+export type EventBody = RunEventBody
+
+/** Takes an event and returns at once; what it throws is dropped. */
+export type Sink = (event: ChaosEvent) => void

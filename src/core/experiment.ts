@@ -1,0 +1,70 @@
+/** What a configuration becomes once loaded: plain, fully defaulted, durations in milliseconds. */
+
+export interface SkillEntry {
+  skill_name: string
+  params: Record<string, unknown>
+  /** How many times the skill is invoked; the invocations never share a resource. */
+  count: number
+  /** Its steps are spread over the soak instead of all being applied before it. */
+  spread: boolean
+}
+
+export interface Limits {
+  /** Rows one run may change or insert. */
+  rows: number
+  /** Resources one run may touch. */
+  resources: number
+  /** Percent of the discovered (unfiltered) resources of a kind one run may touch; never less than one resource. */
+  percent: number
+  /** Longest soak, milliseconds. */
+  duration_ms: number
+}
+
+export interface Experiment {
+  name: string
+  target: string
+  /** Parsed by the target's schema; contains secrets. */
+  target_config: unknown
+  skills: SkillEntry[]
+  /** The soak: the wait before rolling back. */
+  duration_ms: number
+  /** Invocations are applied concurrently instead of one after the other. */
+  parallel: boolean
+  /** Anchored regular expressions over resource ids and bare names; they restrict what skills pick by themselves. */
+  resource_filters: string[]
+  safety: Safety
+}
+
+export interface Safety {
+  limits: Limits
+  /** Glob patterns over host, database, namespace names: allowed although protected by default. */
+  allow: string[]
+  /** Glob patterns refused whatever else is said, besides the built-in production names. */
+  protected: string[]
+  /** What to do about skills that nothing on the target would end if we never came back. */
+  failsafe: 'warn' | 'require'
+}
+
+export interface ScheduledExperiment {
+  experiment: Experiment
+  /** 6 fields, seconds first. */
+  schedule?: string
+  enabled: boolean
+  timezone: string
+  on_busy: 'queue' | 'skip'
+}
+
+export interface Settings {
+  max_concurrent: number
+  timezone: string
+  stop_deadline_ms: number
+  history: { keep_days: number }
+}
+
+export interface Config {
+  file: string
+  settings: Settings
+  experiments: ScheduledExperiment[]
+  /** Things that are not wrong but worth saying: a schedule that a DST change will skip. */
+  warnings: string[]
+}

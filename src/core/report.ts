@@ -1,0 +1,47 @@
+/** The result of a run. *Outcome* says whether the experiment ran; *residue* says whether we cleaned up. */
+import type { Inspection } from './skill.ts'
+
+export type Outcome = 'completed' | 'ineffective' | 'failed' | 'refused' | 'aborted'
+
+export interface StepReport {
+  step: number
+  skill: string
+  resource: string
+  describe: string
+  state: 'planned' | 'applied' | 'failed' | 'skipped' | 'reverted' | 'residue' | 'accepted'
+  effect?: Inspection
+  apply_ms?: number
+  revert_ms?: number
+  /** What others had changed since and the undo left alone. */
+  kept?: number
+  kept_names?: string[]
+  error?: string
+}
+
+export interface Report {
+  run: string
+  experiment: string
+  target: string
+  endpoint: string
+  seed: string
+  outcome: Outcome
+  /** Why it is not `completed`; the first thing that went wrong. */
+  reason?: string
+  /** True when a later process finished the undo. */
+  recovered: boolean
+  /** ISO 8601, UTC. */
+  started_at: string
+  finished_at: string
+  soak_ms: number
+  /** Steps still changed on the target; empty means clean. */
+  residue: { step: number; resource: string; describe: string; error: string }[]
+  steps: StepReport[]
+  notes: string[]
+  exit_code: number
+}
+
+/** Several results, one exit code: the worst, in the order 5, 4, 2, 3, 1, 6; then any other. */
+export function worstExitCode(codes: readonly number[]): number {
+  const order = [78, 75, 5, 4, 2, 3, 1, 6, 143, 130]
+  return order.find((code) => codes.includes(code)) ?? codes.find((code) => code !== 0) ?? 0
+}

@@ -1,0 +1,156 @@
+/**
+ * The contract between the engine and a skill (one kind of fault). The engine never names a target and a target never
+ * names the engine: they meet here.
+ */
+import type { ZodType } from 'zod'
+import type { Clock } from './clock.ts'
+import type { Random } from './random.ts'
+
+/** One thing on a target that can be touched. */
+export interface Resource {
+  /** Unique on its target, e.g. `public.users` or `10.0.1.50/nginx.service`; filters are tried against it… */
+  id: string
+  /** …and against the bare name, e.g. `users`. */
+  name: string
+  /** `table`, `setting`, `service`… */
+  kind: string
+  /** One line for people, e.g. `12,000 rows, 3.1 MB`. */
+  detail?: string
+}
+
+/** What a claim on a resource must cover: the whole server, one database of it, or just the resource. */
+export type Scope = 'server' | 'database' | 'resource'
+
+/** When a step runs within its run: data, then settings, then held things (so that a lock does not stop our own later steps). */
+export type Phase = 'data' | 'setting' | 'held'
+
+/** What ends the fault if we never come back: something on the target, the end of our session, or nothing but us. */
+export type Failsafe = 'target' | 'session' | 'none'
+
+/** Plain JSON: what will change and what is needed to undo it. At most 1 MiB. */
+export interface Planned<S> {
+  /** The resource's id, as discovered. */
+  resource: string
+  /**
+   * Ids of everything the undo depends on, `resource` included (a table and its foreign-key neighbours). Steps whose
+   * lists overlap are undone strictly last first, and two runs never hold the same id at once.
+   */
+  touches: string[]
+  step: S
+  /** One line, no customer values: `insert 1000 rows into public.users (batch 1 of 10)`. */
+  describe: string
+}
+
+/** A resource the skill would have picked but did not, and why. */
+export interface Skipped {
+  resource: string
+  reason: string
+  /** What would lift the reason, e.g. a `GRANT …` line. */
+  fix?: string
+}
+
+export interface Plan<S> {
+  steps: Planned<S>[]
+  skipped?: Skipped[]
+  /** Things worth knowing before the run: comments that will be lost, an index that is missing. */
+  notes?: string[]
+}
+
+export interface PlanContext<Reader> {
+  /** Reads only. */
+  target: Reader
+  /** Everything discovered, after `resource_filters`: what the skill may pick by itself. */
+  resources: readonly Resource[]
+  /** Everything discovered, unfiltered: what params may name. */
+  all: readonly Resource[]
+  /** Resource ids (or finer keys of the skill's own) used by earlier invocations of this run; `count: n` repeats stay disjoint. */
+  taken: ReadonlySet<string>
+  /** How long the fault will be held, milliseconds. */
+  soakMs: number
+  random: Random
+  signal: AbortSignal
+}
+
+interface StepContext<Client> {
+  target: Client
+  /** Our name on what this step creates: `chaos-<install>-<run>-<step>`, lower case, at most 50 characters. */
+  mark: string
+  clock: Clock
+  signal: AbortSignal
+}
+
+/** Something kept alive during the soak (a session, a socket). Closed first, last one first. */
+export interface Holdable {
+  close(): Promise<void>
+}
+
+export interface ApplyContext<Client, S> extends StepContext<Client> {
+  /** Facts learnt half-way (keys, before-images): durable when it resolves. Call it before COMMIT. The same field twice throws. */
+  record(facts: Partial<S>): Promise<void>
+  hold(resource: Holdable): void
+  /** How long the fault will be held from now on at most, milliseconds; for fail-safes on the target. */
+  soakMs: number
+}
+
+export type InspectContext<Client> = StepContext<Client>
+
+export interface RevertContext<Client, S> extends StepContext<Client> {
+  /** Journals how far a long undo got, and tells the engine that it is alive (the deadline is one of no progress). */
+  progress(facts: Partial<S>): Promise<void>
+}
+
+/**
+ * What was read on the target, counted in the skill's own unit (rows, settings, locks).
+ * A step took effect when `inEffect > 0`; it is undone when `inEffect === 0`.
+ */
+export interface Inspection {
+  /** Still carries our mark or value. */
+  inEffect: number
+  /** Reads as before the step. */
+  restored: number
+  /** Changed by somebody else since; left alone by the undo and reported as kept. */
+  foreign: number
+  /** Names of what is in effect or foreign, for a person: at most 20, keys but no other customer values. */
+  names?: string[]
+}
+
+/** A kind of fault, as a target's author writes it. `S` is the step: plain JSON, validated by `step` when read back from the journal. */
+export interface SkillSpec<Reader, Client extends Reader, P, S> {
+  /** `<target>.<verb>`: `db.insert_load`. */
+  name: `${string}.${string}`
+  summary: string
+  params: ZodType<P>
+  step: ZodType<S>
+  /** Of the step's format; raise it when old journals need other code to undo. */
+  version: number
+  scope: Scope
+  phase: Phase
+  failsafe: Failsafe
+  /** Decides, and changes nothing. */
+  plan(ctx: PlanContext<Reader>, params: P): Promise<Plan<S>>
+  /** Makes one change (one transaction). An error means "maybe applied"; never called twice. Throws StaleError if the world moved on since plan. */
+  apply(ctx: ApplyContext<Client, S>, step: S): Promise<void>
+  /** Reads back. Called after apply and after revert; must not change anything. */
+  inspect(ctx: InspectContext<Client>, step: S): Promise<Inspection>
+  /** Total (right after never, partly, fully, twice), compare-and-set, re-resolving, bounded, harmless to strangers. */
+  revert(ctx: RevertContext<Client, S>, step: S): Promise<void>
+}
+
+/** What everybody but the target itself may know of a skill. */
+export type SkillInfo = Pick<
+  SkillSpec<unknown, unknown, unknown, unknown>,
+  'name' | 'summary' | 'version' | 'scope' | 'phase' | 'failsafe'
+> & { params: ZodType; step: ZodType }
+
+/** The longest mark: fits application_name (63), a systemd unit name and a Kubernetes label value. */
+export const MARK_LENGTH = 50
+
+/** `chaos-<install>-<run>-<step>`; step 0 is the run's own control connection. */
+export function markOf(install: string, run: string, step: number): string {
+  return `${runMark(install, run)}${step}`
+}
+
+/** What every mark of a run begins with; `run` may be empty for all runs of the install. */
+export function runMark(install: string, run: string): string {
+  return run === '' ? `chaos-${install}-` : `chaos-${install}-${run}-`
+}

@@ -1,0 +1,143 @@
+/** A kind of system (Target) and a live connection to one (Agent). */
+import type { ZodType } from 'zod'
+import type { Clock } from './clock.ts'
+import { RefusedError, StepError } from './errors.ts'
+import type {
+  ApplyContext,
+  InspectContext,
+  Inspection,
+  Plan,
+  PlanContext,
+  Resource,
+  RevertContext,
+  Scope,
+  SkillInfo,
+  SkillSpec,
+} from './skill.ts'
+
+/** Who a target is. Two configurations that reach the same system through different names have the same scopes. */
+export interface Identity {
+  /** Prefix of claim keys per scope; `resource` claims use the database's. */
+  scopes: Record<Scope, string>
+  /**
+   * What was read, part by part; null is "unreadable". Parts that are present both times must be equal, else it is
+   * another system. Server-local steps need one of `address*` or `machine_id`.
+   */
+  parts: Record<string, string | null>
+}
+
+/** The names of parts that differ although both sides could read them. */
+export function identityMismatch(then: Identity['parts'], now: Identity['parts']): string[] {
+  return Object.keys(then).filter((part) => {
+    const [a, b] = [then[part] ?? null, now[part] ?? null]
+    return a !== null && b !== null && a !== b
+  })
+}
+
+export interface Discovery {
+  resources: Resource[]
+  /** One line about the system: version, size, sessions of the application. */
+  summary: string
+}
+
+/** Something found on a target that carries a mark. */
+export interface Leftover {
+  mark: string
+  kind: string
+  describe: string
+}
+
+/** The engine's side of a skill's contexts: everything but the client, which the agent adds. */
+export type AgentPlanContext = Omit<PlanContext<never>, 'target'>
+export type AgentApplyContext = Omit<ApplyContext<never, object>, 'target'>
+export type AgentInspectContext = Omit<InspectContext<never>, 'target'>
+export type AgentRevertContext = Omit<RevertContext<never, object>, 'target'>
+
+/** A live connection to one target. Everything that goes in or out as a step is plain JSON. */
+export interface Agent {
+  identity(signal: AbortSignal): Promise<Identity>
+  discover(signal: AbortSignal): Promise<Discovery>
+  plan(skill: string, params: unknown, ctx: AgentPlanContext): Promise<Plan<object>>
+  /** Takes claims on the target itself, with something that dies with us; throws RefusedError naming the holder. */
+  claim(keys: readonly ClaimKey[], signal: AbortSignal): Promise<void>
+  /** Ends everything on the target that carries a mark of this run, but our own control, and waits until it is gone. */
+  quiesce(run: string, signal: AbortSignal): Promise<void>
+  apply(skill: string, step: unknown, ctx: AgentApplyContext): Promise<void>
+  inspect(skill: string, step: unknown, ctx: AgentInspectContext): Promise<Inspection>
+  revert(skill: string, step: unknown, ctx: AgentRevertContext): Promise<void>
+  /** Everything on the target that carries a mark of this install. */
+  sweep(install: string, signal: AbortSignal): Promise<Leftover[]>
+  close(): Promise<void>
+}
+
+export interface ClaimKey {
+  scope: Scope
+  /** `<identity scope>/<resource>`. */
+  key: string
+}
+
+/** Where a configuration points, without connecting. */
+export interface Endpoint {
+  /** Equal for configurations that name the same place the same way: `postgres://db:5432/staging`. No credentials. */
+  key: string
+  /** Host, database, namespace, context names: what `allow` and `protected` patterns are tried against. */
+  names: string[]
+}
+
+export interface ConnectOptions {
+  install: string
+  run: string
+  clock: Clock
+  signal: AbortSignal
+}
+
+/** `C` is the type of `target_config` after parsing. */
+export interface Target<C = unknown> {
+  name: string
+  config: ZodType<C>
+  skills: readonly SkillInfo[]
+  endpoint(config: C): Endpoint
+  /** The config with every secret replaced, for journals, logs and reports. */
+  redact(config: C): unknown
+  /** Every secret value in the config, so that texts can be scrubbed of them. */
+  secrets(config: C): string[]
+  connect(config: C, options: ConnectOptions): Promise<Agent>
+}
+
+/** Forgets a target's config type, for the registry. The config must have been parsed by that target's schema. */
+export function defineTarget<C>(target: Target<C>): Target {
+  return target as Target
+}
+
+/** Forgets a skill's types, for a target's list; `runSkills` brings them back. */
+export type AnySkill<Reader, Client extends Reader> = SkillSpec<Reader, Client, never, never>
+
+/** The four skill calls of an Agent, by skill name over JSON: finds the spec, parses params and steps, adds the client. */
+export function runSkills<Reader, Client extends Reader>(
+  skills: readonly AnySkill<Reader, Client>[],
+  client: () => Client,
+  reader: () => Promise<Reader>,
+): Pick<Agent, 'plan' | 'apply' | 'inspect' | 'revert'> {
+  const spec = (name: string): SkillSpec<Reader, Client, unknown, object> => {
+    const found = skills.find((s) => s.name === name)
+    if (!found)
+      throw new RefusedError(
+        'REFUSED_UNSUITABLE',
+        `no skill ${name} in this version: its steps cannot be run or undone`,
+      )
+    return found as unknown as SkillSpec<Reader, Client, unknown, object>
+  }
+  const parse = (skill: SkillSpec<Reader, Client, unknown, object>, step: unknown): object => {
+    const parsed = skill.step.safeParse(step)
+    if (!parsed.success)
+      throw new StepError('STEP_FAILED', `a step of ${skill.name} does not have its format: ${parsed.error.message}`)
+    return parsed.data
+  }
+  return {
+    plan: async (name, params, ctx) =>
+      spec(name).plan({ ...ctx, target: await reader() }, spec(name).params.parse(params)),
+    apply: (name, step, ctx) => spec(name).apply({ ...ctx, target: client() }, parse(spec(name), step)),
+    inspect: (name, step, ctx) => spec(name).inspect({ ...ctx, target: client() }, parse(spec(name), step)),
+    revert: (name, step, ctx) => spec(name).revert({ ...ctx, target: client() }, parse(spec(name), step)),
+  }
+}
