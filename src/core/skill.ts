@@ -37,6 +37,8 @@ export interface Planned<S> {
    */
   touches: string[]
   step: S
+  /** Records it changes or creates, for `limits.rows`; absent where the word has no meaning. */
+  rows?: number
   /** One line, no customer values: `insert 1000 rows into public.users (batch 1 of 10)`. */
   describe: string
 }
@@ -65,6 +67,8 @@ export interface PlanContext<Reader> {
   all: readonly Resource[]
   /** Resource ids (or finer keys of the skill's own) used by earlier invocations of this run; `count: n` repeats stay disjoint. */
   taken: ReadonlySet<string>
+  /** How many resources of a kind the skill may still pick by itself (`limits.percent`, `limits.resources`); what params name is not counted here. */
+  mayPick(kind: string): number
   /** How long the fault will be held, milliseconds. */
   soakMs: number
   random: Random
@@ -110,6 +114,8 @@ export interface Inspection {
   restored: number
   /** Changed by somebody else since; left alone by the undo and reported as kept. */
   foreign: number
+  /** Work done that leaves nothing to undo (rows written with the values they had); it counts as an effect. */
+  load?: number
   /** Names of what is in effect or foreign, for a person: at most 20, keys but no other customer values. */
   names?: string[]
 }

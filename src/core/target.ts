@@ -106,7 +106,7 @@ export interface Target<C = unknown> {
 
 /** Forgets a target's config type, for the registry. The config must have been parsed by that target's schema. */
 export function defineTarget<C>(target: Target<C>): Target {
-  return target as Target
+  return target
 }
 
 /** Forgets a skill's types, for a target's list; `runSkills` brings them back. */
@@ -125,7 +125,7 @@ export function runSkills<Reader, Client extends Reader>(
         'REFUSED_UNSUITABLE',
         `no skill ${name} in this version: its steps cannot be run or undone`,
       )
-    return found as unknown as SkillSpec<Reader, Client, unknown, object>
+    return found
   }
   const parse = (skill: SkillSpec<Reader, Client, unknown, object>, step: unknown): object => {
     const parsed = skill.step.safeParse(step)

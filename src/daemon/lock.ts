@@ -1,0 +1,183 @@
+/**
+ * One process per state folder. The kernel lock on `<state>/lock` is inherited by every worker, so it is free only when
+ * the supervisor *and* all its workers are gone: an orphan can never commit after recovery has declared it undone.
+ */
+import { spawnSync } from 'node:child_process'
+import { closeSync, constants, openSync } from 'node:fs'
+import { readFile, rename, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import lockfile from 'proper-lockfile'
+import type { Clock } from '../core/clock.ts'
+import { CodedError, JournalError, messageOf } from '../core/errors.ts'
+
+/** A process, told apart from a later one with the same pid by when it started. */
+export interface ProcessId {
+  pid: number
+  /** Clock ticks since boot, from /proc; empty where there is no /proc. */
+  start_time: string
+}
+
+/** `<state>/daemon.json`: who holds the lock, and the workers it started. */
+export interface HolderNote extends ProcessId {
+  command: string
+  started_at: string
+  workers: (ProcessId & { run: string })[]
+}
+
+export interface StateLock {
+  /** For workers to inherit; -1 where the kernel lock is not available. */
+  readonly fd: number
+  /** Adds a worker before it gets its job, so that a successor knows whom to wait for. */
+  addWorker(pid: number, run: string): Promise<void>
+  removeWorker(pid: number): Promise<void>
+  release(): Promise<void>
+}
+
+/** How long a newcomer lets orphaned workers roll back by themselves before it ends them. */
+const ORPHAN_MS = 20_000
+
+/** Takes the lock; throws CodedError LOCKED naming the holder. `onLost` is called if the lock breaks while it is held. */
+export async function lockState(
+  stateDir: string,
+  command: string,
+  clock: Clock,
+  onLost: (error: Error) => void,
+): Promise<StateLock> {
+  const path = join(stateDir, 'lock')
+  let fd: number
+  try {
+    fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600)
+  } catch (error) {
+    throw new JournalError('JOURNAL_WRITE', `cannot open ${path}: ${messageOf(error)}`, { cause: error })
+  }
+  try {
+    const release = await take(fd, stateDir, clock, onLost)
+    const note: HolderNote = {
+      ...(await processId(process.pid)),
+      command,
+      started_at: new Date(clock.now()).toISOString(),
+      workers: [],
+    }
+    return await held(fd, stateDir, note, release)
+  } catch (error) {
+    closeSync(fd)
+    throw error
+  }
+}
+
+async function take(
+  fd: number,
+  stateDir: string,
+  clock: Clock,
+  onLost: (error: Error) => void,
+): Promise<() => Promise<void>> {
+  const patience = clock.monotonic() + ORPHAN_MS
+  let ended = false
+  for (;;) {
+    const got = flock(fd)
+    if (got === 'unavailable') return takeLockfile(stateDir, onLost)
+    if (got) return () => Promise.resolve()
+    const note = await readHolder(stateDir)
+    if (note && (await isAlive(note))) throw lockedBy(stateDir, note)
+    if (clock.monotonic() > patience) {
+      if (ended)
+        throw new CodedError('LOCKED', `${stateDir} is locked by a process that left no note; end it, then start again`)
+      // Their supervisor is dead and they have had their time: only after their death is the journal the whole truth.
+      for (const worker of note?.workers ?? []) if (await isAlive(worker)) process.kill(worker.pid, 'SIGKILL')
+      ended = true
+      await clock.sleep(2_000)
+    }
+    await clock.sleep(100)
+  }
+}
+
+function lockedBy(stateDir: string, note: HolderNote): CodedError {
+  return new CodedError(
+    'LOCKED',
+    `${stateDir} is in use by chaos ${note.command} (pid ${note.pid}, since ${note.started_at}); stop it first or use another --state-dir`,
+  )
+}
+
+/** The kernel lock belongs to the open file, so a child that inherits the descriptor can take it for us and end. */
+function flock(fd: number): boolean | 'unavailable' {
+  const result = spawnSync('flock', ['-n', '-x', '3'], { stdio: ['ignore', 'ignore', 'ignore', fd] })
+  return result.error ? 'unavailable' : result.status === 0
+}
+
+/** Where there is no flock: weaker, since workers do not hold it, but it still keeps two supervisors apart. */
+async function takeLockfile(stateDir: string, onLost: (error: Error) => void): Promise<() => Promise<void>> {
+  try {
+    return await lockfile.lock(stateDir, {
+      lockfilePath: join(stateDir, 'lock.d'),
+      realpath: false,
+      onCompromised: onLost,
+    })
+  } catch (error) {
+    const note = await readHolder(stateDir)
+    throw note
+      ? lockedBy(stateDir, note)
+      : new CodedError('LOCKED', `${stateDir} is locked: ${messageOf(error)}`, { cause: error })
+  }
+}
+
+async function held(fd: number, stateDir: string, note: HolderNote, release: () => Promise<void>): Promise<StateLock> {
+  await writeHolder(stateDir, note)
+  return {
+    fd,
+    async addWorker(pid, run) {
+      note.workers.push({ ...(await processId(pid)), run })
+      await writeHolder(stateDir, note)
+    },
+    async removeWorker(pid) {
+      note.workers = note.workers.filter((worker) => worker.pid !== pid)
+      await writeHolder(stateDir, note)
+    },
+    async release() {
+      await release()
+      closeSync(fd)
+    },
+  }
+}
+
+/** Undefined where nobody ever held the lock. */
+export async function readHolder(stateDir: string): Promise<HolderNote | undefined> {
+  try {
+    return JSON.parse(await readFile(join(stateDir, 'daemon.json'), 'utf8')) as HolderNote
+  } catch {
+    return undefined
+  }
+}
+
+async function writeHolder(stateDir: string, note: HolderNote): Promise<void> {
+  const file = join(stateDir, 'daemon.json')
+  await writeFile(`${file}.tmp`, `${JSON.stringify(note)}\n`, { mode: 0o600 })
+  await rename(`${file}.tmp`, file)
+}
+
+/** Whether that very process still runs; a zombie does not. */
+export async function isAlive({ pid, start_time }: ProcessId): Promise<boolean> {
+  const stat = await procStat(pid)
+  if (stat) return stat.state !== 'Z' && (start_time === '' || stat.startTime === start_time)
+  if (start_time !== '') return false
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch {
+    return false
+  }
+}
+
+async function processId(pid: number): Promise<ProcessId> {
+  return { pid, start_time: (await procStat(pid))?.startTime ?? '' }
+}
+
+async function procStat(pid: number): Promise<{ state: string; startTime: string } | undefined> {
+  try {
+    const text = await readFile(`/proc/${pid}/stat`, 'utf8')
+    // The second field is the command in brackets and may contain anything.
+    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
+    return { state: fields[0] ?? '', startTime: fields[19] ?? '' }
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,43 @@
+/** What supervisor and worker say to each other over the IPC channel of the fork: plain JSON. */
+import type { ConfigProblem, ErrorCode } from '../core/errors.ts'
+import type { ChaosEvent, PlanView } from '../core/events.ts'
+import type { Experiment } from '../core/experiment.ts'
+import type { Report } from '../core/report.ts'
+import type { Identity } from '../core/target.ts'
+
+/** What a worker is started for; its first message. Secrets travel here and never in argv. */
+export type Job =
+  | { kind: 'run'; run: string; state_dir: string; experiment: Experiment; seed: string }
+  | { kind: 'preview'; install: string; run: string; experiment: Experiment; seed: string }
+  | {
+      kind: 'recover'
+      run: string
+      state_dir: string
+      target: string
+      target_configs: unknown[]
+      no_progress_ms: number
+    }
+
+export type Result = { kind: 'report'; report: Report } | { kind: 'plan'; plan: PlanView }
+
+/** An error that crossed the process boundary. */
+export interface PlainError {
+  code: ErrorCode
+  message: string
+  problems?: readonly ConfigProblem[]
+}
+
+export type ToWorker =
+  | { type: 'job'; job: Job }
+  | { type: 'abort'; reason: string }
+  | { type: 'claimed'; waited: boolean }
+  | { type: 'refused'; message: string; code: ErrorCode }
+
+export type FromWorker =
+  | { type: 'heartbeat' }
+  | { type: 'event'; event: ChaosEvent }
+  | { type: 'claim'; keys: string[]; identity: Identity['parts'] }
+  | { type: 'done'; result: Result }
+  | { type: 'failed'; error: PlainError }
+
+export const HEARTBEAT_MS = 1_000

@@ -1,0 +1,261 @@
+/** Plan: what the run will do, decided and checked before anything is changed. */
+import { ConfigError, RefusedError } from '../core/errors.ts'
+import type { ConfigProblem } from '../core/errors.ts'
+import type { PlanView, StepView } from '../core/events.ts'
+import type { Experiment } from '../core/experiment.ts'
+import { protectedNames } from '../core/guard.ts'
+import { seededRandom } from '../core/random.ts'
+import { markOf } from '../core/skill.ts'
+import type { Phase, Plan, Planned, Resource, SkillInfo } from '../core/skill.ts'
+import type { Agent, ClaimKey, Discovery, Endpoint, Identity } from '../core/target.ts'
+
+export interface PlannedStep extends StepView {
+  /** Index of the invocation it belongs to; invocations may be applied concurrently. */
+  invocation: number
+  phase: Phase
+  spread: boolean
+  version: number
+  touches: string[]
+  mark: string
+  data: object
+}
+
+export interface RunPlan {
+  steps: PlannedStep[]
+  claims: ClaimKey[]
+  view: PlanView
+}
+
+export interface PlanInput {
+  agent: Agent
+  identity: Identity
+  experiment: Experiment
+  endpoint: Endpoint
+  skills: readonly SkillInfo[]
+  install: string
+  run: string
+  seed: string
+  signal: AbortSignal
+  onPhase(phase: 'discover' | 'plan', detail?: string): void
+}
+
+/** Discovers and plans. Throws ConfigError for names that are not on the target, RefusedError for safety rules. */
+export async function planRun(input: PlanInput): Promise<RunPlan> {
+  const { agent, experiment, signal } = input
+  refuseProtected(experiment, input.endpoint)
+  input.onPhase('discover')
+  const discovery = await agent.discover(signal)
+  input.onPhase('plan', discovery.summary)
+  const resources = filterResources(discovery.resources, experiment)
+  const invocations = await planInvocations(input, discovery, resources)
+  const steps = number(invocations, input)
+  checkLimits(experiment, invocations)
+  refuseImpossible(steps, input.skills)
+  return {
+    steps,
+    claims: claimsOf(steps, input),
+    view: {
+      target: experiment.target,
+      identity: input.identity.parts,
+      summary: discovery.summary,
+      resources,
+      steps: steps.map(({ step, skill, resource, describe }) => ({ step, skill, resource, describe })),
+      skipped: invocations.flatMap(({ skill, plan }) => (plan.skipped ?? []).map((s) => ({ ...s, skill: skill.name }))),
+      notes: [...new Set(invocations.flatMap(({ plan }) => plan.notes ?? []))],
+      seed: input.seed,
+    },
+  }
+}
+
+interface Invocation {
+  skill: SkillInfo
+  spread: boolean
+  plan: Plan<object>
+}
+
+function refuseProtected(experiment: Experiment, endpoint: Endpoint): void {
+  const names = protectedNames(endpoint.names, experiment.safety)
+  if (names.length === 0) return
+  throw new RefusedError(
+    'REFUSED_PROTECTED',
+    `${names.join(', ')} looks like production or is protected; if it really may be broken, name it under allow: [${names.map((n) => JSON.stringify(n)).join(', ')}]`,
+  )
+}
+
+function filterResources(resources: Resource[], experiment: Experiment): Resource[] {
+  if (experiment.resource_filters.length === 0) return resources
+  const problems: ConfigProblem[] = []
+  const kept = new Set<Resource>()
+  experiment.resource_filters.forEach((filter, index) => {
+    const anchored = new RegExp(`^(?:${filter})$`)
+    const hits = resources.filter((r) => anchored.test(r.id) || anchored.test(r.name))
+    for (const hit of hits) kept.add(hit)
+    if (hits.length === 0) {
+      const some = resources
+        .slice(0, 5)
+        .map((r) => r.id)
+        .join(', ')
+      problems.push(
+        onTarget(
+          experiment,
+          `resource_filters[${index}]`,
+          `${JSON.stringify(filter)} matches nothing; there is ${some || 'nothing'}`,
+        ),
+      )
+    }
+  })
+  if (problems.length > 0) throw new ConfigError(problems, 'CONFIG_NOT_ON_TARGET')
+  return resources.filter((r) => kept.has(r))
+}
+
+function onTarget(experiment: Experiment, path: string, message: string): ConfigProblem {
+  return { file: `experiment ${JSON.stringify(experiment.name)}`, line: 0, column: 0, path, message }
+}
+
+async function planInvocations(input: PlanInput, discovery: Discovery, resources: Resource[]): Promise<Invocation[]> {
+  const { agent, experiment, signal } = input
+  const { limits, failsafe } = experiment.safety
+  const random = seededRandom(input.seed)
+  const taken = new Set<string>()
+  const picked = new Set<string>()
+  const invocations: Invocation[] = []
+  const problems: ConfigProblem[] = []
+  for (const [index, entry] of experiment.skills.entries()) {
+    const skill = input.skills.find((s) => s.name === entry.skill_name)
+    if (!skill)
+      throw new RefusedError('REFUSED_UNSUITABLE', `no skill ${entry.skill_name} on target ${experiment.target}`)
+    if (failsafe === 'require' && skill.failsafe === 'none') {
+      throw new RefusedError(
+        'REFUSED_FAILSAFE',
+        `${skill.name} has nothing on the target that ends the fault if this program never comes back, and failsafe is "require"`,
+      )
+    }
+    for (let n = 0; n < entry.count; n++) {
+      try {
+        const plan = await agent.plan(entry.skill_name, entry.params, {
+          resources,
+          all: discovery.resources,
+          taken,
+          mayPick: (kind) => mayPick(kind, discovery.resources, picked, limits),
+          soakMs: experiment.duration_ms,
+          random: random.fork(`${index}/${n}`),
+          signal,
+        })
+        for (const step of plan.steps) {
+          picked.add(step.resource)
+          for (const id of step.touches) taken.add(id)
+        }
+        invocations.push({ skill, spread: entry.spread, plan })
+      } catch (error) {
+        // Everything that is not on the target is reported at once, like every other mistake in a configuration.
+        if (!(error instanceof ConfigError)) throw error
+        problems.push(
+          ...error.problems.map((p) =>
+            p.line > 0
+              ? p
+              : {
+                  ...onTarget(
+                    experiment,
+                    [`skills[${index}]`, p.path].filter((part) => part !== '').join('.'),
+                    p.message,
+                  ),
+                },
+          ),
+        )
+        break
+      }
+    }
+  }
+  if (problems.length > 0) throw new ConfigError(problems, 'CONFIG_NOT_ON_TARGET')
+  return invocations
+}
+
+/** `percent` of the kind, but never less than one; and never more than `resources`. */
+function mayPick(
+  kind: string,
+  all: readonly Resource[],
+  picked: ReadonlySet<string>,
+  limits: Experiment['safety']['limits'],
+): number {
+  const share = Math.max(1, Math.floor((all.filter((r) => r.kind === kind).length * limits.percent) / 100))
+  return Math.max(0, Math.min(share, limits.resources) - picked.size)
+}
+
+/** The order within a run. */
+export const PHASES: readonly Phase[] = ['data', 'setting', 'held']
+
+/** Data, then settings, then held things; numbered in that order, each with its mark. */
+function number(invocations: Invocation[], input: PlanInput): PlannedStep[] {
+  return PHASES.flatMap((phase) =>
+    invocations.flatMap((invocation, index) =>
+      invocation.skill.phase === phase ? invocation.plan.steps.map((planned) => ({ invocation, index, planned })) : [],
+    ),
+  ).map(({ invocation, index, planned }, i) => toStep(planned, invocation, index, i + 1, input))
+}
+
+function toStep(
+  planned: Planned<object>,
+  { skill, spread }: Invocation,
+  invocation: number,
+  step: number,
+  input: PlanInput,
+): PlannedStep {
+  return {
+    step,
+    invocation,
+    phase: skill.phase,
+    spread,
+    skill: skill.name,
+    version: skill.version,
+    resource: planned.resource,
+    touches: [...new Set([planned.resource, ...planned.touches])],
+    describe: planned.describe,
+    mark: markOf(input.install, input.run, step),
+    data: planned.step,
+  }
+}
+
+function checkLimits(experiment: Experiment, invocations: Invocation[]): void {
+  const { limits } = experiment.safety
+  const steps = invocations.flatMap(({ plan }) => plan.steps)
+  const rows = steps.reduce((sum, step) => sum + (step.rows ?? 0), 0)
+  const resources = new Set(steps.map((step) => step.resource)).size
+  if (rows > limits.rows) {
+    throw new RefusedError(
+      'REFUSED_LIMIT',
+      `the run would change ${rows} rows and limits.rows is ${limits.rows}; lower the run or raise the limit`,
+    )
+  }
+  if (resources > limits.resources) {
+    throw new RefusedError(
+      'REFUSED_LIMIT',
+      `the run would touch ${resources} resources and limits.resources is ${limits.resources}`,
+    )
+  }
+}
+
+/** A step spread over the soak would wait behind a lock that this run holds itself. */
+function refuseImpossible(steps: PlannedStep[], skills: readonly SkillInfo[]): void {
+  const held = steps.filter((s) => skills.find((skill) => skill.name === s.skill)?.phase === 'held')
+  for (const step of steps) {
+    const blocker = step.spread && held.find((h) => h !== step && h.touches.some((id) => step.touches.includes(id)))
+    if (blocker) {
+      throw new RefusedError(
+        'REFUSED_UNSUITABLE',
+        `${step.skill} on ${step.resource} is spread over the soak, but ${blocker.skill} of the same run holds ${blocker.resource}; leave out spread or use two experiments`,
+      )
+    }
+  }
+}
+
+function claimsOf(steps: PlannedStep[], { skills, identity }: PlanInput): ClaimKey[] {
+  const claims = new Map<string, ClaimKey>()
+  for (const step of steps) {
+    const scope = skills.find((skill) => skill.name === step.skill)?.scope ?? 'resource'
+    for (const id of step.touches) {
+      const key = `${identity.scopes[scope]}/${id}`
+      claims.set(key, { scope, key })
+    }
+  }
+  return [...claims.values()].sort((a, b) => (a.key < b.key ? -1 : 1))
+}

@@ -1,0 +1,65 @@
+/** The report of a run, made from its journal: the same for a run that ended by itself and for one that was recovered. */
+import { ERROR_CODES } from '../core/errors.ts'
+import type { ErrorCode } from '../core/errors.ts'
+import type { Outcome, Report } from '../core/report.ts'
+import type { RunStarted, RunState } from '../journal/journal.ts'
+import type { Residue } from './rollback.ts'
+
+export interface Ending {
+  outcome: Outcome
+  reason?: string
+  /** Of the error that ended it, when there was one. */
+  code?: ErrorCode
+  recovered: boolean
+  residue: Residue[]
+  journalFailed: boolean
+}
+
+/** `state` is the journal as it stands after the rollback. */
+export function reportOf(started: RunStarted & { at: string }, state: RunState, ending: Ending, now: number): Report {
+  const { outcome, reason, recovered, residue } = ending
+  return {
+    run: started.run,
+    experiment: started.experiment,
+    target: started.target,
+    endpoint: started.endpoint,
+    seed: started.seed,
+    outcome,
+    ...(reason === undefined ? {} : { reason }),
+    recovered,
+    started_at: started.at,
+    finished_at: new Date(now).toISOString(),
+    soak_ms: started.soak_ms,
+    residue,
+    steps: state.steps.map((s) => ({
+      step: s.step,
+      skill: s.skill,
+      resource: s.resource,
+      describe: s.describe,
+      state: residue.some((r) => r.step === s.step) ? 'residue' : s.state,
+      ...(s.effect ? { effect: s.effect } : {}),
+      ...(s.apply_ms === undefined ? {} : { apply_ms: s.apply_ms }),
+      ...(s.revert_ms === undefined ? {} : { revert_ms: s.revert_ms }),
+      ...(s.kept ? { kept: s.kept, kept_names: s.kept_names ?? [] } : {}),
+      ...((s.revert_error ?? s.error) !== undefined && s.state !== 'reverted'
+        ? { error: s.revert_error ?? s.error ?? '' }
+        : {}),
+      ...(s.error !== undefined && s.state === 'reverted' ? { error: s.error } : {}),
+    })),
+    notes: started.notes,
+    exit_code: exitCodeOf(ending),
+  }
+}
+
+/** 4 wins over what the experiment came to, 5 over everything (DESIGN: exit codes). */
+export function exitCodeOf({
+  outcome,
+  code,
+  residue,
+  journalFailed,
+}: Pick<Ending, 'outcome' | 'code' | 'residue' | 'journalFailed'>): number {
+  if (journalFailed) return ERROR_CODES.JOURNAL_WRITE
+  if (residue.length > 0) return ERROR_CODES.RESIDUE
+  if (outcome === 'completed') return 0
+  return code ? ERROR_CODES[code] : outcome === 'refused' ? ERROR_CODES.REFUSED_UNSUITABLE : 1
+}

@@ -1,0 +1,184 @@
+/**
+ * Rollback: the only caller of revert. Ordinary rollback and crash recovery are this one function; what is to be undone
+ * is read from the journal file, never from memory.
+ */
+import type { Clock } from '../core/clock.ts'
+import { CodedError, messageOf, RollbackError } from '../core/errors.ts'
+import type { EventBody, StepView } from '../core/events.ts'
+import type { Outcome } from '../core/report.ts'
+import type { Holdable, Inspection } from '../core/skill.ts'
+import type { Agent } from '../core/target.ts'
+import { loadStep, readJournal } from '../journal/file-journal.ts'
+import { pendingSteps } from '../journal/journal.ts'
+import type { Journal, JournalRecord, StepState } from '../journal/journal.ts'
+
+export interface RollbackInput {
+  run: string
+  /** Of the run; read again here. */
+  file: string
+  journal: Journal
+  agent: Agent
+  clock: Clock
+  /** Why, and what the run has come to so far. */
+  reason: string
+  outcome: Outcome
+  /** Sessions and the like this process keeps open for the run; empty in recovery. */
+  held: Holdable[]
+  /** An undo that makes no progress for so long is given up for now and stays in the journal. */
+  noProgressMs: number
+  emit(event: EventBody): void
+}
+
+export interface Residue {
+  step: number
+  resource: string
+  describe: string
+  error: string
+}
+
+export interface RollbackResult {
+  residue: Residue[]
+  /** The first error of writing the journal: the undo went on, but does not count as recorded. */
+  journalError?: Error
+}
+
+/** Undoes every pending step of the run, last first. Never throws: what could not be undone is in the result. */
+export async function rollback(input: RollbackInput): Promise<RollbackResult> {
+  const log = new UndoLog(input.journal)
+  try {
+    await closeHeld(input)
+    await log.append({ type: 'undo.started', reason: input.reason, outcome: input.outcome })
+    input.emit({ type: 'run.phase', phase: 'quiesce' })
+    const quiesced = await persist(input, (signal) => input.agent.quiesce(input.run, signal))
+    input.emit({ type: 'run.phase', phase: 'rollback' })
+    const pending = pendingSteps(await readJournal(input.file)).reverse()
+    const residue: Residue[] = []
+    for (const step of pending) {
+      // While something of ours may still land, and behind a later step that is not undone, an undo could be undone again.
+      const blocker = residue.find((r) => pending.some((p) => p.step === r.step && overlap(p, step)))
+      const error =
+        quiesced ??
+        (blocker
+          ? new RollbackError('RESIDUE', `waits for step ${blocker.step}, which is not undone yet`)
+          : await undo(step, input, log))
+      if (error === undefined) continue
+      residue.push({ step: step.step, resource: step.resource, describe: step.describe, error: messageOf(error) })
+      await log.append({ type: 'step.revert_failed', step: step.step, error: messageOf(error) })
+      input.emit({ type: 'step.revert_failed', step: viewOf(step), error: messageOf(error) })
+    }
+    return { residue, ...(log.error ? { journalError: log.error } : {}) }
+  } catch (error) {
+    return {
+      residue: [{ step: 0, resource: input.file, describe: 'read the journal', error: messageOf(error) }],
+      journalError: asError(error),
+    }
+  }
+}
+
+/** Journal records of the undo. A full disk must not stop an undo: the error is kept, and the undo goes on. */
+class UndoLog {
+  error: Error | undefined
+  readonly #journal: Journal
+  constructor(journal: Journal) {
+    this.#journal = journal
+  }
+  async append(record: JournalRecord): Promise<void> {
+    try {
+      await this.#journal.append(record, { durable: true })
+    } catch (error) {
+      this.error ??= asError(error)
+    }
+  }
+}
+
+async function closeHeld({ held, clock }: RollbackInput): Promise<void> {
+  for (let resource = held.pop(); resource; resource = held.pop()) {
+    // Quiesce ends on the target whatever does not close here in time.
+    await Promise.race([resource.close().catch(() => undefined), clock.sleep(5_000)])
+  }
+}
+
+/** Reverts one step and reads back. Undefined when it reads as restored; the error otherwise. */
+async function undo(step: StepState, input: RollbackInput, log: UndoLog): Promise<unknown> {
+  const { agent, clock, emit } = input
+  const begun = clock.monotonic()
+  emit({ type: 'step.reverting', step: viewOf(step) })
+  let left: Inspection | undefined
+  const error = await persist(input, async (signal, alive) => {
+    // Read anew each time: facts of an interrupted attempt are in the file.
+    const data = await loadStep(input.file, step)
+    const ctx = { mark: step.mark, clock, signal }
+    await agent.revert(step.skill, data, {
+      ...ctx,
+      async progress(facts) {
+        alive()
+        await log.append({ type: 'undo.progress', step: step.step, facts })
+      },
+    })
+    left = await agent.inspect(step.skill, data, ctx)
+    if (left.inEffect > 0) {
+      throw new RollbackError(
+        'RESIDUE',
+        `still in effect after its undo: ${left.inEffect}${left.names ? ` (${left.names.join(', ')})` : ''}`,
+      )
+    }
+  })
+  if (error !== undefined || !left) return error
+  const ms = Math.round(clock.monotonic() - begun)
+  const [kept, names] = [left.foreign, left.foreign > 0 ? (left.names ?? []) : []]
+  await log.append({ type: 'step.reverted', step: step.step, kept, names, ms })
+  emit({ type: 'step.reverted', step: viewOf(step), kept, names, took_ms: ms })
+  return undefined
+}
+
+/**
+ * Tries until it succeeds or nothing has moved for `noProgressMs`. Returns undefined, or the last error. One attempt that
+ * hangs counts as no progress too: its signal is aborted and it is left behind.
+ */
+async function persist(
+  { clock, noProgressMs }: RollbackInput,
+  work: (signal: AbortSignal, alive: () => void) => Promise<void>,
+): Promise<unknown> {
+  let lastProgress = clock.monotonic()
+  const alive = (): void => void (lastProgress = clock.monotonic())
+  const idle = (): number => clock.monotonic() - lastProgress
+  for (let pause = 100; ; pause = Math.min(pause * 2, 2_000)) {
+    const attempt = new AbortController()
+    try {
+      const working = work(attempt.signal, alive)
+      working.catch(() => undefined)
+      await Promise.race([working, stalled(clock, idle, noProgressMs, attempt.signal)])
+      return undefined
+    } catch (error) {
+      if (isFinal(error) || idle() + pause > noProgressMs) return error
+    } finally {
+      attempt.abort(new RollbackError('RESIDUE', 'this attempt is over'))
+    }
+    await clock.sleep(pause)
+  }
+}
+
+async function stalled(clock: Clock, idle: () => number, limit: number, signal: AbortSignal): Promise<never> {
+  while (idle() < limit) await clock.sleep(limit - idle(), signal)
+  throw new RollbackError('RESIDUE', `no progress for ${Math.round(limit / 1000)} s`)
+}
+
+/** Trying again cannot help: another server answers, or this version lacks the skill. */
+function isFinal(error: unknown): boolean {
+  return (
+    error instanceof CodedError &&
+    ['IDENTITY_MISMATCH', 'REFUSED_UNSUITABLE', 'JOURNAL_READ', 'JOURNAL_NEWER'].includes(error.code)
+  )
+}
+
+function overlap(a: StepState, b: StepState): boolean {
+  return a.touches.some((id) => b.touches.includes(id))
+}
+
+function viewOf({ step, skill, resource, describe }: StepState): StepView {
+  return { step, skill, resource, describe }
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error))
+}

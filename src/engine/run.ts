@@ -1,0 +1,209 @@
+/** One execution of an experiment: connect, discover, plan, claim, apply, soak, roll back, report. */
+import type { Clock } from '../core/clock.ts'
+import { CodedError, messageOf, RefusedError } from '../core/errors.ts'
+import type { ErrorCode } from '../core/errors.ts'
+import type { EventBody } from '../core/events.ts'
+import type { Experiment } from '../core/experiment.ts'
+import type { Outcome, Report } from '../core/report.ts'
+import type { Holdable } from '../core/skill.ts'
+import type { Agent, ClaimKey, Identity, Target } from '../core/target.ts'
+import { FileJournal } from '../journal/file-journal.ts'
+import { JOURNAL_FORMAT } from '../journal/journal.ts'
+import type { StateDir } from '../journal/state-dir.ts'
+import { endRun } from './end.ts'
+import type { Started } from './end.ts'
+import { planRun } from './plan.ts'
+import type { RunPlan } from './plan.ts'
+import { exitCodeOf } from './report.ts'
+import { applySteps } from './steps.ts'
+
+export interface RunInput {
+  experiment: Experiment
+  target: Target
+  state: StateDir
+  run: string
+  seed: string
+  clock: Clock
+  /** Aborts the run: the step in flight is awaited, then everything is undone. Its reason says why. */
+  signal: AbortSignal
+  emit(event: EventBody): void
+  /**
+   * Takes the claims from the supervisor; throws RefusedError. `waited` is true when another run had to end first:
+   * then the plan is out of date.
+   */
+  claim(keys: string[], identity: Identity['parts']): Promise<{ waited: boolean }>
+}
+
+/** A rollback in the run itself; recovery takes over what it cannot do in that time. */
+const NO_PROGRESS_MS = 30_000
+/** How often a plan is made again because claims had to be waited for. */
+const REPLANS = 5
+
+/** Runs it. Never throws: whatever happens is in the report, and what was applied is undone or named as residue. */
+export async function runExperiment(input: RunInput): Promise<Report> {
+  const { experiment, target, state, clock, signal, emit } = input
+  const startedAt = new Date(clock.now()).toISOString()
+  const endpoint = target.endpoint(experiment.target_config)
+  emit({
+    type: 'run.started',
+    experiment: experiment.name,
+    target: target.name,
+    endpoint: endpoint.key,
+    seed: input.seed,
+    soak_ms: experiment.duration_ms,
+  })
+  let agent: Agent | undefined
+  try {
+    emit({ type: 'run.phase', phase: 'connect', detail: endpoint.key })
+    agent = await target.connect(experiment.target_config, { install: state.install, run: input.run, clock, signal })
+    const { plan, identity } = await planAndClaim(agent, input)
+    const started: Started = {
+      type: 'run.started',
+      at: startedAt,
+      format: JOURNAL_FORMAT,
+      run: input.run,
+      install: state.install,
+      experiment: experiment.name,
+      target: target.name,
+      endpoint: endpoint.key,
+      definition: { ...experiment, target_config: target.redact(experiment.target_config) },
+      seed: input.seed,
+      identity,
+      soak_ms: experiment.duration_ms,
+      deadline: new Date(clock.now() + experiment.duration_ms).toISOString(),
+      notes: plan.view.notes,
+    }
+    return await breakAndRestore(agent, plan, started, input)
+  } catch (error) {
+    return await notBegun(error, startedAt, endpoint.key, input)
+  } finally {
+    await agent?.close().catch(() => undefined)
+  }
+}
+
+async function planAndClaim(agent: Agent, input: RunInput): Promise<{ plan: RunPlan; identity: Identity }> {
+  const { experiment, target, signal, emit } = input
+  const identity = await agent.identity(signal)
+  if (Object.values(identity.parts).every((part) => part === null)) {
+    emit({
+      type: 'run.warning',
+      message: 'the target does not say who it is: after a crash it will be known by its address only',
+    })
+  }
+  for (let attempt = 0; attempt < REPLANS; attempt++) {
+    const plan = await planRun({
+      agent,
+      identity,
+      experiment,
+      endpoint: target.endpoint(experiment.target_config),
+      skills: target.skills,
+      install: input.state.install,
+      run: input.run,
+      seed: input.seed,
+      signal,
+      onPhase: (phase, detail) => emit({ type: 'run.phase', phase, ...(detail === undefined ? {} : { detail }) }),
+    })
+    emit({ type: 'run.planned', plan: plan.view })
+    emit({ type: 'run.phase', phase: 'claim', detail: `${plan.claims.length} claims` })
+    const { waited } = await input.claim(
+      plan.claims.map((claim) => claim.key),
+      identity.parts,
+    )
+    if (waited) continue
+    await agent.claim(plan.claims satisfies ClaimKey[], signal)
+    return { plan, identity }
+  }
+  throw new RefusedError(
+    'REFUSED_CLAIMED',
+    'other runs keep using the same resources; try again later or at another time',
+  )
+}
+
+/** From here on something may be changed on the target, and `endRun` is reached whatever happens. */
+async function breakAndRestore(agent: Agent, plan: RunPlan, started: Started, input: RunInput): Promise<Report> {
+  const { experiment, state, clock, signal, emit } = input
+  const journal = await openJournal(started, input)
+  const held: Holdable[] = []
+  let ending: { outcome: Outcome; reason?: string; code?: ErrorCode }
+  try {
+    emit({ type: 'run.phase', phase: 'apply' })
+    const { effective } = await applySteps(plan.steps, {
+      agent,
+      journal,
+      clock,
+      signal,
+      soakMs: experiment.duration_ms,
+      parallel: experiment.parallel,
+      emit,
+      held,
+    })
+    ending = effective ? { outcome: 'completed' } : { outcome: 'ineffective', reason: whyIneffective(plan) }
+  } catch (error) {
+    ending = endingOf(error, signal)
+    if (ending.outcome === 'aborted') emit({ type: 'run.aborting', reason: ending.reason ?? '' })
+  }
+  return endRun({
+    ...ending,
+    state,
+    journal,
+    agent,
+    clock,
+    held,
+    noProgressMs: NO_PROGRESS_MS,
+    recovered: false,
+    emit,
+  })
+}
+
+/** The secret first: a journal without it could not be recovered by an operator whose shell lacks our variables. */
+async function openJournal(started: Started, { state, experiment, run }: RunInput): Promise<FileJournal> {
+  try {
+    await state.keepSecret(run, experiment.target_config)
+    const journal = await FileJournal.create(state.journalFile(run))
+    await journal.append(started, { durable: true })
+    return journal
+  } catch (error) {
+    // Nothing was applied: nothing of this run needs to stay.
+    await state.forget(run).catch(() => undefined)
+    throw error
+  }
+}
+
+function whyIneffective(plan: RunPlan): string {
+  if (plan.steps.length > 0) return 'no step took effect'
+  const skipped = plan.view.skipped.map((s) => `${s.resource}: ${s.reason}`).join('; ')
+  return `there was nothing to do${skipped === '' ? '' : `: ${skipped}`}`
+}
+
+function endingOf(error: unknown, signal: AbortSignal): { outcome: Outcome; reason: string; code?: ErrorCode } {
+  if (signal.aborted) return { outcome: 'aborted', reason: messageOf(signal.reason), code: 'ABORTED' }
+  const code = error instanceof CodedError ? error.code : undefined
+  const outcome = error instanceof RefusedError || code?.startsWith('CONFIG') ? 'refused' : 'failed'
+  return { outcome, reason: messageOf(error), ...(code ? { code } : {}) }
+}
+
+/** The run ended before anything could be changed: a report without steps. */
+async function notBegun(error: unknown, startedAt: string, endpoint: string, input: RunInput): Promise<Report> {
+  const { experiment, state, clock, signal, emit, run } = input
+  const ending = endingOf(error, signal)
+  const report: Report = {
+    run,
+    experiment: experiment.name,
+    target: experiment.target,
+    endpoint,
+    seed: input.seed,
+    outcome: ending.outcome,
+    reason: ending.reason,
+    recovered: false,
+    started_at: startedAt,
+    finished_at: new Date(clock.now()).toISOString(),
+    soak_ms: experiment.duration_ms,
+    residue: [],
+    steps: [],
+    notes: [],
+    exit_code: exitCodeOf({ ...ending, residue: [], journalFailed: false }),
+  }
+  await state.writeReport(report).catch((cause: unknown) => emit({ type: 'run.warning', message: messageOf(cause) }))
+  emit({ type: 'run.finished', report })
+  return report
+}

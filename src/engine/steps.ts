@@ -1,0 +1,160 @@
+/** Steps: the only caller of apply. Each step is durable in the journal directly before its own apply. */
+import type { Clock } from '../core/clock.ts'
+import { JournalError, messageOf, StaleError, StepError } from '../core/errors.ts'
+import type { EventBody, StepView } from '../core/events.ts'
+import type { Holdable, Inspection } from '../core/skill.ts'
+import type { Agent } from '../core/target.ts'
+import type { Journal } from '../journal/journal.ts'
+import { KeyedMutex } from './keyed-mutex.ts'
+import { PHASES } from './plan.ts'
+import type { PlannedStep } from './plan.ts'
+
+export interface StepsInput {
+  agent: Agent
+  journal: Journal
+  clock: Clock
+  /** The run's: aborts applies and the soak. */
+  signal: AbortSignal
+  soakMs: number
+  parallel: boolean
+  emit(event: EventBody): void
+  /** Filled as steps are applied; the rollback closes them, last one first. */
+  held: Holdable[]
+}
+
+/** An apply that has not come back by then is taken as "maybe applied", and its session is ended by the rollback. */
+const APPLY_MS = 15 * 60_000
+/** After an abort, how long the step in flight may take to notice. */
+const ABORT_GRACE_MS = 15_000
+
+/** Applies every step and soaks. Returns whether anything took effect; throws at the first failed step. */
+export async function applySteps(steps: PlannedStep[], input: StepsInput): Promise<{ effective: boolean }> {
+  const runner = new StepRunner(input)
+  const atOnce = steps.filter((s) => !s.spread)
+  const overTime = steps.filter((s) => s.spread)
+  if (input.parallel) await runner.concurrently(atOnce)
+  else await runner.inOrder(atOnce)
+  input.signal.throwIfAborted()
+  input.emit({ type: 'run.phase', phase: 'soak' })
+  await runner.spread(overTime)
+  return { effective: runner.effective }
+}
+
+class StepRunner {
+  effective = false
+  /** Set by the first failed step: nothing new is begun, in any lane. */
+  #failed = false
+  readonly #input: StepsInput
+  readonly #busy = new KeyedMutex()
+
+  constructor(input: StepsInput) {
+    this.#input = input
+  }
+
+  async inOrder(steps: PlannedStep[]): Promise<void> {
+    for (const step of steps) await this.#apply(step)
+  }
+
+  /** Invocations side by side; the order data, settings, held stays, and steps that touch the same things never overlap. */
+  async concurrently(steps: PlannedStep[]): Promise<void> {
+    for (const phase of PHASES) {
+      const lanes = new Map<number, PlannedStep[]>()
+      for (const step of steps.filter((s) => s.phase === phase)) {
+        lanes.set(step.invocation, [...(lanes.get(step.invocation) ?? []), step])
+      }
+      const results = await Promise.allSettled([...lanes.values()].map((lane) => this.inOrder(lane)))
+      for (const result of results) if (result.status === 'rejected') throw result.reason
+    }
+  }
+
+  /** The soak, with steps at even distances in it. */
+  async spread(steps: PlannedStep[]): Promise<void> {
+    const { clock, soakMs, signal } = this.#input
+    const start = clock.monotonic()
+    for (const [i, step] of steps.entries()) {
+      await clock.sleep(Math.max(0, start + (i * soakMs) / steps.length - clock.monotonic()), signal)
+      await this.#apply(step)
+    }
+    await clock.sleep(Math.max(0, start + soakMs - clock.monotonic()), signal)
+  }
+
+  #apply(step: PlannedStep): Promise<void> {
+    return this.#busy.run(step.touches, () => this.#applyNow(step))
+  }
+
+  async #applyNow(planned: PlannedStep): Promise<void> {
+    const { agent, journal, clock, signal, emit } = this.#input
+    signal.throwIfAborted()
+    if (this.#failed) return
+    const { step, skill, version, resource, touches, describe, mark, data } = planned
+    const view: StepView = { step, skill, resource, describe }
+    emit({ type: 'step.applying', step: view })
+    await journal.append(
+      { type: 'step.planned', step, skill, version, resource, touches, describe, mark, data },
+      { durable: true },
+    )
+    const facts: Record<string, unknown> = {}
+    const begun = clock.monotonic()
+    try {
+      await this.#bounded(planned, facts)
+      const effect = await agent.inspect(skill, { ...data, ...facts }, { mark, clock, signal })
+      this.effective ||= tookEffect(effect)
+      const ms = Math.round(clock.monotonic() - begun)
+      await journal.append({ type: 'step.applied', step, effect, ms })
+      emit({ type: 'step.applied', step: view, effect, took_ms: ms })
+    } catch (error) {
+      this.#failed = !(error instanceof StaleError)
+      if (error instanceof StaleError) {
+        await journal.append({ type: 'step.skipped', step, reason: error.message })
+        emit({ type: 'step.skipped', step: view, reason: error.message })
+        return
+      }
+      if (!signal.aborted) emit({ type: 'step.failed', step: view, error: messageOf(error) })
+      // What cannot be journalled any more is still undone: the step is in the file as planned.
+      await journal.append({ type: 'step.failed', step, error: messageOf(error) }).catch(() => undefined)
+      signal.throwIfAborted()
+      if (error instanceof JournalError) throw error
+      throw new StepError('STEP_FAILED', `step ${step} (${describe}) failed: ${messageOf(error)}`, { cause: error })
+    }
+  }
+
+  /** One apply with its end: its own timeout, and a short grace once the run is aborted. */
+  async #bounded({ step, skill, mark, data }: PlannedStep, facts: Record<string, unknown>): Promise<void> {
+    const { agent, journal, clock, signal, held, soakMs } = this.#input
+    const over = new AbortController()
+    const applying = agent.apply(skill, data, {
+      mark,
+      clock,
+      soakMs,
+      signal: AbortSignal.any([signal, over.signal]),
+      hold: (resource) => void held.push(resource),
+      async record(more) {
+        const twice = Object.keys(more).filter((key) => key in facts)
+        if (twice.length > 0) throw new StepError('STEP_FAILED', `${skill} recorded ${twice.join(', ')} twice`)
+        Object.assign(facts, more)
+        await journal.append({ type: 'step.recorded', step, facts: more }, { durable: true })
+      },
+    })
+    const end = new AbortController()
+    const late = clock
+      .sleep(APPLY_MS, AbortSignal.any([signal, end.signal]))
+      .catch(() => clock.sleep(ABORT_GRACE_MS, end.signal))
+      .then(
+        () => true,
+        () => true,
+      )
+    try {
+      if (await Promise.race([applying.then(() => false), late])) {
+        over.abort()
+        throw new StepError('STEP_FAILED', 'it did not come back in time')
+      }
+    } finally {
+      end.abort()
+      applying.catch(() => undefined)
+    }
+  }
+}
+
+function tookEffect(effect: Inspection): boolean {
+  return effect.inEffect + (effect.load ?? 0) > 0
+}

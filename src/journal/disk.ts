@@ -1,0 +1,98 @@
+/** The file system as the journal uses it: small, so that tests can break it at every operation. */
+import { constants } from 'node:fs'
+import { chmod, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
+
+export interface DiskFile {
+  /** Writes all of it at `position`; a short write is continued. */
+  write(bytes: Buffer, position: number): Promise<void>
+  /** Up to `length` bytes from `position`; fewer only at the end of the file. */
+  read(position: number, length: number): Promise<Buffer>
+  size(): Promise<number>
+  truncate(size: number): Promise<void>
+  /** Durable when it resolves: data, and the size needed to read it back. */
+  datasync(): Promise<void>
+  close(): Promise<void>
+}
+
+export interface Disk {
+  /** `create` fails when the file exists; `write` when it does not. Files are 0600. */
+  open(path: string, mode: 'create' | 'write' | 'read'): Promise<DiskFile>
+  /** The folder and its parents, 0700. */
+  mkdir(path: string): Promise<void>
+  list(path: string): Promise<string[]>
+  readFile(path: string): Promise<Buffer>
+  rename(from: string, to: string): Promise<void>
+  /** No error when there is none. */
+  remove(path: string): Promise<void>
+  /** Makes names created, renamed or removed in a folder durable. */
+  syncFolder(path: string): Promise<void>
+}
+
+const FLAGS = {
+  create: constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW,
+  write: constants.O_RDWR | constants.O_NOFOLLOW,
+  read: constants.O_RDONLY,
+}
+
+export const nodeDisk: Disk = {
+  async open(path, mode) {
+    const handle = await open(path, FLAGS[mode], 0o600)
+    return {
+      async write(bytes, position) {
+        for (let done = 0; done < bytes.length;) {
+          const { bytesWritten } = await handle.write(bytes, done, bytes.length - done, position + done)
+          done += bytesWritten
+        }
+      },
+      async read(position, length) {
+        const buffer = Buffer.allocUnsafe(length)
+        let done = 0
+        while (done < length) {
+          const { bytesRead } = await handle.read(buffer, done, length - done, position + done)
+          if (bytesRead === 0) break
+          done += bytesRead
+        }
+        return buffer.subarray(0, done)
+      },
+      size: async () => (await handle.stat()).size,
+      truncate: (size) => handle.truncate(size),
+      datasync: () => handle.datasync(),
+      close: () => handle.close(),
+    }
+  },
+  async mkdir(path) {
+    const existed = await stat(path).then(
+      () => true,
+      () => false,
+    )
+    await mkdir(path, { recursive: true, mode: 0o700 })
+    if (!existed) await chmod(path, 0o700)
+  },
+  list: (path) => readdir(path),
+  readFile: (path) => readFile(path),
+  rename: (from, to) => rename(from, to),
+  remove: (path) => rm(path, { force: true }),
+  async syncFolder(path) {
+    const handle = await open(path, constants.O_RDONLY)
+    try {
+      await handle.sync()
+    } finally {
+      await handle.close()
+    }
+  },
+}
+
+/** Writes a whole small file so that it is either the old or the new one after a crash. Durable when it resolves. */
+export async function writeFileDurably(disk: Disk, folder: string, name: string, content: string): Promise<void> {
+  const temporary = `${folder}/.${name}.tmp`
+  await disk.remove(temporary)
+  const file = await disk.open(temporary, 'create')
+  try {
+    await file.write(Buffer.from(content), 0)
+    await file.datasync()
+  } finally {
+    await file.close()
+  }
+  await disk.rename(temporary, `${folder}/${name}`)
+  await disk.syncFolder(folder)
+}

@@ -1,0 +1,166 @@
+/** What a journal says: its records, and the fold that turns them into what is still to be undone. */
+import type { Inspection } from '../core/skill.ts'
+import type { Identity } from '../core/target.ts'
+import type { Outcome } from '../core/report.ts'
+
+/** Major version of the record format. A newer one is left untouched (exit 78). */
+export const JOURNAL_FORMAT = 1
+
+export interface RunStarted {
+  type: 'run.started'
+  format: number
+  run: string
+  install: string
+  experiment: string
+  target: string
+  endpoint: string
+  /** The experiment as configured, every secret replaced. */
+  definition: unknown
+  seed: string
+  identity: Identity
+  soak_ms: number
+  /** When the soak must be over, ISO 8601. */
+  deadline: string
+  notes: string[]
+}
+
+export interface StepPlanned {
+  type: 'step.planned'
+  step: number
+  skill: string
+  version: number
+  resource: string
+  touches: string[]
+  describe: string
+  mark: string
+  data: object
+}
+
+export type JournalRecord =
+  | RunStarted
+  | StepPlanned
+  | { type: 'step.recorded' | 'undo.progress'; step: number; facts: object }
+  | { type: 'step.applied'; step: number; effect: Inspection; ms: number }
+  | { type: 'step.failed' | 'step.revert_failed' | 'step.quarantined'; step: number; error: string }
+  | { type: 'step.skipped'; step: number; reason: string }
+  | { type: 'undo.started'; reason: string; outcome: Outcome }
+  | { type: 'step.reverted'; step: number; kept: number; names: string[]; ms: number }
+  | { type: 'step.accepted'; step: number; note: string }
+  | { type: 'run.finished'; outcome: Outcome }
+
+/** A record as it stands in the file: with when it was written (ISO 8601). */
+export type Stamped = JournalRecord & { at: string }
+
+export interface Journal {
+  /** Resolves when the record is in the file, with `durable` when it is on the disk. Rejects with JournalError. */
+  append(record: JournalRecord, options?: { durable?: boolean }): Promise<void>
+  close(): Promise<void>
+}
+
+/** Where a record stands in its file. */
+export interface Place {
+  offset: number
+  length: number
+}
+
+/** One step as the journal tells it; payloads stay in the file and are found by their places. */
+export interface StepState {
+  step: number
+  skill: string
+  resource: string
+  touches: string[]
+  describe: string
+  mark: string
+  planned: Place
+  facts: Place[]
+  state: 'planned' | 'applied' | 'failed' | 'skipped' | 'reverted' | 'accepted'
+  effect?: Inspection
+  apply_ms?: number
+  revert_ms?: number
+  kept?: number
+  kept_names?: string[]
+  error?: string
+  revert_error?: string
+}
+
+/** A part of the file that cannot be trusted. Everything readable around it still counts. */
+export interface Damage {
+  offset: number
+  reason: string
+}
+
+export interface RunState {
+  file: string
+  /** Absent when the file ended before its first record was durable: then no step was applied. */
+  started?: RunStarted & { at: string }
+  /** In the order they were planned, which is the order they were applied in where they touch the same things. */
+  steps: StepState[]
+  undo?: { reason: string; outcome: Outcome; at: string }
+  finished?: { outcome: Outcome; at: string }
+  /** Bytes up to here are whole records. */
+  goodLength: number
+  /** What follows the last whole record: what a crash leaves of a write that was never acknowledged. */
+  tornBytes: number
+  damage: Damage[]
+  lastCrc: string
+  lastSeq: number
+}
+
+/** Steps whose undo has not been seen: planned, and neither skipped, reverted nor accepted. */
+export function pendingSteps(state: RunState): StepState[] {
+  return state.steps.filter((s) => s.state === 'planned' || s.state === 'applied' || s.state === 'failed')
+}
+
+/** Adds one record to the state. Pure but for `state`; unknown record types of a newer minor version are ignored. */
+export function fold(state: RunState, record: Stamped, place: Place): void {
+  switch (record.type) {
+    case 'run.started':
+      state.started = record
+      return
+    case 'undo.started':
+      state.undo ??= record
+      return
+    case 'run.finished':
+      state.finished = record
+      return
+    case 'step.planned': {
+      const { step, skill, resource, touches, describe, mark } = record
+      state.steps.push({ step, skill, resource, touches, describe, mark, planned: place, facts: [], state: 'planned' })
+      return
+    }
+    default:
+      foldStep(state, record, place)
+  }
+}
+
+type StepRecord = Exclude<Stamped, { type: 'run.started' | 'undo.started' | 'run.finished' | 'step.planned' }>
+
+function foldStep(state: RunState, record: StepRecord, place: Place): void {
+  const step = state.steps.findLast((s) => s.step === record.step)
+  if (!step) return
+  switch (record.type) {
+    case 'step.recorded':
+    case 'undo.progress':
+      step.facts.push(place)
+      return
+    case 'step.applied':
+      Object.assign(step, { state: 'applied', effect: record.effect, apply_ms: record.ms })
+      return
+    case 'step.failed':
+      Object.assign(step, { state: 'failed', error: record.error })
+      return
+    case 'step.skipped':
+      Object.assign(step, { state: 'skipped', error: record.reason })
+      return
+    case 'step.revert_failed':
+    case 'step.quarantined':
+      step.revert_error = record.error
+      return
+    case 'step.reverted':
+      Object.assign(step, { state: 'reverted', kept: record.kept, kept_names: record.names, revert_ms: record.ms })
+      return
+    case 'step.accepted':
+      step.state = 'accepted'
+      return
+  }
+}
