@@ -105,7 +105,7 @@ export interface RevertContext<Client, S> extends StepContext<Client> {
 
 /**
  * What was read on the target, counted in the skill's own unit (rows, settings, locks).
- * A step took effect when `inEffect > 0`; it is undone when `inEffect === 0`.
+ * A step took effect when `inEffect > 0` or `load > 0`; it is undone when `inEffect === 0`.
  */
 export interface Inspection {
   /** Still carries our mark or value. */

@@ -33,6 +33,14 @@ export interface StateLock {
   release(): Promise<void>
 }
 
+/** For commands that change nothing, neither on a target nor in the state folder. */
+export const noLock: StateLock = {
+  fd: -1,
+  addWorker: () => Promise.resolve(),
+  removeWorker: () => Promise.resolve(),
+  release: () => Promise.resolve(),
+}
+
 /** How long a newcomer lets orphaned workers roll back by themselves before it ends them. */
 const ORPHAN_MS = 20_000
 

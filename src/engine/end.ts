@@ -1,10 +1,10 @@
 /** The end of every run, ordinary or recovered: roll back, write the report, and only when nothing is pending close the journal. */
-import { messageOf } from '../core/errors.ts'
+import { JournalError, messageOf } from '../core/errors.ts'
 import type { ErrorCode } from '../core/errors.ts'
 import type { Outcome, Report } from '../core/report.ts'
 import { readJournal } from '../journal/file-journal.ts'
 import { pendingSteps } from '../journal/journal.ts'
-import type { RunStarted } from '../journal/journal.ts'
+import type { RunStarted, RunState } from '../journal/journal.ts'
 import type { StateDir } from '../journal/state-dir.ts'
 import { reportOf } from './report.ts'
 import { rollback } from './rollback.ts'
@@ -28,8 +28,8 @@ export async function endRun(input: EndInput): Promise<Report> {
   const { run } = input.started
   const file = state.journalFile(run)
   const result = await rollback({ ...input, run, file, reason: input.reason ?? 'the soak is over' })
-  let failure = result.journalError
   const after = await readJournal(file)
+  let failure = result.journalError ?? damageOf(after)
   const report = (): Report => {
     const ending = { ...input, residue: result.residue, journalFailed: failure !== undefined }
     const made = reportOf(input.started, after, ending, clock.now())
@@ -48,4 +48,14 @@ export async function endRun(input: EndInput): Promise<Report> {
   const final = report()
   emit({ type: 'run.finished', report: final })
   return final
+}
+
+/** What was readable is undone; what was not may have been a step, so a person has to look before this target is used again. */
+function damageOf({ file, damage }: RunState): JournalError | undefined {
+  const [first] = damage
+  if (!first) return undefined
+  return new JournalError(
+    'JOURNAL_READ',
+    `${file} is damaged at byte ${first.offset} (${first.reason}); everything readable is undone. Check the target, then move the file away`,
+  )
 }

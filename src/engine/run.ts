@@ -144,6 +144,7 @@ async function breakAndRestore(agent: Agent, plan: RunPlan, started: Started, in
   }
   return endRun({
     ...ending,
+    started,
     state,
     journal,
     agent,

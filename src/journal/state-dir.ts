@@ -35,6 +35,11 @@ export async function findStateDir(path: string): Promise<StateDir | undefined> 
   return install === undefined ? undefined : stateDir(path, install)
 }
 
+/** For looking only: a folder that was never used reads as an empty one of a fresh install, and is not made. */
+export async function peekStateDir(path: string): Promise<StateDir> {
+  return (await findStateDir(path)) ?? stateDir(path, mintInstall())
+}
+
 /** Opens the folder for writing, and makes it on first use. Throws JournalError where it cannot be written. */
 export async function openStateDir(path: string): Promise<StateDir> {
   try {

@@ -1,0 +1,25 @@
+/** The composition root: puts the targets, the commands and this process together. */
+import { readFileSync } from 'node:fs'
+import type { Context } from './cli/context.ts'
+import { runProgram } from './cli/program.ts'
+
+/** Runs one command line; resolves with its exit code. `main` is the script that started this process. */
+export async function app(argv: readonly string[], main: string): Promise<number> {
+  // Somebody who closes our output (`chaos run | head`) must not end a run in the middle: the rest is just not shown.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined)
+  const context: Context = {
+    targets: async () => (await import('./targets/index.ts')).targets,
+    main,
+    version: version(),
+    env: process.env,
+    out: (text) => void process.stdout.write(text),
+    err: (text) => void process.stderr.write(text),
+    tty: process.stdout.isTTY,
+  }
+  return runProgram(argv, context)
+}
+
+function version(): string {
+  const manifest = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
+  return manifest.version
+}

@@ -1,0 +1,38 @@
+/** What every command gets: the targets, where it runs, and where it may write. */
+import { homedir } from 'node:os'
+import { join, resolve } from 'node:path'
+import type { Target } from '../core/target.ts'
+
+export interface Context {
+  /** Loaded only by the commands that need it: `--help` must not pay for it. */
+  targets(): Promise<readonly Target[]>
+  /** The script that workers are started with. */
+  main: string
+  version: string
+  env: NodeJS.ProcessEnv
+  out(text: string): void
+  err(text: string): void
+  tty: boolean
+}
+
+/** `--state-dir`, `CHAOS_STATE_DIR`, systemd's `STATE_DIRECTORY`, else the XDG state folder; absolute. */
+export function stateDirOf(option: string | undefined, env: NodeJS.ProcessEnv): string {
+  const named = [option, env['CHAOS_STATE_DIR'], env['STATE_DIRECTORY']?.split(':')[0]].find(
+    (dir) => dir !== undefined && dir !== '',
+  )
+  return resolve(
+    named ?? join(env['XDG_STATE_HOME'] ?? join(env['HOME'] ?? homedir(), '.local', 'state'), 'chaos-agents'),
+  )
+}
+
+/** Columns aligned with two spaces between them; the last one runs on. */
+export function table(rows: readonly (readonly string[])[]): string {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)))
+  return rows
+    .map((row) => `${row.map((cell, i) => (i === row.length - 1 ? cell : cell.padEnd(widths[i] ?? 0))).join('  ')}\n`)
+    .join('')
+}
+
+export function json(value: unknown): string {
+  return `${JSON.stringify(value, null, 2)}\n`
+}

@@ -1,0 +1,79 @@
+/** `chaos report`: what a run did, what it met, and that it was put back. */
+import { formatDuration } from '../core/duration.ts'
+import { ConfigError } from '../core/errors.ts'
+import type { Report, StepReport } from '../core/report.ts'
+import { peekStateDir } from '../journal/state-dir.ts'
+import { coloured, plain, summaryLines } from '../observe/progress.ts'
+import { json, stateDirOf, table } from './context.ts'
+import type { Context } from './context.ts'
+
+export interface ReportOptions {
+  stateDir?: string
+  last?: boolean
+  list?: boolean
+  json?: boolean
+}
+
+export async function report(context: Context, run: string | undefined, options: ReportOptions): Promise<number> {
+  const state = await peekStateDir(stateDirOf(options.stateDir, context.env))
+  const runs = await state.reports()
+  if (options.list === true || (run === undefined && options.last !== true)) {
+    const reports = (await Promise.all(runs.map((r) => state.report(r)))).filter((r) => r !== undefined)
+    if (options.json === true) context.out(json(reports))
+    else if (reports.length === 0) context.out('no runs yet\n')
+    else context.out(table([['RUN', 'STARTED', 'OUTCOME', 'RESIDUE', 'EXPERIMENT'], ...reports.map(row)]))
+    return 0
+  }
+  const wanted = run ?? runs.at(-1)
+  const found = wanted === undefined ? undefined : await state.report(wanted)
+  if (!found) {
+    const message =
+      wanted === undefined ? 'no runs yet' : `no report of run ${wanted}; chaos report --list shows which there are`
+    throw new ConfigError([{ file: 'report', line: 0, column: 0, path: '', message }], 'USAGE')
+  }
+  context.out(options.json === true ? json(found) : text(found, context.tty))
+  return 0
+}
+
+function row(r: Report): string[] {
+  return [
+    r.run,
+    r.started_at.slice(0, 19).replace('T', ' '),
+    r.outcome + (r.recovered ? ' (recovered)' : ''),
+    String(r.residue.length),
+    r.experiment,
+  ]
+}
+
+function text(r: Report, tty: boolean): string {
+  const paint = tty ? coloured : plain
+  const head = [
+    ['run', r.run],
+    ['experiment', r.experiment],
+    ['target', `${r.target} ${r.endpoint}`],
+    ['started', r.started_at],
+    ['finished', r.finished_at],
+    ['soak', formatDuration(r.soak_ms)],
+    ['seed', r.seed],
+  ]
+  const steps = r.steps.map((s) => [`${s.step}.`, s.state, `${s.skill} ${s.describe}`, timing(s)])
+  return [
+    table(head),
+    summaryLines(r, paint).join('\n'),
+    '\n',
+    table(steps),
+    ...r.steps.flatMap((s) =>
+      s.kept ? [`step ${s.step}: kept ${s.kept} changed by others: ${(s.kept_names ?? []).join(', ')}\n`] : [],
+    ),
+    ...r.steps.flatMap((s) => (s.error === undefined ? [] : [`step ${s.step}: ${s.error}\n`])),
+    ...r.notes.map((note) => `note: ${note}\n`),
+  ].join('')
+}
+
+function timing({ effect, apply_ms, revert_ms }: StepReport): string {
+  return [
+    ...(effect ? [`${effect.inEffect + (effect.load ?? 0)} in effect`] : []),
+    ...(apply_ms === undefined ? [] : [`applied in ${formatDuration(apply_ms)}`]),
+    ...(revert_ms === undefined ? [] : [`undone in ${formatDuration(revert_ms)}`]),
+  ].join(', ')
+}

@@ -1,0 +1,140 @@
+/** `chaos run CONFIG`: runs the experiments of a file one after the other, now. */
+import { loadConfig } from '../config/load.ts'
+import { systemClock } from '../core/clock.ts'
+import { ConfigError } from '../core/errors.ts'
+import type { Sink } from '../core/events.ts'
+import type { Config, Experiment } from '../core/experiment.ts'
+import { worstExitCode } from '../core/report.ts'
+import type { Report } from '../core/report.ts'
+import { noLock } from '../daemon/lock.ts'
+import { Supervisor } from '../daemon/supervisor.ts'
+import { mintRun, peekStateDir } from '../journal/state-dir.ts'
+import { ndjson } from '../observe/ndjson.ts'
+import { coloured, plain, planLines, progress } from '../observe/progress.ts'
+import { harmless, scrubbed } from '../observe/scrub.ts'
+import { stateDirOf } from './context.ts'
+import type { Context } from './context.ts'
+import { supervised } from './supervised.ts'
+
+export interface RunOptions {
+  stateDir?: string
+  dryRun?: boolean
+  json?: boolean
+  only?: string
+  seed?: string
+}
+
+/** Recovery before a run; a target that stays dirty refuses only the runs that need it. */
+const RECOVERY_MS = 30_000
+
+export async function run(context: Context, file: string, options: RunOptions): Promise<number> {
+  const config = await loadConfig(file, { targets: await context.targets(), env: context.env })
+  const experiments = chosen(config, options.only)
+  for (const warning of config.warnings) context.err(`warning: ${warning}\n`)
+  return options.dryRun === true
+    ? dryRun(context, experiments, options)
+    : realRun(context, config, experiments, options)
+}
+
+function chosen(config: Config, only: string | undefined): Experiment[] {
+  if (only === undefined) return config.experiments.filter((e) => e.enabled).map((e) => e.experiment)
+  const found = config.experiments.filter((e) => e.experiment.name === only).map((e) => e.experiment)
+  if (found.length > 0) return found
+  const names = config.experiments.map((e) => e.experiment.name).join(', ')
+  throw new ConfigError(
+    [
+      {
+        file: config.file,
+        line: 0,
+        column: 0,
+        path: '--only',
+        message: `no experiment ${JSON.stringify(only)}; there is ${names}`,
+      },
+    ],
+    'USAGE',
+  )
+}
+
+async function realRun(
+  context: Context,
+  config: Config,
+  experiments: Experiment[],
+  options: RunOptions,
+): Promise<number> {
+  const emit = await sinkOf(context, experiments, options)
+  const stateDir = stateDirOf(options.stateDir, context.env)
+  return supervised(context, { command: 'run', stateDir, experiments, emit }, async ({ supervisor, signals }) => {
+    const stopping = stopOnSignal(signals.signal, supervisor, config.settings.stop_deadline_ms)
+    await supervisor.recoverAll({ noProgressMs: RECOVERY_MS })
+    const reports: Report[] = []
+    for (const experiment of experiments) {
+      if (signals.signal.aborted) break
+      reports.push(
+        await supervisor.run(experiment, {
+          ...(options.seed === undefined ? {} : { seed: options.seed }),
+          wait: 'skip',
+        }),
+      )
+    }
+    const codes = reports.map((report) =>
+      report.outcome === 'aborted' && report.exit_code === 130 ? signals.exitCode : report.exit_code,
+    )
+    const exitCode = worstExitCode(codes.length === 0 ? [signals.exitCode] : codes)
+    if (options.json === true) {
+      const [only] = reports
+      context.out(
+        `${JSON.stringify(reports.length === 1 && only ? { type: 'report', ...only } : { type: 'report', exit_code: exitCode, reports })}\n`,
+      )
+    }
+    await stopping.done()
+    return exitCode
+  })
+}
+
+/** On a signal everything is undone; past the deadline the journal keeps the rest for the next start. */
+function stopOnSignal(signal: AbortSignal, supervisor: Supervisor, deadlineMs: number): { done(): Promise<void> } {
+  let stopping: Promise<void> | undefined
+  const stop = (): void => {
+    stopping ??= supervisor.stop((signal.reason as Error).message, deadlineMs)
+  }
+  if (signal.aborted) stop()
+  signal.addEventListener('abort', stop, { once: true })
+  return { done: () => stopping ?? Promise.resolve() }
+}
+
+async function dryRun(context: Context, experiments: Experiment[], options: RunOptions): Promise<number> {
+  const state = await peekStateDir(stateDirOf(options.stateDir, context.env))
+  const supervisor = new Supervisor({
+    state,
+    lock: noLock,
+    main: context.main,
+    targets: await context.targets(),
+    clock: systemClock,
+    emit: () => undefined,
+    experiments: () => experiments,
+  })
+  const paint = context.tty ? coloured : plain
+  for (const experiment of experiments) {
+    const plan = await supervisor.preview(experiment, options.seed ?? mintRun(systemClock.now()))
+    if (options.json === true) {
+      context.out(`${JSON.stringify({ type: 'plan', experiment: experiment.name, ...plan })}\n`)
+      continue
+    }
+    context.out(`${paint('bold', experiment.name)}: ${plan.summary}\n`)
+    for (const r of plan.resources)
+      context.out(`  ${r.kind} ${r.id}${r.detail === undefined ? '' : `  ${paint('dim', r.detail)}`}\n`)
+    context.out(
+      plan.steps.length === 0 ? 'nothing would run:\n' : `would run (seed ${plan.seed}), then undo in reverse:\n`,
+    )
+    for (const line of planLines(plan, paint)) context.out(`${line}\n`)
+    context.out('nothing was changed\n')
+  }
+  return 0
+}
+
+async function sinkOf(context: Context, experiments: Experiment[], { json }: RunOptions): Promise<Sink> {
+  const targets = await context.targets()
+  const secrets = experiments.flatMap((e) => targets.find((t) => t.name === e.target)?.secrets(e.target_config) ?? [])
+  const write = (text: string): void => context.out(text)
+  return harmless(scrubbed(secrets, json === true ? ndjson(write) : progress({ write, tty: context.tty })))
+}

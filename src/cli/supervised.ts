@@ -1,0 +1,55 @@
+/** A supervisor around one command: the state folder locked, signals turned into an orderly stop, everything released at the end. */
+import { systemClock } from '../core/clock.ts'
+import { CodedError } from '../core/errors.ts'
+import type { ChaosEvent } from '../core/events.ts'
+import type { Experiment } from '../core/experiment.ts'
+import { lockState } from '../daemon/lock.ts'
+import { Supervisor } from '../daemon/supervisor.ts'
+import { openStateDir } from '../journal/state-dir.ts'
+import type { StateDir } from '../journal/state-dir.ts'
+import type { Context } from './context.ts'
+import { onStopSignals } from './signals.ts'
+import type { StopSignals } from './signals.ts'
+
+export interface Supervised {
+  supervisor: Supervisor
+  state: StateDir
+  signals: StopSignals
+}
+
+export interface SupervisedOptions {
+  command: string
+  stateDir: string
+  experiments: readonly Experiment[]
+  emit(event: ChaosEvent): void
+}
+
+export async function supervised<T>(
+  context: Context,
+  options: SupervisedOptions,
+  work: (all: Supervised) => Promise<T>,
+): Promise<T> {
+  const state = await openStateDir(options.stateDir)
+  const signals = onStopSignals((text) => context.err(text))
+  try {
+    const lock = await lockState(state.path, options.command, systemClock, (error) => {
+      signals.stop(new CodedError('LOCKED', `the lock on ${state.path} was lost: ${error.message}`, { cause: error }))
+    })
+    const supervisor = new Supervisor({
+      state,
+      lock,
+      main: context.main,
+      targets: await context.targets(),
+      clock: systemClock,
+      emit: (event) => options.emit(event),
+      experiments: () => options.experiments,
+    })
+    try {
+      return await work({ supervisor, state, signals })
+    } finally {
+      await lock.release()
+    }
+  } finally {
+    signals.dispose()
+  }
+}

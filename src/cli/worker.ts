@@ -1,0 +1,8 @@
+/** `chaos worker` (hidden): what a supervisor starts; it speaks over IPC only. */
+import { workerMain } from '../daemon/worker.ts'
+import type { Context } from './context.ts'
+
+export async function worker(context: Context): Promise<number> {
+  await workerMain(await context.targets())
+  return 0
+}

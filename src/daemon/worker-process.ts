@@ -1,0 +1,82 @@
+/** One worker as its supervisor sees it: started with the lock, fed its job, watched by its heartbeat, ended by pid. */
+import { fork } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
+import { CodedError, ConfigError } from '../core/errors.ts'
+import type { ChaosEvent } from '../core/events.ts'
+import type { Identity } from '../core/target.ts'
+import type { StateLock } from './lock.ts'
+import type { FromWorker, Job, PlainError, Result, ToWorker } from './protocol.ts'
+
+/** Silence after which a worker is taken for stuck, killed, and its run recovered. */
+const SILENCE_MS = 60_000
+
+export interface WorkerOptions {
+  /** The script whose hidden command `worker` is run. */
+  main: string
+  lock: StateLock
+  job: Job
+  onEvent(event: ChaosEvent): void
+  onClaim(keys: string[], identity: Identity['parts']): Promise<ToWorker>
+}
+
+export interface WorkerHandle {
+  /** Its result; rejects with the error it reported, or WORKER_LOST when it died without a word. */
+  readonly result: Promise<Result>
+  abort(reason: string): void
+  kill(): void
+}
+
+export async function startWorker(options: WorkerOptions): Promise<WorkerHandle> {
+  const { lock, job } = options
+  const child = fork(options.main, ['worker'], {
+    // The fifth descriptor is the state folder's lock: it is free only when this process is gone too.
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc', ...(lock.fd >= 0 ? [lock.fd] : [])],
+    serialization: 'json',
+  })
+  const result = watch(child, options)
+  result.catch(() => undefined)
+  const send = (message: ToWorker): void => {
+    if (child.connected) child.send(message, () => undefined)
+  }
+  if (child.pid !== undefined) await lock.addWorker(child.pid, job.run)
+  send({ type: 'job', job })
+  return { result, abort: (reason) => send({ type: 'abort', reason }), kill: () => void child.kill('SIGKILL') }
+}
+
+function watch(child: ChildProcess, { lock, onEvent, onClaim }: WorkerOptions): Promise<Result> {
+  return new Promise((resolve, reject) => {
+    let last: Extract<FromWorker, { type: 'done' | 'failed' }> | undefined
+    const kill = (): void => void child.kill('SIGKILL')
+    let silence = setTimeout(kill, SILENCE_MS)
+    child.on('message', (message: FromWorker) => {
+      clearTimeout(silence)
+      silence = setTimeout(kill, SILENCE_MS)
+      if (message.type === 'event') onEvent(message.event)
+      else if (message.type === 'claim') {
+        void onClaim(message.keys, message.identity).then(
+          (answer) => child.connected && child.send(answer, () => undefined),
+        )
+      } else if (message.type !== 'heartbeat') last = message
+    })
+    child.on('error', (error) => {
+      if (child.pid === undefined)
+        reject(new CodedError('WORKER_LOST', `cannot start a worker: ${error.message}`, { cause: error }))
+    })
+    // Not before it is really gone: until then it may still change something.
+    child.on('close', (code, signal) => {
+      clearTimeout(silence)
+      const settle = (): void => {
+        if (last?.type === 'done') resolve(last.result)
+        else if (last) reject(fromPlain(last.error))
+        else reject(new CodedError('WORKER_LOST', `the worker ended without a word (${signal ?? `exit ${code}`})`))
+      }
+      void lock.removeWorker(child.pid ?? -1).then(settle, settle)
+    })
+  })
+}
+
+function fromPlain(error: PlainError): Error {
+  if (error.problems)
+    return new ConfigError(error.problems, error.code === 'CONFIG_NOT_ON_TARGET' ? error.code : 'CONFIG_INVALID')
+  return new CodedError(error.code, error.message)
+}

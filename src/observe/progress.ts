@@ -1,0 +1,199 @@
+/** Events as lines for a person: coloured with a soak countdown on a terminal, plain elsewhere. */
+import type { ChaosEvent, PlanView, Sink, StepView } from '../core/events.ts'
+import { formatDuration } from '../core/duration.ts'
+import type { Report } from '../core/report.ts'
+import type { Inspection } from '../core/skill.ts'
+
+type Style = 'bold' | 'dim' | 'red' | 'green' | 'yellow' | 'cyan'
+export type Paint = (style: Style, text: string) => string
+
+const CODES: Record<Style, [number, number]> = {
+  bold: [1, 22],
+  dim: [2, 22],
+  red: [31, 39],
+  green: [32, 39],
+  yellow: [33, 39],
+  cyan: [36, 39],
+}
+
+export const plain: Paint = (_style, text) => text
+export const coloured: Paint = (style, text) => `\u001b[${CODES[style][0]}m${text}\u001b[${CODES[style][1]}m`
+
+export interface ProgressOptions {
+  write(text: string): void
+  /** A terminal: colours, and a countdown line that is redrawn. */
+  tty: boolean
+}
+
+export function progress({ write, tty }: ProgressOptions): Sink {
+  const paint = tty ? coloured : plain
+  const names = new Map<string, string>()
+  const countdown = tty ? new Countdown(write) : undefined
+  return (event) => {
+    if (event.type === 'run.started') names.set(event.run, event.experiment)
+    const name = 'run' in event ? (names.get(event.run) ?? event.run) : ''
+    const lines = linesOf(event, paint)
+    countdown?.clear()
+    for (const line of lines) {
+      const time = paint('dim', event.at.slice(11, 19))
+      write(`${time} ${name === '' ? '' : `${paint('cyan', name)}  `}${line}\n`)
+    }
+    countdown?.see(event)
+    if (event.type === 'run.finished') names.delete(event.run)
+  }
+}
+
+/** The lines of one event; none for what only machines want to know. */
+export function linesOf(event: ChaosEvent, paint: Paint): string[] {
+  switch (event.type) {
+    case 'run.started':
+      return [
+        `${paint('bold', 'run')} ${event.run} on ${event.target} ${event.endpoint}, soak ${formatDuration(event.soak_ms)}, seed ${event.seed}`,
+      ]
+    case 'run.phase':
+      return event.phase === 'done'
+        ? []
+        : [paint('dim', `${event.phase}${event.detail === undefined ? '' : `: ${event.detail}`}`)]
+    case 'run.planned':
+      return planLines(event.plan, paint)
+    case 'step.applied':
+      return [
+        `${paint('yellow', '▲')} ${label(event.step)}  ${paint('dim', `${effectText(event.effect)}, ${formatDuration(event.took_ms)}`)}`,
+      ]
+    case 'step.skipped':
+      return [`${paint('dim', '–')} ${label(event.step)}  skipped: ${event.reason}`]
+    case 'step.failed':
+      return [`${paint('red', '✗')} ${label(event.step)}  ${event.error}`]
+    case 'step.reverted': {
+      const kept = event.kept > 0 ? `, kept ${event.kept} changed by others (${event.names.join(', ')})` : ''
+      return [
+        `${paint('green', '▼')} undone: ${label(event.step)}  ${paint('dim', formatDuration(event.took_ms))}${kept}`,
+      ]
+    }
+    case 'step.revert_failed':
+      return [`${paint('red', '✗ not undone')}: ${label(event.step)}  ${event.error}`]
+    case 'run.aborting':
+      return [paint('yellow', `aborting: ${event.reason}; everything is being undone`)]
+    case 'run.warning':
+      return [paint('yellow', `warning: ${event.message}`)]
+    case 'run.finished':
+      return summaryLines(event.report, paint)
+    case 'step.applying':
+    case 'step.reverting':
+      return []
+    case 'daemon.started':
+      return [`chaos daemon (pid ${event.pid}), ${event.experiments} experiments, state in ${event.state_dir}`]
+    case 'daemon.ready':
+      return [paint('bold', 'ready')]
+    case 'daemon.stopping':
+      return [`stopping: ${event.reason}; what is running is being undone`]
+    case 'daemon.stopped':
+      return [`stopped (exit code ${event.exit_code})`]
+    case 'schedule.due':
+      return [`${event.experiment} is due (${event.slot})`]
+    case 'schedule.queued':
+      return [`${event.experiment} waits: ${event.reason}`]
+    case 'schedule.skipped':
+      return [paint('yellow', `${event.experiment} at ${event.slot} is skipped: ${event.reason}`)]
+    case 'schedule.next':
+      return [paint('dim', `next ${event.experiment}: ${event.next}`)]
+    case 'worker.lost':
+      return [paint('red', `the worker of run ${event.run} is gone (${event.detail}); recovering`)]
+    case 'recovery.started':
+      return [paint('bold', `recovering ${event.runs.join(', ')}`)]
+    case 'recovery.finished':
+      return [
+        event.pending === 0
+          ? paint('green', `recovered: ${event.clean} clean`)
+          : paint('red', `recovered ${event.clean}, still pending ${event.pending}`),
+      ]
+    case 'recovery.retry':
+      return [
+        paint(
+          'red',
+          `run ${event.run} is still not undone: ${event.reason}; next try in ${formatDuration(event.in_ms)}`,
+        ),
+      ]
+    case 'warning':
+      return [paint('yellow', `warning: ${event.message}`)]
+  }
+}
+
+/** What would run, and what not and why. */
+export function planLines(plan: PlanView, paint: Paint): string[] {
+  return [
+    ...plan.steps.map((step) => `  ${String(step.step).padStart(3)}. ${label(step)}`),
+    ...plan.skipped.map(
+      (s) =>
+        `    ${paint('dim', '–')} ${s.skill} ${s.resource}: skipped, ${s.reason}${s.fix === undefined ? '' : `  →  ${s.fix}`}`,
+    ),
+    ...plan.notes.map((note) => `    ${paint('yellow', 'note')}: ${note}`),
+  ]
+}
+
+export function summaryLines(report: Report, paint: Paint): string[] {
+  const done = report.steps.filter((s) => s.state === 'reverted').length
+  const kept = report.steps.reduce((sum, s) => sum + (s.kept ?? 0), 0)
+  const outcome = paint(
+    report.outcome === 'completed' ? 'green' : 'yellow',
+    report.outcome + (report.recovered ? ' (recovered)' : ''),
+  )
+  const residue =
+    report.residue.length === 0 ? paint('green', 'residue 0') : paint('red', `residue ${report.residue.length}`)
+  return [
+    `${paint('bold', outcome)}: ${done} of ${report.steps.filter((s) => s.state !== 'skipped').length} steps undone, ${residue}${kept > 0 ? `, kept ${kept}` : ''}${report.reason === undefined ? '' : `  (${report.reason})`}`,
+    ...report.residue.map((r) => paint('red', `  step ${r.step} ${r.describe}: ${r.error}`)),
+  ]
+}
+
+function label(step: StepView): string {
+  return `${step.skill} ${step.describe}`
+}
+
+function effectText({ inEffect, load, foreign }: Inspection): string {
+  return [`${inEffect + (load ?? 0)} in effect`, ...(foreign > 0 ? [`${foreign} changed by others`] : [])].join(', ')
+}
+
+/** One redrawn line at the bottom while runs soak. */
+class Countdown {
+  readonly #ends = new Map<string, number>()
+  readonly #soaks = new Map<string, number>()
+  readonly #write: (text: string) => void
+  #timer: NodeJS.Timeout | undefined
+  #drawn = false
+
+  constructor(write: (text: string) => void) {
+    this.#write = write
+  }
+
+  clear(): void {
+    if (this.#drawn) this.#write('\r\u001b[2K')
+    this.#drawn = false
+  }
+
+  see(event: ChaosEvent): void {
+    if (event.type === 'run.started') this.#soaks.set(event.run, event.soak_ms)
+    if (event.type === 'run.phase') {
+      if (event.phase === 'soak') this.#ends.set(event.run, Date.now() + (this.#soaks.get(event.run) ?? 0))
+      else this.#ends.delete(event.run)
+    }
+    if (event.type === 'run.finished' || event.type === 'run.aborting') this.#ends.delete(event.run)
+    if (this.#ends.size > 0) {
+      this.#timer ??= setInterval(() => this.#draw(), 1_000).unref()
+      this.#draw()
+    } else {
+      clearInterval(this.#timer)
+      this.#timer = undefined
+    }
+  }
+
+  #draw(): void {
+    this.clear()
+    const left = [...this.#ends.values()].map((end) =>
+      formatDuration(Math.max(0, Math.round((end - Date.now()) / 1000) * 1000)),
+    )
+    if (left.length === 0) return
+    this.#write(`soaking, ${left.join(' and ')} left (Ctrl-C rolls back)`)
+    this.#drawn = true
+  }
+}

@@ -1,0 +1,29 @@
+/** Takes known secret values out of every text of an event before a sink sees it. */
+import type { ChaosEvent, Sink } from '../core/events.ts'
+
+/** Values shorter than this are too common to be searched for in texts. */
+const SHORTEST = 4
+
+export function scrubbed(secrets: readonly string[], sink: Sink): Sink {
+  const values = [...new Set(secrets)].filter((value) => value.length >= SHORTEST).sort((a, b) => b.length - a.length)
+  if (values.length === 0) return sink
+  const scrub = (value: unknown): unknown => {
+    if (typeof value === 'string') return values.reduce((text, secret) => text.replaceAll(secret, '***'), value)
+    if (Array.isArray(value)) return value.map(scrub)
+    if (typeof value === 'object' && value !== null)
+      return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, scrub(v)]))
+    return value
+  }
+  return (event) => sink(scrub(event) as ChaosEvent)
+}
+
+/** A sink whose mistakes stay its own: watching never changes the watched. */
+export function harmless(sink: Sink): Sink {
+  return (event) => {
+    try {
+      sink(event)
+    } catch {
+      // A sink that cannot write has nobody to tell.
+    }
+  }
+}

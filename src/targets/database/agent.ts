@@ -1,0 +1,170 @@
+/** The live connection to one PostgreSQL: who it is, what is on it, whose claims hold, what of ours is still running. */
+import { createHash } from 'node:crypto'
+import { messageOf, RefusedError, RollbackError, TargetError } from '../../core/errors.ts'
+import { markOf, runMark } from '../../core/skill.ts'
+import type { AnySkill, Agent, ClaimKey, ConnectOptions, Identity } from '../../core/target.ts'
+import { identityMismatch, runSkills } from '../../core/target.ts'
+import type { DbClient, DbReader } from './client.ts'
+import { discover } from './discover.ts'
+import { PostgresClient } from './postgres.ts'
+
+/** How long quiesce waits for sessions it has told to end. */
+const QUIESCE_MS = 30_000
+
+export interface DatabaseConfig {
+  connection_url: string
+  db_type: 'postgres'
+  schemas: string[]
+}
+
+export async function connectPostgres(
+  config: DatabaseConfig,
+  skills: readonly AnySkill<DbReader, DbClient>[],
+  options: ConnectOptions,
+): Promise<Agent> {
+  const { install, run, signal, clock } = options
+  const client = await PostgresClient.connect({
+    connectionUrl: config.connection_url,
+    mark: markOf(install, run, 0),
+    signal,
+  })
+  const claimed: ClaimKey[] = []
+  let reader: Awaited<ReturnType<PostgresClient['openReader']>> | undefined
+  let known: Identity | undefined
+
+  client.onReconnect = async (query) => {
+    const differing = known ? identityMismatch(known.parts, (await readIdentity(query, config)).parts) : []
+    if (differing.length > 0) {
+      throw new TargetError(
+        'IDENTITY_MISMATCH',
+        `another server answers at this address now (${differing.join(', ')} differ)`,
+      )
+    }
+    for (const { key, scope } of claimed) if (scope !== 'server') await tryClaim({ query }, key)
+  }
+
+  return {
+    async identity() {
+      return (known ??= await readIdentity(client.query.bind(client), config))
+    },
+    discover: (signal) => discover(client, config.schemas, signal),
+    ...runSkills(
+      skills,
+      () => client,
+      async () => {
+        await client.refusePooler()
+        return (reader ??= await client.openReader())
+      },
+    ),
+    async claim(keys) {
+      for (const claim of keys) {
+        const on = claim.scope === 'server' ? await serverWide(client) : client
+        if (!(await tryClaim(on, claim.key))) {
+          const holder = await holderOf(on, claim.key)
+          throw new RefusedError(
+            'REFUSED_CLAIMED',
+            `${claim.key} is in use by ${holder ?? 'another session'}; wait until it is done`,
+          )
+        }
+        claimed.push(claim)
+      }
+    },
+    async quiesce(run, signal) {
+      const deadline = clock.monotonic() + QUIESCE_MS
+      for (let pause = 5; ; pause = Math.min(pause * 2, 250)) {
+        const left = await client.query<{ pid: string; application_name: string }>(
+          `select pid::text, application_name, pg_terminate_backend(pid) from pg_stat_activity
+            where starts_with(application_name, $1) and application_name <> $2`,
+          [runMark(install, run), markOf(install, run, 0)],
+        )
+        if (left.length === 0) return
+        if (clock.monotonic() > deadline) {
+          const names = left.map((s) => `${s.application_name} (pid ${s.pid})`).join(', ')
+          throw new RollbackError('RESIDUE', `sessions of this run do not end: ${names}; end them on the server`)
+        }
+        await clock.sleep(pause, signal)
+      }
+    },
+    async sweep(install) {
+      const rows = await client.query<{ application_name: string; describe: string }>(
+        `select application_name, format('session %s since %s on database %s', pid, backend_start, datname) as describe
+           from pg_stat_activity where starts_with(application_name, $1) and application_name <> $2`,
+        [runMark(install, ''), markOf(install, run, 0)],
+      )
+      return rows.map((row) => ({ mark: row.application_name, kind: 'session', describe: row.describe }))
+    },
+    async close() {
+      await reader?.close()
+      await client.close()
+    },
+  }
+}
+
+type Query = DbReader['query']
+
+async function readIdentity(query: Query, config: DatabaseConfig): Promise<Identity> {
+  const [row] = await query(
+    `select current_database()::text as database, d.oid::text, host(inet_server_addr()) as address,
+            inet_server_port()::text as port, current_setting('port') as listen_port
+       from pg_database d where d.datname = current_database()`,
+  )
+  const systemId = await query('select system_identifier::text as id from pg_control_system()').then(
+    (rows) => rows[0]?.['id'] ?? null,
+    () => null, // a managed service may not let us read it
+  )
+  if (!row) throw new TargetError('TARGET_FAILED', 'the database does not say which one it is')
+  const url = new URL(config.connection_url)
+  const address = row['address'] ?? null
+  const port = row['port'] ?? row['listen_port'] ?? null
+  const server = systemId === null ? `${url.hostname || 'local'}:${url.port || '5432'}` : `${systemId}:${port ?? ''}`
+  return {
+    scopes: {
+      server: `postgres/${server}`,
+      database: `postgres/${server}/${row['oid'] ?? ''}`,
+      resource: `postgres/${server}/${row['oid'] ?? ''}`,
+    },
+    parts: {
+      system_identifier: systemId,
+      database: `${row['database'] ?? ''}/${row['oid'] ?? ''}`,
+      // One server has an address per family, and `localhost` may be either: they are parts of their own.
+      address_ipv4: address !== null && !address.includes(':') ? address : null,
+      address_ipv6: address?.includes(':') ? address : null,
+      port,
+    },
+  }
+}
+
+/** Settings belong to the whole server but advisory locks to one database: everybody meets in `postgres`. */
+async function serverWide(client: PostgresClient): Promise<Pick<DbReader, 'query'>> {
+  try {
+    return await client.auxiliary('postgres')
+  } catch (error) {
+    throw new RefusedError(
+      'REFUSED_CLAIMED',
+      `cannot claim the server's settings: the database "postgres" is where claims on a whole server meet, and we cannot connect to it (${messageOf(error)})`,
+      { cause: error },
+    )
+  }
+}
+
+/** An advisory lock that ends with our session. True when it is ours. */
+async function tryClaim(on: { query: Query }, key: string): Promise<boolean> {
+  const [row] = await on.query('select pg_try_advisory_lock($1::bigint)::text as ok', [lockNumber(key)])
+  return row?.['ok'] === 'true'
+}
+
+async function holderOf(on: { query: Query }, key: string): Promise<string | null> {
+  const n = BigInt.asUintN(64, BigInt(lockNumber(key)))
+  const [row] = await on.query(
+    `select a.application_name as name from pg_locks l join pg_stat_activity a using (pid)
+      where l.locktype = 'advisory' and l.granted and l.objsubid = 1 and l.classid = $1::bigint::oid and l.objid = $2::bigint::oid
+        and l.database = (select oid from pg_database where datname = current_database())`,
+    [(n >> 32n).toString(), (n & 0xffffffffn).toString()],
+  )
+  return row?.['name'] ?? null
+}
+
+/** The first 8 bytes of a SHA-256, as a signed 64-bit number. */
+function lockNumber(key: string): string {
+  return createHash('sha256').update(`chaos-agents/${key}`).digest().readBigInt64BE(0).toString()
+}

@@ -1,0 +1,80 @@
+/** What is on a PostgreSQL database: its tables as resources, and one line about the server. */
+import { ConfigError, TargetError } from '../../core/errors.ts'
+import type { Resource } from '../../core/skill.ts'
+import type { Discovery } from '../../core/target.ts'
+import type { DbReader } from './client.ts'
+
+/** Tables of all schemas that are the user's, or of `schemas` when given. Throws ConfigError for a schema that is not there. */
+export async function discover(client: DbReader, schemas: string[], signal: AbortSignal): Promise<Discovery> {
+  await refuseUnknown(client, schemas)
+  signal.throwIfAborted()
+  const resources = await tables(client, schemas)
+  signal.throwIfAborted()
+  return { resources, summary: await summary(client) }
+}
+
+/** Schemas that are neither the system's nor of temporary tables. */
+const USER_SCHEMA = `n.nspname not in ('pg_catalog', 'information_schema', 'pg_toast') and n.nspname !~ '^pg_(toast_)?temp_'`
+
+async function refuseUnknown(client: DbReader, schemas: string[]): Promise<void> {
+  if (schemas.length === 0) return
+  const rows = await client.query<{ name: string }>(
+    `select n.nspname::text as name from pg_namespace n where ${USER_SCHEMA} order by 1`,
+  )
+  const known = rows.map((row) => row.name)
+  const unknown = schemas.flatMap((name, index) => (known.includes(name) ? [] : [{ name, index }]))
+  if (unknown.length === 0) return
+  throw new ConfigError(
+    unknown.map(({ name, index }) => ({
+      file: '',
+      line: 0,
+      column: 0,
+      path: `target_config.schemas[${index}]`,
+      message: `there is no schema ${JSON.stringify(name)} in the database; there is ${known.join(', ')}`,
+    })),
+    'CONFIG_NOT_ON_TARGET',
+  )
+}
+
+async function tables(client: DbReader, schemas: string[]): Promise<Resource[]> {
+  // Sizes are the planner's estimates: asking for exact ones would wait behind somebody's ACCESS EXCLUSIVE lock.
+  const rows = await client.query<{ id: string; name: string; rows: string; bytes: string }>(
+    `select quote_ident(n.nspname) || '.' || quote_ident(c.relname) as id, c.relname::text as name,
+            greatest(c.reltuples::bigint, pg_stat_get_live_tuples(c.oid))::text as rows,
+            ((c.relpages + coalesce(t.relpages, 0))::bigint * current_setting('block_size')::bigint)::text as bytes
+       from pg_class c join pg_namespace n on n.oid = c.relnamespace left join pg_class t on t.oid = c.reltoastrelid
+      where c.relkind in ('r', 'p') and c.relpersistence <> 't' and ${USER_SCHEMA}
+        and (cardinality($1::text[]) = 0 or n.nspname = any($1::text[]))
+      order by n.nspname, c.relname`,
+    [schemas],
+  )
+  return rows.map(({ id, name, rows, bytes }) => ({
+    id,
+    name,
+    kind: 'table',
+    detail: Number(bytes) > 0 ? `${count(rows, 'row')}, ${size(bytes)}` : count(rows, 'row'),
+  }))
+}
+
+async function summary(client: DbReader): Promise<string> {
+  const [row] = await client.query<{ version: string; database: string; bytes: string | null; sessions: string }>(
+    `select current_setting('server_version') as version, current_database()::text as database,
+            case when has_database_privilege(current_database(), 'CONNECT') then pg_database_size(current_database()) end::text as bytes,
+            (select count(*) from pg_stat_activity a where a.datname = current_database()
+                and a.pid <> pg_backend_pid() and not starts_with(a.application_name, 'chaos-')
+                and coalesce(a.backend_type, 'client backend') = 'client backend')::text as sessions`,
+  )
+  if (!row) throw new TargetError('TARGET_FAILED', 'the database does not say what it is')
+  const bytes = row.bytes === null ? '' : ` (${size(row.bytes)})`
+  return `PostgreSQL ${row.version}, database ${row.database}${bytes}, ${count(row.sessions, 'other session')}`
+}
+
+function count(n: string, what: string): string {
+  return `${Number(n).toLocaleString('en-US')} ${what}${n === '1' ? '' : 's'}`
+}
+
+function size(bytes: string): string {
+  const units = ['B', 'kB', 'MB', 'GB', 'TB']
+  const step = Math.min(units.length - 1, Math.floor(Math.log2(Math.max(1, Number(bytes))) / 10))
+  return `${Number((Number(bytes) / 1024 ** step).toPrecision(2)).toLocaleString('en-US')} ${units[step] ?? 'B'}`
+}
