@@ -1,4 +1,5 @@
 /** `chaos recover`: undoes what a crash left, now. */
+import { basename } from 'node:path'
 import { ConfigError, ERROR_CODES } from '../core/errors.ts'
 import { worstExitCode } from '../core/report.ts'
 import { pendingSteps } from '../journal/journal.ts'
@@ -71,14 +72,15 @@ async function openRuns(stateDir: string): Promise<OpenRun[]> {
   const state = await peekStateDir(stateDir)
   return (await state.journals()).flatMap((journal) => {
     const { started, damage } = journal
-    if (!started) return []
+    // A damaged start says neither where nor what; it is still something for a person to put right.
+    if (!started && damage.length === 0) return []
     const steps = pendingSteps(journal)
     return [
       {
-        run: started.run,
-        experiment: started.experiment,
-        endpoint: started.endpoint,
-        started_at: started.at,
+        run: basename(journal.file, '.jsonl'),
+        experiment: started?.experiment ?? '',
+        endpoint: started?.endpoint ?? '',
+        started_at: started?.at ?? '',
         steps: steps
           .reverse()
           .map(({ step, skill, resource, describe, state }) => ({ step, skill, resource, describe, state })),

@@ -1,4 +1,5 @@
 /** `chaos status`: is it up, and is everything put back? Exit code 0 up and clean, 4 pending undo, 1 no daemon. */
+import { basename } from 'node:path'
 import { ERROR_CODES } from '../core/errors.ts'
 import { isAlive, readHolder } from '../daemon/lock.ts'
 import { pendingSteps } from '../journal/journal.ts'
@@ -13,18 +14,19 @@ export async function status(context: Context, options: { stateDir?: string; jso
   const state = await peekStateDir(stateDir)
   const note = await readHolder(stateDir)
   const holder = note && (await isAlive(note)) ? note : undefined
-  const journals = (await state.journals()).filter((j) => j.started !== undefined)
+  const journals = (await state.journals()).filter((j) => j.started !== undefined || j.damage.length > 0)
   const workers = new Set<string>()
   for (const worker of note?.workers ?? []) if (await isAlive(worker)) workers.add(worker.run)
   const runs = journals.map((j) => ({
-    run: j.started?.run ?? '',
+    run: basename(j.file, '.jsonl'),
     experiment: j.started?.experiment ?? '',
     endpoint: j.started?.endpoint ?? '',
     started_at: j.started?.at ?? '',
     steps_to_undo: pendingSteps(j).length,
+    damaged: j.damage.length > 0,
   }))
   const running = runs.filter((r) => workers.has(r.run))
-  const pending = runs.filter((r) => !workers.has(r.run) && r.steps_to_undo > 0)
+  const pending = runs.filter((r) => !workers.has(r.run) && (r.steps_to_undo > 0 || r.damaged))
   const last = await lastReport(state)
   const up = holder ? { command: holder.command, pid: holder.pid, started_at: holder.started_at } : null
   const exitCode = pending.length > 0 ? ERROR_CODES.RESIDUE : up ? 0 : NO_DAEMON

@@ -63,3 +63,14 @@ export type EventBody = RunEventBody
 
 /** Takes an event and returns at once; what it throws is dropped. */
 export type Sink = (event: ChaosEvent) => void
+
+/** A listener whose mistakes stay its own: watching never changes the watched. */
+export function harmless<E>(listener: (event: E) => void): (event: E) => void {
+  return (event) => {
+    try {
+      listener(event)
+    } catch {
+      // A listener that cannot write has nobody to tell.
+    }
+  }
+}

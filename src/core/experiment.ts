@@ -2,6 +2,7 @@
 
 export interface SkillEntry {
   skill_name: string
+  /** As written, plus what fell back to `target_config`; checked, but parsed (and defaulted) only when the skill plans. */
   params: Record<string, unknown>
   /** How many times the skill is invoked; the invocations never share a resource. */
   count: number

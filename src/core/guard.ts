@@ -21,12 +21,16 @@ export function protectedNames(
 
 /** Whether the whole of `name` fits the pattern: `*` is any text, `?` any one character, case does not matter. */
 export function matchesGlob(pattern: string, name: string): boolean {
-  const source = pattern
-    .replaceAll(/\*+/g, '*')
-    .replaceAll(/[^*?]+/g, (literal) => literal.replaceAll(/[\\^$.*+?()[\]{}|/-]/g, '\\$&'))
-    .replaceAll('*', '.*')
-    .replaceAll('?', '.')
-  return new RegExp(`^${source}$`, 'isu').test(name)
+  const [want, have] = [Array.from(pattern.toLowerCase()), Array.from(name.toLowerCase())]
+  // By hand, since a regular expression with many `.*` can take for ever. Only the last star ever needs to grow.
+  let [p, n, star, resume] = [0, 0, -1, 0]
+  while (n < have.length) {
+    if (want[p] === '*') [star, resume] = [p++, n]
+    else if (want[p] === '?' || want[p] === have[n]) [p, n] = [p + 1, n + 1]
+    else if (star >= 0) [p, n] = [star + 1, ++resume]
+    else return false
+  }
+  return want.slice(p).every((rest) => rest === '*')
 }
 
 function saysProduction(name: string): boolean {

@@ -36,6 +36,8 @@ export interface Planned<S> {
    * lists overlap are undone strictly last first, and two runs never hold the same id at once.
    */
   touches: string[]
+  /** Finer keys of the skill's own, only added to `taken` for later invocations of this run: rows of a table. */
+  takes?: string[]
   step: S
   /** Records it changes or creates, for `limits.rows`; absent where the word has no meaning. */
   rows?: number

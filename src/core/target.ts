@@ -110,7 +110,10 @@ export function defineTarget<C>(target: Target<C>): Target {
 }
 
 /** Forgets a skill's types, for a target's list; `runSkills` brings them back. */
-export type AnySkill<Reader, Client extends Reader> = SkillSpec<Reader, Client, never, never>
+export type AnySkill<Reader, Client extends Reader> = Omit<
+  SkillSpec<Reader, Client, never, never>,
+  'params' | 'step' | 'plan'
+> & { params: ZodType; step: ZodType<object>; plan(ctx: PlanContext<Reader>, params: never): Promise<Plan<object>> }
 
 /** The four skill calls of an Agent, by skill name over JSON: finds the spec, parses params and steps, adds the client. */
 export function runSkills<Reader, Client extends Reader>(

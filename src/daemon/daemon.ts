@@ -4,7 +4,7 @@ import { messageOf } from '../core/errors.ts'
 import type { Config, ScheduledExperiment } from '../core/experiment.ts'
 import { makeSchedule } from './schedule.ts'
 import type { Schedule } from './schedule.ts'
-import { Slots, SlotsFullError } from './slots.ts'
+import { Slots } from './slots.ts'
 import type { Supervisor } from './supervisor.ts'
 
 export interface DaemonOptions {
@@ -55,7 +55,7 @@ class Daemon {
       experiments: config.experiments.length,
     })
     for (const warning of config.warnings) this.#tell({ type: 'warning', message: warning })
-    await supervisor.recoverAll({ noProgressMs: RECOVERY_ROUND_MS })
+    const { rest } = await this.#firstRound()
     const retrying = this.#retryBlocked()
     const pruning = this.#prune()
     this.#schedule.start()
@@ -65,7 +65,26 @@ class Daemon {
     this.#schedule.stop()
     this.#tell({ type: 'daemon.stopping', reason: messageOf(stop.reason) })
     await supervisor.stop(messageOf(stop.reason), config.settings.stop_deadline_ms)
-    await Promise.all([retrying, pruning, ...this.#active.values()])
+    await Promise.all([rest, retrying, pruning, ...this.#active.values()])
+  }
+
+  /** Waits for the recovery of everything, but not for long; what it is still at stays blocked. Throws what it throws by then. */
+  async #firstRound(): Promise<{ rest: Promise<void> }> {
+    const { supervisor, clock, stop } = this.#options
+    const end = new AbortController()
+    const late = clock.sleep(RECOVERY_ROUND_MS, AbortSignal.any([stop, end.signal])).catch(() => undefined)
+    const round = supervisor.recoverAll({ noProgressMs: RECOVERY_ROUND_MS })
+    try {
+      await Promise.race([round, late])
+    } finally {
+      end.abort()
+    }
+    return {
+      rest: round.then(
+        () => undefined,
+        (error: unknown) => this.#warn(error),
+      ),
+    }
   }
 
   #due(entry: ScheduledExperiment, slot: Date): void {
@@ -101,11 +120,8 @@ class Daemon {
       }
     } catch (error) {
       if (stop.aborted) return
-      this.#skip(
-        entry,
-        slot,
-        error instanceof SlotsFullError ? error.message : `it waited too long for a slot: ${messageOf(error)}`,
-      )
+      const late = error instanceof Error && error.name === 'TimeoutError'
+      this.#skip(entry, slot, late ? 'it waited too long for a slot' : messageOf(error))
     }
   }
 
@@ -122,7 +138,7 @@ class Daemon {
       try {
         await supervisor.recoverAll({ noProgressMs: RECOVERY_ROUND_MS })
       } catch (error) {
-        this.#tell({ type: 'warning', message: `recovery: ${messageOf(error)}` })
+        this.#warn(error)
       }
       for (const { run, reason } of supervisor.blocked)
         this.#tell({ type: 'recovery.retry', run, in_ms: pause, reason })
@@ -142,6 +158,10 @@ class Daemon {
   #tellNext(name: string): void {
     const next = this.#options.stop.aborted ? undefined : this.#schedule.next(name)
     if (next) this.#tell({ type: 'schedule.next', experiment: name, next: next.toISOString() })
+  }
+
+  #warn(error: unknown): void {
+    this.#tell({ type: 'warning', message: `recovery: ${messageOf(error)}` })
   }
 
   #tell(event: Parameters<Supervisor['tell']>[0]): void {

@@ -84,14 +84,17 @@ async function take(
   for (;;) {
     const got = flock(fd)
     if (got === 'unavailable') return takeLockfile(stateDir, onLost)
-    if (got) return () => Promise.resolve()
+    if (got) {
+      await refuseLockfile(stateDir)
+      return () => Promise.resolve()
+    }
     const note = await readHolder(stateDir)
     if (note && (await isAlive(note))) throw lockedBy(stateDir, note)
     if (clock.monotonic() > patience) {
       if (ended)
         throw new CodedError('LOCKED', `${stateDir} is locked by a process that left no note; end it, then start again`)
       // Their supervisor is dead and they have had their time: only after their death is the journal the whole truth.
-      for (const worker of note?.workers ?? []) if (await isAlive(worker)) process.kill(worker.pid, 'SIGKILL')
+      for (const worker of note?.workers ?? []) if (await isAlive(worker)) kill(worker.pid)
       ended = true
       await clock.sleep(2_000)
     }
@@ -106,20 +109,45 @@ function lockedBy(stateDir: string, note: HolderNote): CodedError {
   )
 }
 
+function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch {
+    // It has just ended, or is not ours to end: whether the lock is free now says which.
+  }
+}
+
 /** The kernel lock belongs to the open file, so a child that inherits the descriptor can take it for us and end. */
 function flock(fd: number): boolean | 'unavailable' {
   const result = spawnSync('flock', ['-n', '-x', '3'], { stdio: ['ignore', 'ignore', 'ignore', fd] })
-  return result.error ? 'unavailable' : result.status === 0
+  if (result.error === undefined) return result.status === 0
+  if ((result.error as NodeJS.ErrnoException).code === 'ENOENT') return 'unavailable'
+  // A machine without room for a process is no reason to take the weaker lock beside somebody who has the real one.
+  throw new CodedError('LOCKED', `cannot run flock: ${result.error.message}`, { cause: result.error })
+}
+
+function lockfileOptions(stateDir: string): { lockfilePath: string; realpath: boolean } {
+  return { lockfilePath: join(stateDir, 'lock.d'), realpath: false }
+}
+
+/** Somebody who found no flock on their PATH, as we did, is a holder too. */
+async function refuseLockfile(stateDir: string): Promise<void> {
+  if (!(await lockfile.check(stateDir, lockfileOptions(stateDir)))) return
+  const note = await readHolder(stateDir)
+  if (note && (await isAlive(note))) throw lockedBy(stateDir, note)
 }
 
 /** Where there is no flock: weaker, since workers do not hold it, but it still keeps two supervisors apart. */
 async function takeLockfile(stateDir: string, onLost: (error: Error) => void): Promise<() => Promise<void>> {
+  const holder = await readHolder(stateDir)
+  // It may hold the kernel lock, which we cannot see.
+  if (holder && holder.pid !== process.pid && (await isAlive(holder))) throw lockedBy(stateDir, holder)
+  for (const worker of holder?.workers ?? []) {
+    if (await isAlive(worker))
+      throw new CodedError('LOCKED', `${stateDir} is in use by worker ${worker.pid}; wait until it ends`)
+  }
   try {
-    return await lockfile.lock(stateDir, {
-      lockfilePath: join(stateDir, 'lock.d'),
-      realpath: false,
-      onCompromised: onLost,
-    })
+    return await lockfile.lock(stateDir, { ...lockfileOptions(stateDir), onCompromised: onLost })
   } catch (error) {
     const note = await readHolder(stateDir)
     throw note
@@ -130,17 +158,28 @@ async function takeLockfile(stateDir: string, onLost: (error: Error) => void): P
 
 async function held(fd: number, stateDir: string, note: HolderNote, release: () => Promise<void>): Promise<StateLock> {
   await writeHolder(stateDir, note)
+  let released = false
+  let writing = Promise.resolve()
+  /** One write at a time, of what is true then; never over the note of a successor. */
+  const write = (): Promise<void> => {
+    const written = writing.then(() => (released ? undefined : writeHolder(stateDir, note)))
+    writing = written.catch(() => undefined)
+    return written
+  }
   return {
     fd,
     async addWorker(pid, run) {
       note.workers.push({ ...(await processId(pid)), run })
-      await writeHolder(stateDir, note)
+      await write()
     },
     async removeWorker(pid) {
       note.workers = note.workers.filter((worker) => worker.pid !== pid)
-      await writeHolder(stateDir, note)
+      await write()
     },
     async release() {
+      if (released) return
+      released = true
+      await writing
       await release()
       closeSync(fd)
     },

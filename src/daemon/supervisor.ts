@@ -2,8 +2,9 @@
  * The supervisor: owns the state folder, starts a worker per run, hands out claims, and sends a recovery worker after
  * every worker that died. It loads no driver and opens no connection to a target.
  */
+import { basename } from 'node:path'
 import type { Clock } from '../core/clock.ts'
-import { CodedError, ERROR_CODES, messageOf } from '../core/errors.ts'
+import { CodedError, ERROR_CODES, JournalError, messageOf } from '../core/errors.ts'
 import type { ChaosEvent, DaemonEvent, PlanView } from '../core/events.ts'
 import type { Experiment } from '../core/experiment.ts'
 import type { Report } from '../core/report.ts'
@@ -35,11 +36,15 @@ export interface SupervisorOptions {
 export interface Blocked {
   run: string
   experiment: string
+  /** Empty where the journal does not say any more: then every target is refused. */
   endpoint: string
   identity: Identity['parts']
   pending: number
   reason: string
 }
+
+/** How long the kernel may take to end a killed worker. */
+const KILL_MS = 5_000
 
 /** Longest wait for a claim that another run holds. */
 const CLAIM_WAIT_MS = 60 * 60_000
@@ -49,7 +54,10 @@ export class Supervisor {
   readonly #claims = new Claims()
   readonly #workers = new Map<string, WorkerHandle>()
   readonly #blocked = new Map<string, Blocked>()
+  readonly #recovering = new Map<string, Promise<Report | undefined>>()
   #stopping: string | undefined
+  /** The deadline of stop() has passed: nothing is begun any more, not even an undo. */
+  #over = false
 
   constructor(options: SupervisorOptions) {
     this.#options = options
@@ -75,7 +83,7 @@ export class Supervisor {
       this.#refuseBlocked(this.#endpointOf(experiment))
       const result = await this.#work({ kind: 'run', run, state_dir: state.path, experiment, seed }, options.wait)
       if (result.kind === 'report') {
-        if (result.report.residue.length > 0) await this.#block(run, result.report.residue[0]?.error ?? 'residue')
+        if (!isClean(result.report)) await this.#block(run, whyNotClean(result.report))
         return result.report
       }
       throw new CodedError('WORKER_LOST', 'the worker answered something else than a report')
@@ -102,9 +110,11 @@ export class Supervisor {
    * runs it could work on; what is not clean afterwards is in `blocked`.
    */
   async recoverAll(options: { noProgressMs: number; only?: string }): Promise<Report[]> {
-    const open = (await this.#openRuns()).filter((s) => options.only === undefined || s.started?.run === options.only)
+    if (this.#workers.size === 0) await this.#options.state.forgetLostSecrets().catch(() => undefined)
+    const open = (await this.#openRuns()).filter((s) => options.only === undefined || runOf(s) === options.only)
     if (open.length === 0) return []
-    this.tell({ type: 'recovery.started', runs: open.map((s) => s.started?.run ?? s.file) })
+    this.tell({ type: 'recovery.started', runs: open.map(runOf) })
+    for (const state of open) this.#setBlocked(state, this.#blocked.get(runOf(state))?.reason ?? 'it is being undone')
     const lanes = new Map<string, RunState[]>()
     for (const state of open.reverse()) {
       const lane = state.started?.identity.scopes.server ?? state.file
@@ -114,18 +124,23 @@ export class Supervisor {
       await Promise.all([...lanes.values()].map((lane) => this.#recoverLane(lane, options.noProgressMs)))
     ).flat()
     const pending = this.#blocked.size
-    this.tell({ type: 'recovery.finished', clean: reports.filter((r) => r.residue.length === 0).length, pending })
+    this.tell({ type: 'recovery.finished', clean: reports.filter(isClean).length, pending })
     return reports
   }
 
-  /** Aborts every worker; the runs end by undoing. Returns when all are gone, or kills them at the deadline. */
+  /** Aborts every run, which then ends by undoing; recoveries go on. Returns when all are over, or kills them at the deadline. */
   async stop(reason: string, deadlineMs: number): Promise<void> {
+    const { clock } = this.#options
     this.#stopping = reason
-    for (const worker of this.#workers.values()) worker.abort(reason)
-    const end = this.#options.clock.monotonic() + deadlineMs
-    while (this.#workers.size > 0 && this.#options.clock.monotonic() < end) await this.#options.clock.sleep(20)
+    for (const [run, worker] of this.#workers) if (!this.#recovering.has(run)) worker.abort(reason)
+    const end = clock.monotonic() + deadlineMs
+    const busy = (): boolean => this.#workers.size + this.#recovering.size > 0
+    while (busy() && clock.monotonic() < end) await clock.sleep(20)
     // The journal is intact: the next start finishes what these could not.
+    this.#over = true
     for (const worker of this.#workers.values()) worker.kill()
+    const dead = clock.monotonic() + KILL_MS
+    while (this.#workers.size > 0 && clock.monotonic() < dead) await clock.sleep(20)
   }
 
   /** Removes the reports of runs that ended so many days ago. */
@@ -142,7 +157,7 @@ export class Supervisor {
       onClaim: (keys, identity) => this.#claim(job.run, keys, identity, wait),
     })
     this.#workers.set(job.run, worker)
-    if (this.#stopping !== undefined) worker.abort(this.#stopping)
+    if (this.#stopping !== undefined && !this.#recovering.has(job.run)) worker.abort(this.#stopping)
     try {
       return await worker.result
     } finally {
@@ -158,20 +173,27 @@ export class Supervisor {
     startedAt: string,
     error: unknown,
   ): Promise<Report> {
+    const { state, clock } = this.#options
     const lost = error instanceof CodedError && error.code === 'WORKER_LOST'
     if (lost) this.tell({ type: 'worker.lost', run, detail: messageOf(error) })
-    const [recovered] = await this.recoverAll({ noProgressMs: 30_000, only: run })
+    const [recovered] = await this.recoverAll({ noProgressMs: 30_000, only: run }).catch((failure: unknown) => {
+      this.tell({ type: 'warning', message: `run ${run} is not undone yet: ${messageOf(failure)}` })
+      return []
+    })
     if (recovered) return recovered
     const blocked = this.#blocked.get(run)
-    const code = error instanceof CodedError ? error.code : 'WORKER_LOST'
-    const { state, clock } = this.#options
+    // It may have died after it had put everything back and said so.
+    const written = blocked ? undefined : await state.report(run).catch(() => undefined)
+    if (written) return written
+    const stopped = lost && this.#stopping !== undefined
+    const code = stopped ? 'ABORTED' : error instanceof CodedError ? error.code : 'WORKER_LOST'
     const report: Report = {
       run,
       experiment: experiment.name,
       target: experiment.target,
       endpoint: this.#endpointOf(experiment),
       seed,
-      outcome: lost || blocked ? 'failed' : code === 'ABORTED' ? 'aborted' : 'refused',
+      outcome: code === 'ABORTED' ? 'aborted' : lost || blocked ? 'failed' : 'refused',
       reason: messageOf(error),
       recovered: false,
       started_at: startedAt,
@@ -193,7 +215,7 @@ export class Supervisor {
   async #openRuns(): Promise<RunState[]> {
     const open: RunState[] = []
     for (const state of await this.#options.state.journals()) {
-      const run = state.file.replace(/^.*\//, '').replace(/\.jsonl$/, '')
+      const run = runOf(state)
       if (this.#workers.has(run)) continue
       const nothingApplied = state.started === undefined && state.steps.length === 0 && state.damage.length === 0
       if (nothingApplied || (state.finished && pendingSteps(state).length === 0)) await this.#options.state.forget(run)
@@ -205,21 +227,38 @@ export class Supervisor {
   async #recoverLane(lane: RunState[], noProgressMs: number): Promise<Report[]> {
     const reports: Report[] = []
     for (const state of lane) {
-      const run = state.started?.run
-      if (state.started === undefined || run === undefined) continue
-      try {
-        const result = await this.#work(await this.#recoverJob(state.started, noProgressMs), 'skip')
-        if (result.kind !== 'report') continue
-        reports.push(result.report)
-        if (result.report.residue.length === 0 && result.report.exit_code !== ERROR_CODES.JOURNAL_WRITE)
-          this.#blocked.delete(run)
-        else await this.#block(run, result.report.residue[0]?.error ?? result.report.reason ?? 'residue')
-      } catch (error) {
-        await this.#block(run, messageOf(error))
-        this.tell({ type: 'warning', message: `run ${run} is not undone yet: ${messageOf(error)}` })
-      }
+      const report = await this.#recoverOnce(state, noProgressMs)
+      if (report) reports.push(report)
     }
     return reports
+  }
+
+  /** One recovery of a run at a time: two workers would write the same journal. */
+  #recoverOnce(state: RunState, noProgressMs: number): Promise<Report | undefined> {
+    const run = runOf(state)
+    const begun = this.#recovering.get(run)
+    if (begun) return begun
+    const recovering = this.#recover(state, noProgressMs).finally(() => this.#recovering.delete(run))
+    this.#recovering.set(run, recovering)
+    return recovering
+  }
+
+  async #recover(state: RunState, noProgressMs: number): Promise<Report | undefined> {
+    const run = runOf(state)
+    try {
+      if (this.#over) throw new CodedError('ABORTED', this.#stopping ?? 'stopped')
+      if (!state.started) throw damagedStart(state)
+      const result = await this.#work(await this.#recoverJob(state.started, noProgressMs), 'skip')
+      if (result.kind !== 'report') return undefined
+      if (isClean(result.report)) this.#blocked.delete(run)
+      else await this.#block(run, whyNotClean(result.report))
+      return result.report
+    } catch (error) {
+      await this.#block(run, messageOf(error))
+      if (this.#blocked.has(run))
+        this.tell({ type: 'warning', message: `run ${run} is not undone yet: ${messageOf(error)}` })
+      return undefined
+    }
   }
 
   async #recoverJob(started: NonNullable<RunState['started']>, noProgressMs: number): Promise<Job> {
@@ -243,27 +282,27 @@ export class Supervisor {
     }
   }
 
+  /** Unless its journal is gone: then it is clean after all. */
   async #block(run: string, reason: string): Promise<void> {
-    const state = (await this.#openRuns()).find((s) => s.started?.run === run)
-    if (!state?.started) return
-    const { experiment, endpoint, identity } = state.started
-    this.#blocked.set(run, {
-      run,
-      experiment,
-      endpoint,
-      identity: identity.parts,
-      pending: pendingSteps(state).length,
-      reason,
-    })
+    const state = (await this.#openRuns()).find((s) => runOf(s) === run)
+    if (state) this.#setBlocked(state, reason)
+    else this.#blocked.delete(run)
+  }
+
+  #setBlocked(state: RunState, reason: string): void {
+    const run = runOf(state)
+    const { experiment = '', endpoint = '', identity } = state.started ?? {}
+    const pending = pendingSteps(state).length
+    this.#blocked.set(run, { run, experiment, endpoint, identity: identity?.parts ?? {}, pending, reason })
   }
 
   /** By the name the configuration uses; by identity once the worker knows it. */
   #refuseBlocked(endpoint: string, identity?: Identity['parts']): void {
     for (const blocked of this.#blocked.values()) {
-      if (blocked.endpoint === endpoint || (identity && sameSystem(blocked.identity, identity))) {
+      if (['', endpoint].includes(blocked.endpoint) || (identity && sameSystem(blocked.identity, identity))) {
         throw new CodedError(
           'BLOCKED_BY_RESIDUE',
-          `blocked by run ${blocked.run} (${blocked.experiment}): ${blocked.pending} steps on ${blocked.endpoint} are not undone: ${blocked.reason}`,
+          `blocked by run ${blocked.run} (${blocked.experiment || 'unknown experiment'}): ${blocked.pending} steps on ${blocked.endpoint || 'an unknown target'} are not undone: ${blocked.reason}`,
         )
       }
     }
@@ -308,6 +347,28 @@ export class Supervisor {
 }
 
 type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never
+
+function runOf({ file }: RunState): string {
+  return basename(file, '.jsonl')
+}
+
+/** Nothing is left on the target, and the journal says so. */
+function isClean({ residue, exit_code }: Report): boolean {
+  return residue.length === 0 && exit_code !== ERROR_CODES.JOURNAL_WRITE
+}
+
+function whyNotClean({ residue, reason }: Report): string {
+  return residue[0]?.error ?? reason ?? 'residue'
+}
+
+/** Without its start nobody knows where to undo it. */
+function damagedStart({ file, damage }: RunState): JournalError {
+  const [first] = damage
+  return new JournalError(
+    'JOURNAL_READ',
+    `${file} does not say any more which target it is of (byte ${first?.offset ?? 0}: ${first?.reason ?? 'no start'}). Read it, put back by hand what it names, then move it away`,
+  )
+}
 
 /** The same system as far as both sides could read: at least one part was compared, and none differs. */
 function sameSystem(a: Identity['parts'], b: Identity['parts']): boolean {

@@ -38,7 +38,13 @@ export async function startWorker(options: WorkerOptions): Promise<WorkerHandle>
   const send = (message: ToWorker): void => {
     if (child.connected) child.send(message, () => undefined)
   }
-  if (child.pid !== undefined) await lock.addWorker(child.pid, job.run)
+  try {
+    if (child.pid !== undefined) await lock.addWorker(child.pid, job.run)
+  } catch (error) {
+    // A successor would not know of it: it does not get its job.
+    child.kill('SIGKILL')
+    throw error
+  }
   send({ type: 'job', job })
   return { result, abort: (reason) => send({ type: 'abort', reason }), kill: () => void child.kill('SIGKILL') }
 }
@@ -59,8 +65,9 @@ function watch(child: ChildProcess, { lock, onEvent, onClaim }: WorkerOptions): 
       } else if (message.type !== 'heartbeat') last = message
     })
     child.on('error', (error) => {
-      if (child.pid === undefined)
-        reject(new CodedError('WORKER_LOST', `cannot start a worker: ${error.message}`, { cause: error }))
+      if (child.pid !== undefined) return
+      clearTimeout(silence)
+      reject(new CodedError('WORKER_LOST', `cannot start a worker: ${error.message}`, { cause: error }))
     })
     // Not before it is really gone: until then it may still change something.
     child.on('close', (code, signal) => {

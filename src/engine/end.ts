@@ -2,9 +2,9 @@
 import { JournalError, messageOf } from '../core/errors.ts'
 import type { ErrorCode } from '../core/errors.ts'
 import type { Outcome, Report } from '../core/report.ts'
-import { readJournal } from '../journal/file-journal.ts'
+import { emptyState, readJournal } from '../journal/file-journal.ts'
 import { pendingSteps } from '../journal/journal.ts'
-import type { RunStarted, RunState } from '../journal/journal.ts'
+import type { Damage, RunStarted, RunState } from '../journal/journal.ts'
 import type { StateDir } from '../journal/state-dir.ts'
 import { reportOf } from './report.ts'
 import { rollback } from './rollback.ts'
@@ -28,8 +28,9 @@ export async function endRun(input: EndInput): Promise<Report> {
   const { run } = input.started
   const file = state.journalFile(run)
   const result = await rollback({ ...input, run, file, reason: input.reason ?? 'the soak is over' })
-  const after = await readJournal(file)
+  const after = await readJournal(file).catch((error: unknown) => ({ ...emptyState(file), damage: [asDamage(error)] }))
   let failure = result.journalError ?? damageOf(after)
+  if (failure) emit({ type: 'run.warning', message: messageOf(failure) })
   const report = (): Report => {
     const ending = { ...input, residue: result.residue, journalFailed: failure !== undefined }
     const made = reportOf(input.started, after, ending, clock.now())
@@ -37,17 +38,21 @@ export async function endRun(input: EndInput): Promise<Report> {
   }
   try {
     await state.writeReport(report())
-    if (!failure && result.residue.length === 0 && pendingSteps(after).length === 0) {
-      await journal.append({ type: 'run.finished', outcome: input.outcome }, { durable: true })
-      await journal.close()
-      await state.forget(run)
-    }
+    const clean = !failure && result.residue.length === 0 && pendingSteps(after).length === 0
+    if (clean) await journal.append({ type: 'run.finished', outcome: input.outcome }, { durable: true })
+    await journal.close()
+    if (clean) await state.forget(run)
   } catch (error) {
     failure ??= error as Error
+    emit({ type: 'run.warning', message: messageOf(error) })
   }
   const final = report()
   emit({ type: 'run.finished', report: final })
   return final
+}
+
+function asDamage(error: unknown): Damage {
+  return { offset: 0, reason: messageOf(error) }
 }
 
 /** What was readable is undone; what was not may have been a step, so a person has to look before this target is used again. */

@@ -136,14 +136,19 @@ async function planInvocations(input: PlanInput, discovery: Discovery, resources
           resources,
           all: discovery.resources,
           taken,
-          mayPick: (kind) => mayPick(kind, discovery.resources, picked, limits),
+          mayPick: (kind) =>
+            mayPick(
+              discovery.resources.filter((r) => r.kind === kind),
+              picked,
+              limits,
+            ),
           soakMs: experiment.duration_ms,
           random: random.fork(`${index}/${n}`),
           signal,
         })
         for (const step of plan.steps) {
           picked.add(step.resource)
-          for (const id of step.touches) taken.add(id)
+          for (const id of [...step.touches, ...(step.takes ?? [])]) taken.add(id)
         }
         invocations.push({ skill, spread: entry.spread, plan })
       } catch (error) {
@@ -170,15 +175,15 @@ async function planInvocations(input: PlanInput, discovery: Discovery, resources
   return invocations
 }
 
-/** `percent` of the kind, but never less than one; and never more than `resources`. */
+/** `percent` of a kind, but never less than one; and never more than `resources` of all kinds together. */
 function mayPick(
-  kind: string,
-  all: readonly Resource[],
+  ofKind: readonly Resource[],
   picked: ReadonlySet<string>,
   limits: Experiment['safety']['limits'],
 ): number {
-  const share = Math.max(1, Math.floor((all.filter((r) => r.kind === kind).length * limits.percent) / 100))
-  return Math.max(0, Math.min(share, limits.resources) - picked.size)
+  const share = Math.max(1, Math.floor((ofKind.length * limits.percent) / 100))
+  const used = ofKind.filter((r) => picked.has(r.id)).length
+  return Math.max(0, Math.min(share - used, limits.resources - picked.size))
 }
 
 /** The order within a run. */

@@ -1,14 +1,16 @@
 /** Recovery: undoes what a crash left, with the same rollback, after making sure that it is the same target. */
 import type { Clock } from '../core/clock.ts'
-import { messageOf, TargetError } from '../core/errors.ts'
+import { JournalError, messageOf, TargetError } from '../core/errors.ts'
+import { harmless } from '../core/events.ts'
 import type { EventBody } from '../core/events.ts'
 import type { Report } from '../core/report.ts'
 import { identityMismatch } from '../core/target.ts'
-import type { Agent, Target } from '../core/target.ts'
+import type { Agent, Identity, Target } from '../core/target.ts'
 import { FileJournal, readJournal } from '../journal/file-journal.ts'
-import type { RunStarted } from '../journal/journal.ts'
+import type { Journal, RunStarted } from '../journal/journal.ts'
 import type { StateDir } from '../journal/state-dir.ts'
 import { endRun } from './end.ts'
+import { closeWithin } from './rollback.ts'
 
 export interface RecoverInput {
   run: string
@@ -24,13 +26,14 @@ export interface RecoverInput {
 
 /** Undoes one open run. Throws when the target cannot be reached or is another one: then everything stays as it is. */
 export async function recoverRun(input: RecoverInput): Promise<Report> {
-  const { run, state, clock, emit } = input
+  const { run, state, clock } = input
+  const emit = harmless((event: EventBody) => input.emit(event))
   const file = state.journalFile(run)
   const before = await readJournal(file)
   if (!before.started) throw new TargetError('TARGET_FAILED', `the journal ${file} has no start: nothing was applied`)
   const agent = await connectSame(before.started, input)
   try {
-    const journal = await FileJournal.resume(file)
+    const journal = await resume(file)
     const outcome = before.undo?.outcome ?? 'aborted'
     const reason = before.undo?.reason ?? 'its process ended before the soak was over'
     return await endRun({
@@ -47,7 +50,17 @@ export async function recoverRun(input: RecoverInput): Promise<Report> {
       emit,
     })
   } finally {
-    await agent.close().catch(() => undefined)
+    await closeWithin(agent, clock)
+  }
+}
+
+/** What cannot be journalled is undone all the same; the run stays open, and undoing it again is harmless. */
+async function resume(file: string): Promise<Journal> {
+  try {
+    return await FileJournal.resume(file)
+  } catch (error) {
+    if (!(error instanceof JournalError) || error.code !== 'JOURNAL_WRITE') throw error
+    return { append: () => Promise.reject(error), close: () => Promise.resolve() }
   }
 }
 
@@ -66,24 +79,30 @@ async function connectSame(
       )
       continue
     }
+    let agent: Agent | undefined
     try {
-      const agent = await target.connect(parsed.data, { install: started.install, run, clock, signal })
-      const differing = identityMismatch(started.identity.parts, (await agent.identity(signal)).parts)
-      if (differing.length === 0) return agent
-      await agent.close()
+      agent = await target.connect(parsed.data, { install: started.install, run, clock, signal })
       const { key } = target.endpoint(parsed.data)
-      errors.push(
-        new TargetError(
-          'IDENTITY_MISMATCH',
-          `${key} is not the system that run ${run} changed: ${differing.join(', ')} differ`,
-        ),
-      )
+      const doubt = otherSystem(started, (await agent.identity(signal)).parts, key)
+      if (doubt === undefined) return agent
+      errors.push(new TargetError('IDENTITY_MISMATCH', `${key} is not the system that run ${run} changed: ${doubt}`))
     } catch (error) {
       errors.push(error)
     }
+    if (agent) await closeWithin(agent, clock)
   }
   const mismatch = errors.find((e): e is TargetError => e instanceof TargetError && e.code === 'IDENTITY_MISMATCH')
   if (mismatch) throw mismatch
   const texts = [...new Set(errors.map(messageOf))]
   throw new TargetError('TARGET_UNREACHABLE', texts.join('; ') || `no configuration for run ${run} is left`)
+}
+
+/** Why it is not the same system; undefined when it is. Where neither can be told from another, the address must be the same. */
+function otherSystem(started: RunStarted, now: Identity['parts'], endpoint: string): string | undefined {
+  const then = started.identity.parts
+  const differing = identityMismatch(then, now)
+  if (differing.length > 0) return `${differing.join(', ')} differ`
+  const compared = Object.keys(then).some((part) => (then[part] ?? null) !== null && (now[part] ?? null) !== null)
+  if (compared || endpoint === started.endpoint) return undefined
+  return `it does not say who it is, and the run was on ${started.endpoint}`
 }

@@ -92,10 +92,17 @@ class UndoLog {
 }
 
 async function closeHeld({ held, clock }: RollbackInput): Promise<void> {
-  for (let resource = held.pop(); resource; resource = held.pop()) {
-    // Quiesce ends on the target whatever does not close here in time.
-    await Promise.race([resource.close().catch(() => undefined), clock.sleep(5_000)])
-  }
+  // Quiesce ends on the target whatever does not close here in time.
+  for (let resource = held.pop(); resource; resource = held.pop()) await closeWithin(resource, clock)
+}
+
+/** Closes what may hang or fail; neither stops an undo. */
+export async function closeWithin(resource: Holdable, clock: Clock, ms = 5_000): Promise<void> {
+  const end = new AbortController()
+  const late = clock.sleep(ms, end.signal).catch(() => undefined)
+  const closing = (async () => resource.close())().catch(() => undefined)
+  await Promise.race([closing, late])
+  end.abort()
 }
 
 /** Reverts one step and reads back. Undefined when it reads as restored; the error otherwise. */
@@ -104,9 +111,11 @@ async function undo(step: StepState, input: RollbackInput, log: UndoLog): Promis
   const begun = clock.monotonic()
   emit({ type: 'step.reverting', step: viewOf(step) })
   let left: Inspection | undefined
+  let attempts = 0
   const error = await persist(input, async (signal, alive) => {
-    // Read anew each time: facts of an interrupted attempt are in the file.
-    const data = await loadStep(input.file, step)
+    // Facts of an interrupted attempt are in the file, behind what was there when the rollback began.
+    const known = attempts++ === 0 ? step : ((await readJournal(input.file)).steps.find(isSame(step)) ?? step)
+    const data = await loadStep(input.file, known)
     const ctx = { mark: step.mark, clock, signal }
     await agent.revert(step.skill, data, {
       ...ctx,
@@ -142,14 +151,17 @@ async function persist(
   let lastProgress = clock.monotonic()
   const alive = (): void => void (lastProgress = clock.monotonic())
   const idle = (): number => clock.monotonic() - lastProgress
+  let last: unknown
   for (let pause = 100; ; pause = Math.min(pause * 2, 2_000)) {
     const attempt = new AbortController()
     try {
       const working = work(attempt.signal, alive)
       working.catch(() => undefined)
-      await Promise.race([working, stalled(clock, idle, noProgressMs, attempt.signal)])
-      return undefined
+      const stall = await Promise.race([working, stalled(clock, idle, noProgressMs, attempt.signal)])
+      if (stall === undefined) return undefined
+      return new RollbackError('RESIDUE', stall, { cause: last })
     } catch (error) {
+      last = error
       if (isFinal(error) || idle() + pause > noProgressMs) return error
     } finally {
       attempt.abort(new RollbackError('RESIDUE', 'this attempt is over'))
@@ -158,9 +170,9 @@ async function persist(
   }
 }
 
-async function stalled(clock: Clock, idle: () => number, limit: number, signal: AbortSignal): Promise<never> {
+async function stalled(clock: Clock, idle: () => number, limit: number, signal: AbortSignal): Promise<string> {
   while (idle() < limit) await clock.sleep(limit - idle(), signal)
-  throw new RollbackError('RESIDUE', `no progress for ${Math.round(limit / 1000)} s`)
+  return `no progress for ${Math.round(limit / 1000)} s`
 }
 
 /** Trying again cannot help: another server answers, or this version lacks the skill. */
@@ -169,6 +181,10 @@ function isFinal(error: unknown): boolean {
     error instanceof CodedError &&
     ['IDENTITY_MISMATCH', 'REFUSED_UNSUITABLE', 'JOURNAL_READ', 'JOURNAL_NEWER'].includes(error.code)
   )
+}
+
+function isSame({ planned }: StepState): (other: StepState) => boolean {
+  return (other) => other.planned.offset === planned.offset
 }
 
 function overlap(a: StepState, b: StepState): boolean {

@@ -2,6 +2,7 @@
 import type { Clock } from '../core/clock.ts'
 import { CodedError, messageOf, RefusedError } from '../core/errors.ts'
 import type { ErrorCode } from '../core/errors.ts'
+import { harmless } from '../core/events.ts'
 import type { EventBody } from '../core/events.ts'
 import type { Experiment } from '../core/experiment.ts'
 import type { Outcome, Report } from '../core/report.ts'
@@ -15,6 +16,7 @@ import type { Started } from './end.ts'
 import { planRun } from './plan.ts'
 import type { RunPlan } from './plan.ts'
 import { exitCodeOf } from './report.ts'
+import { closeWithin } from './rollback.ts'
 import { applySteps } from './steps.ts'
 
 export interface RunInput {
@@ -40,7 +42,8 @@ const NO_PROGRESS_MS = 30_000
 const REPLANS = 5
 
 /** Runs it. Never throws: whatever happens is in the report, and what was applied is undone or named as residue. */
-export async function runExperiment(input: RunInput): Promise<Report> {
+export async function runExperiment(given: RunInput): Promise<Report> {
+  const input = { ...given, emit: harmless((event: EventBody) => given.emit(event)) }
   const { experiment, target, state, clock, signal, emit } = input
   const startedAt = new Date(clock.now()).toISOString()
   const endpoint = target.endpoint(experiment.target_config)
@@ -77,7 +80,7 @@ export async function runExperiment(input: RunInput): Promise<Report> {
   } catch (error) {
     return await notBegun(error, startedAt, endpoint.key, input)
   } finally {
-    await agent?.close().catch(() => undefined)
+    if (agent) await closeWithin(agent, clock)
   }
 }
 
@@ -158,13 +161,15 @@ async function breakAndRestore(agent: Agent, plan: RunPlan, started: Started, in
 
 /** The secret first: a journal without it could not be recovered by an operator whose shell lacks our variables. */
 async function openJournal(started: Started, { state, experiment, run }: RunInput): Promise<FileJournal> {
+  let journal: FileJournal | undefined
   try {
     await state.keepSecret(run, experiment.target_config)
-    const journal = await FileJournal.create(state.journalFile(run))
+    journal = await FileJournal.create(state.journalFile(run))
     await journal.append(started, { durable: true })
     return journal
   } catch (error) {
     // Nothing was applied: nothing of this run needs to stay.
+    await journal?.close().catch(() => undefined)
     await state.forget(run).catch(() => undefined)
     throw error
   }
@@ -177,7 +182,12 @@ function whyIneffective(plan: RunPlan): string {
 }
 
 function endingOf(error: unknown, signal: AbortSignal): { outcome: Outcome; reason: string; code?: ErrorCode } {
-  if (signal.aborted) return { outcome: 'aborted', reason: messageOf(signal.reason), code: 'ABORTED' }
+  if (signal.aborted) {
+    // A bug of ours stops a run as well; that one is nobody's wish.
+    const bug = signal.reason instanceof CodedError && signal.reason.code === 'WORKER_LOST'
+    const reason = messageOf(signal.reason)
+    return bug ? { outcome: 'failed', reason, code: 'WORKER_LOST' } : { outcome: 'aborted', reason, code: 'ABORTED' }
+  }
   const code = error instanceof CodedError ? error.code : undefined
   const outcome = error instanceof RefusedError || code?.startsWith('CONFIG') ? 'refused' : 'failed'
   return { outcome, reason: messageOf(error), ...(code ? { code } : {}) }

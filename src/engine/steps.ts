@@ -8,6 +8,7 @@ import type { Journal } from '../journal/journal.ts'
 import { KeyedMutex } from './keyed-mutex.ts'
 import { PHASES } from './plan.ts'
 import type { PlannedStep } from './plan.ts'
+import { closeWithin } from './rollback.ts'
 
 export interface StepsInput {
   agent: Agent
@@ -83,32 +84,30 @@ class StepRunner {
   }
 
   async #applyNow(planned: PlannedStep): Promise<void> {
-    const { agent, journal, clock, signal, emit } = this.#input
+    const { journal, clock, signal, emit } = this.#input
     signal.throwIfAborted()
     if (this.#failed) return
     const { step, skill, version, resource, touches, describe, mark, data } = planned
     const view: StepView = { step, skill, resource, describe }
     emit({ type: 'step.applying', step: view })
-    await journal.append(
-      { type: 'step.planned', step, skill, version, resource, touches, describe, mark, data },
-      { durable: true },
-    )
-    const facts: Record<string, unknown> = {}
-    const begun = clock.monotonic()
     try {
-      await this.#bounded(planned, facts)
-      const effect = await agent.inspect(skill, { ...data, ...facts }, { mark, clock, signal })
-      this.effective ||= tookEffect(effect)
-      const ms = Math.round(clock.monotonic() - begun)
-      await journal.append({ type: 'step.applied', step, effect, ms })
-      emit({ type: 'step.applied', step: view, effect, took_ms: ms })
-    } catch (error) {
-      this.#failed = !(error instanceof StaleError)
-      if (error instanceof StaleError) {
-        await journal.append({ type: 'step.skipped', step, reason: error.message })
-        emit({ type: 'step.skipped', step: view, reason: error.message })
+      await journal.append(
+        { type: 'step.planned', step, skill, version, resource, touches, describe, mark, data },
+        { durable: true },
+      )
+      const begun = clock.monotonic()
+      const result = await this.#bounded(planned)
+      if (result instanceof StaleError) {
+        await journal.append({ type: 'step.skipped', step, reason: result.message })
+        emit({ type: 'step.skipped', step: view, reason: result.message })
         return
       }
+      this.effective ||= tookEffect(result)
+      const ms = Math.round(clock.monotonic() - begun)
+      await journal.append({ type: 'step.applied', step, effect: result, ms })
+      emit({ type: 'step.applied', step: view, effect: result, took_ms: ms })
+    } catch (error) {
+      this.#failed = true
       if (!signal.aborted) emit({ type: 'step.failed', step: view, error: messageOf(error) })
       // What cannot be journalled any more is still undone: the step is in the file as planned.
       await journal.append({ type: 'step.failed', step, error: messageOf(error) }).catch(() => undefined)
@@ -118,40 +117,66 @@ class StepRunner {
     }
   }
 
-  /** One apply with its end: its own timeout, and a short grace once the run is aborted. */
-  async #bounded({ step, skill, mark, data }: PlannedStep, facts: Record<string, unknown>): Promise<void> {
-    const { agent, journal, clock, signal, held, soakMs } = this.#input
+  /**
+   * Apply and inspect, with their end: a timeout, and a short grace once the run is aborted. What comes back after that
+   * can neither record, and so not commit, nor hold anything.
+   */
+  async #bounded(planned: PlannedStep): Promise<Inspection | StaleError> {
+    const { clock, signal } = this.#input
     const over = new AbortController()
-    const applying = agent.apply(skill, data, {
-      mark,
-      clock,
-      soakMs,
-      signal: AbortSignal.any([signal, over.signal]),
-      hold: (resource) => void held.push(resource),
-      async record(more) {
-        const twice = Object.keys(more).filter((key) => key in facts)
-        if (twice.length > 0) throw new StepError('STEP_FAILED', `${skill} recorded ${twice.join(', ')} twice`)
-        Object.assign(facts, more)
-        await journal.append({ type: 'step.recorded', step, facts: more }, { durable: true })
-      },
-    })
+    const applying = this.#applyAndInspect(planned, over.signal)
     const end = new AbortController()
     const late = clock
       .sleep(APPLY_MS, AbortSignal.any([signal, end.signal]))
       .catch(() => clock.sleep(ABORT_GRACE_MS, end.signal))
       .then(
-        () => true,
-        () => true,
+        () => undefined,
+        () => undefined,
       )
     try {
-      if (await Promise.race([applying.then(() => false), late])) {
-        over.abort()
-        throw new StepError('STEP_FAILED', 'it did not come back in time')
-      }
+      const result = await Promise.race([applying, late])
+      if (result !== undefined) return result
+      const reason = new StepError('STEP_FAILED', 'it did not come back in time')
+      over.abort(reason)
+      throw reason
     } finally {
       end.abort()
       applying.catch(() => undefined)
     }
+  }
+
+  /** Only what apply itself says is stale has changed nothing. */
+  async #applyAndInspect(
+    { step, skill, mark, data }: PlannedStep,
+    over: AbortSignal,
+  ): Promise<Inspection | StaleError> {
+    const { agent, journal, clock, held, soakMs } = this.#input
+    const signal = AbortSignal.any([this.#input.signal, over])
+    const facts: Record<string, unknown> = {}
+    try {
+      await agent.apply(skill, data, {
+        mark,
+        clock,
+        soakMs,
+        signal,
+        hold(resource) {
+          if (over.aborted) void closeWithin(resource, clock)
+          else held.push(resource)
+        },
+        async record(more) {
+          over.throwIfAborted()
+          const twice = Object.keys(more).filter((key) => key in facts)
+          if (twice.length > 0) throw new StepError('STEP_FAILED', `${skill} recorded ${twice.join(', ')} twice`)
+          Object.assign(facts, more)
+          await journal.append({ type: 'step.recorded', step, facts: more }, { durable: true })
+          over.throwIfAborted()
+        },
+      })
+    } catch (error) {
+      if (error instanceof StaleError) return error
+      throw error
+    }
+    return agent.inspect(skill, { ...data, ...facts }, { mark, clock, signal })
   }
 }
 

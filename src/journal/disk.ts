@@ -1,6 +1,7 @@
 /** The file system as the journal uses it: small, so that tests can break it at every operation. */
 import { constants } from 'node:fs'
-import { chmod, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
+import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
 
 export interface DiskFile {
   /** Writes all of it at `position`; a short write is continued. */
@@ -17,7 +18,7 @@ export interface DiskFile {
 export interface Disk {
   /** `create` fails when the file exists; `write` when it does not. Files are 0600. */
   open(path: string, mode: 'create' | 'write' | 'read'): Promise<DiskFile>
-  /** The folder and its parents, 0700. */
+  /** The folder and its parents, 0700, with durable names. */
   mkdir(path: string): Promise<void>
   list(path: string): Promise<string[]>
   readFile(path: string): Promise<Buffer>
@@ -61,25 +62,27 @@ export const nodeDisk: Disk = {
     }
   },
   async mkdir(path) {
-    const existed = await stat(path).then(
-      () => true,
-      () => false,
-    )
-    await mkdir(path, { recursive: true, mode: 0o700 })
-    if (!existed) await chmod(path, 0o700)
+    const first = await mkdir(path, { recursive: true, mode: 0o700 })
+    if (first === undefined) return
+    for (let made = resolve(path); made.length >= resolve(first).length; made = dirname(made)) {
+      // A parent that we may enter but not read cannot be synced by us.
+      await syncFolder(dirname(made)).catch(() => undefined)
+    }
   },
   list: (path) => readdir(path),
   readFile: (path) => readFile(path),
   rename: (from, to) => rename(from, to),
   remove: (path) => rm(path, { force: true }),
-  async syncFolder(path) {
-    const handle = await open(path, constants.O_RDONLY)
-    try {
-      await handle.sync()
-    } finally {
-      await handle.close()
-    }
-  },
+  syncFolder,
+}
+
+async function syncFolder(path: string): Promise<void> {
+  const handle = await open(path, constants.O_RDONLY)
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
 }
 
 /** Writes a whole small file so that it is either the old or the new one after a crash. Durable when it resolves. */

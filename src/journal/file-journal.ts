@@ -3,7 +3,7 @@ import { basename, dirname } from 'node:path'
 import { JournalError, messageOf } from '../core/errors.ts'
 import { nodeDisk } from './disk.ts'
 import type { Disk, DiskFile } from './disk.ts'
-import { CHAIN_START, decodeLine, encodeLine, MAX_RECORD_BYTES } from './format.ts'
+import { CHAIN_START, decodeLine, encodeLine, MAX_RECORD_BYTES, wasWhole } from './format.ts'
 import { fold, JOURNAL_FORMAT } from './journal.ts'
 import type { Journal, JournalRecord, RunState, Stamped, StepState } from './journal.ts'
 
@@ -87,6 +87,7 @@ export class FileJournal implements Journal {
   async #pump(): Promise<void> {
     // What arrives while one batch is being synced is the next batch.
     while (this.#waiting.length > 0) {
+      await untilQuiet()
       const batch = this.#waiting.splice(0)
       try {
         if (this.#broken) throw this.#broken
@@ -105,28 +106,40 @@ export class FileJournal implements Journal {
   }
 }
 
+/**
+ * Lets everybody who can go on now go on first. Those whose record was just synced append their next one then; without
+ * this, they would miss the batch and wait for two syncs instead of one.
+ */
+function untilQuiet(): Promise<void> {
+  return new Promise((resolve) => process.nextTick(resolve))
+}
+
 /** Everything a journal file says. Changes nothing; throws JournalError when it cannot be read or is of a newer format. */
 export async function readJournal(file: string, disk: Disk = nodeDisk): Promise<RunState> {
-  const state: RunState = { file, steps: [], goodLength: 0, tornBytes: 0, damage: [], lastCrc: CHAIN_START, lastSeq: 0 }
-  let bad: { offset: number } | undefined
+  const state = emptyState(file)
+  /** Where bytes begin that are a torn tail unless something follows them. */
+  let torn: number | undefined
+  let damaged = false
   let end = 0
   try {
     for await (const { bytes, offset, whole } of linesOf(file, disk)) {
       end = offset + bytes.length + (whole ? 1 : 0)
       const line = whole ? decodeLine(bytes) : undefined
-      if (!line) {
-        bad ??= { offset }
+      if (!line && !wasWhole(bytes, whole)) {
+        torn ??= offset
         continue
       }
-      if (bad) state.damage.push({ offset: bad.offset, reason: 'unreadable' })
-      bad = undefined
+      if ((!line || torn !== undefined) && !damaged) state.damage.push({ offset: torn ?? offset, reason: 'unreadable' })
+      torn = undefined
+      damaged = !line
+      state.goodLength = end
+      if (!line) continue
       if (line.prev !== state.lastCrc || line.seq !== state.lastSeq + 1) {
         state.damage.push({ offset, reason: `record ${line.seq} does not follow record ${state.lastSeq}` })
       }
       const record = JSON.parse(line.json) as Stamped
       if (record.type === 'run.started' && record.format > JOURNAL_FORMAT) throw newer(file, record.format)
       fold(state, record, { offset, length: bytes.length })
-      state.goodLength = end
       state.lastCrc = line.crc
       state.lastSeq = line.seq
     }
@@ -136,6 +149,11 @@ export async function readJournal(file: string, disk: Disk = nodeDisk): Promise<
   }
   state.tornBytes = end - state.goodLength
   return state
+}
+
+/** Of a journal of which nothing has been read. */
+export function emptyState(file: string): RunState {
+  return { file, steps: [], goodLength: 0, tornBytes: 0, damage: [], lastCrc: CHAIN_START, lastSeq: 0 }
 }
 
 /** The step's data: as planned, with every fact recorded since, read from the file. */
@@ -194,11 +212,15 @@ async function* linesOf(file: string, disk: Disk): AsyncGenerator<{ bytes: Buffe
 
 async function keepTail(disk: Disk, handle: DiskFile, file: string, state: RunState): Promise<void> {
   const tail = await handle.read(state.goodLength, Math.min(state.tornBytes, MAX_LINE))
-  const copy = await disk.open(`${dirname(file)}/${basename(file)}.torn-${Date.now()}`, 'create')
   try {
-    await copy.write(tail, 0)
-  } finally {
-    await copy.close()
+    const copy = await disk.open(`${dirname(file)}/${basename(file)}.torn-${Date.now()}`, 'create')
+    try {
+      await copy.write(tail, 0)
+    } finally {
+      await copy.close()
+    }
+  } catch {
+    // A full disk has no room for what nobody relied on; the undo does not wait for it.
   }
 }
 

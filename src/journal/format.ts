@@ -16,9 +16,9 @@ export interface Line {
 
 /** `<length> <prev-crc32> <crc32> <seq> <json>\n` */
 export function encodeLine(seq: number, prev: string, json: string): { bytes: Buffer; crc: string } {
-  const length = Buffer.byteLength(json)
-  const crc = checksum(length, prev, seq, json)
-  return { bytes: Buffer.from(`${length} ${prev} ${crc} ${seq} ${json}\n`), crc }
+  const body = Buffer.from(json)
+  const crc = checksum(body.length, prev, seq, body)
+  return { bytes: Buffer.from(`${body.length} ${prev} ${crc} ${seq} ${json}\n`), crc }
 }
 
 const HEAD = /^(\d{1,8}) ([0-9a-f]{8}) ([0-9a-f]{8}) (\d{1,15}) /
@@ -30,13 +30,24 @@ export function decodeLine(bytes: Buffer): Line | undefined {
   const [all, length, prev, crc, seq] = head as unknown as [string, string, string, string, string]
   const body = bytes.subarray(all.length)
   if (body.length !== Number(length)) return undefined
-  const json = body.toString('utf8')
-  if (checksum(Number(length), prev, Number(seq), json) !== crc) return undefined
-  return { seq: Number(seq), prev, crc, json }
+  // Over the bytes: what is not UTF-8 any more must not be checked as the text it is read as.
+  if (checksum(Number(length), prev, Number(seq), body) !== crc) return undefined
+  return { seq: Number(seq), prev, crc, json: body.toString('utf8') }
 }
 
-function checksum(length: number, prev: string, seq: number, json: string): string {
-  return crc32(json, crc32(`${length} ${prev} ${seq} `))
+/**
+ * Whether an unreadable line was once a whole record. A write that a crash cut off ends early or in zeros; what has its
+ * newline, or more bytes than its length says, was acknowledged and has been damaged since.
+ */
+export function wasWhole(bytes: Buffer, hasNewline: boolean): boolean {
+  if (bytes.includes('\0\0')) return false
+  if (hasNewline) return true
+  const head = HEAD.exec(bytes.subarray(0, 64).toString('latin1'))
+  return head !== null && bytes.length > head[0].length + Number(head[1])
+}
+
+function checksum(length: number, prev: string, seq: number, body: Buffer): string {
+  return crc32(body, crc32(`${length} ${prev} ${seq} `))
     .toString(16)
     .padStart(8, '0')
 }

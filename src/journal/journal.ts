@@ -97,9 +97,9 @@ export interface RunState {
   steps: StepState[]
   undo?: { reason: string; outcome: Outcome; at: string }
   finished?: { outcome: Outcome; at: string }
-  /** Bytes up to here are whole records. */
+  /** Where the next record goes: before it are records, and damage that stays where it is. */
   goodLength: number
-  /** What follows the last whole record: what a crash leaves of a write that was never acknowledged. */
+  /** What follows: what a crash leaves of a write that was never acknowledged. */
   tornBytes: number
   damage: Damage[]
   lastCrc: string

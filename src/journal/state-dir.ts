@@ -1,10 +1,11 @@
 /** The state folder: who this install is, the journal of every open run, the reports of finished ones, their secrets. */
 import { randomBytes } from 'node:crypto'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { JournalError, messageOf } from '../core/errors.ts'
 import type { Report } from '../core/report.ts'
 import { nodeDisk, writeFileDurably } from './disk.ts'
-import { readJournal } from './file-journal.ts'
+import { emptyState, readJournal } from './file-journal.ts'
 import type { RunState } from './journal.ts'
 
 export interface StateDir {
@@ -12,7 +13,10 @@ export interface StateDir {
   /** Minted with the folder; the first part of every mark. */
   readonly install: string
   journalFile(run: string): string
-  /** The journals that are there, oldest first. A run stays open until its journal says `run.finished`. */
+  /**
+   * The journals that are there, oldest first. A run stays open until its journal says `run.finished`. One that cannot be
+   * read is all damage, so that it does not keep the others from being undone; a newer format throws JOURNAL_NEWER.
+   */
   journals(): Promise<RunState[]>
   /** The resolved target_config of an open run: durable when it resolves, 0600, removed when the run is clean. */
   keepSecret(run: string, targetConfig: unknown): Promise<void>
@@ -25,6 +29,8 @@ export interface StateDir {
   reports(): Promise<string[]>
   /** Removes what a clean run no longer needs: its journal with before-images of customer rows, and its secret. */
   forget(run: string): Promise<void>
+  /** Removes secrets without a journal: a crash came before the first record. Only while no run is beginning. */
+  forgetLostSecrets(): Promise<void>
   /** Removes reports older than this many milliseconds. */
   prune(olderThanMs: number, now: number): Promise<void>
 }
@@ -44,7 +50,7 @@ export async function peekStateDir(path: string): Promise<StateDir> {
 export async function openStateDir(path: string): Promise<StateDir> {
   try {
     for (const folder of ['', 'journal', 'history', 'secrets']) await nodeDisk.mkdir(join(path, folder))
-    if ((await readInstall(path)) === undefined) await writeFileDurably(nodeDisk, path, 'install', `${mintInstall()}\n`)
+    await mintOnce(path)
   } catch (error) {
     throw unwritable(path, error)
   }
@@ -63,7 +69,7 @@ function stateDir(path: string, install: string): StateDir {
     journalFile: (run) => join(journalDir, `${run}.jsonl`),
     async journals() {
       const states: RunState[] = []
-      for (const name of await namesIn(journalDir, '.jsonl')) states.push(await readJournal(join(journalDir, name)))
+      for (const name of await namesIn(journalDir, '.jsonl')) states.push(await readAny(join(journalDir, name)))
       return states
     },
     keepSecret: (run, targetConfig) =>
@@ -84,25 +90,68 @@ function stateDir(path: string, install: string): StateDir {
     reports: async () => (await namesIn(historyDir, '.json')).map((name) => name.slice(0, -'.json'.length)),
     async forget(run) {
       await nodeDisk.remove(join(secretsDir, run))
-      await nodeDisk.remove(join(journalDir, `${run}.jsonl`))
+      await nodeDisk.syncFolder(secretsDir)
+      // Torn tails hold customer data too.
+      const torn = (await nodeDisk.list(journalDir)).filter((name) => name.startsWith(`${run}.jsonl.torn-`))
+      for (const name of [...torn, `${run}.jsonl`]) await nodeDisk.remove(join(journalDir, name))
       await nodeDisk.syncFolder(journalDir)
+    },
+    async forgetLostSecrets() {
+      // In this order: a run that begins meanwhile has no secret in the list.
+      const secrets = await nodeDisk.list(secretsDir)
+      const open = new Set((await namesIn(journalDir, '.jsonl')).map((name) => basename(name, '.jsonl')))
+      for (const name of secrets) if (!open.has(name)) await nodeDisk.remove(join(secretsDir, name))
     },
     async prune(olderThanMs, now) {
       for (const name of await namesIn(historyDir, '.json')) {
-        const report = await this.report(name.slice(0, -'.json'.length))
+        // A report that cannot be read is left to a person, and does not keep the others for ever.
+        const report = await this.report(basename(name, '.json')).catch(() => undefined)
         if (report && now - Date.parse(report.finished_at) > olderThanMs) await nodeDisk.remove(join(historyDir, name))
       }
     },
   }
 }
 
+async function readAny(file: string): Promise<RunState> {
+  try {
+    return await readJournal(file)
+  } catch (error) {
+    if (!(error instanceof JournalError) || error.code === 'JOURNAL_NEWER') throw error
+    return { ...emptyState(file), damage: [{ offset: 0, reason: error.message }] }
+  }
+}
+
 /** Sorted: run ids begin with their time. A folder that is not there is empty. */
 async function namesIn(folder: string, ending: string): Promise<string[]> {
   const names = await nodeDisk.list(folder).catch((error: unknown) => {
-    if (isMissing(error)) return []
+    if (isCode(error, 'ENOENT')) return []
     throw new JournalError('JOURNAL_READ', `cannot read ${folder}: ${messageOf(error)}`, { cause: error })
   })
   return names.filter((name) => name.endsWith(ending) && !name.startsWith('.')).sort()
+}
+
+/** Two first starts at once agree on one id: the name is created by one of them only. */
+async function mintOnce(path: string): Promise<void> {
+  for (let tries = 0; tries < 20; tries++) {
+    if ((await readInstall(path)) !== undefined) return
+    try {
+      const file = await nodeDisk.open(join(path, 'install'), 'create')
+      try {
+        await file.write(Buffer.from(`${mintInstall()}\n`), 0)
+        await file.datasync()
+      } finally {
+        await file.close()
+      }
+      await nodeDisk.syncFolder(path)
+      return
+    } catch (error) {
+      if (!isCode(error, 'EEXIST')) throw error
+      // Another process is writing it just now.
+      await sleep(50)
+    }
+  }
+  // A crash came between its name and its content: then nothing was ever marked with it.
+  await writeFileDurably(nodeDisk, path, 'install', `${mintInstall()}\n`)
 }
 
 async function readInstall(path: string): Promise<string | undefined> {
@@ -114,13 +163,13 @@ async function readOptional(file: string): Promise<string | undefined> {
   try {
     return (await nodeDisk.readFile(file)).toString('utf8')
   } catch (error) {
-    if (isMissing(error)) return undefined
+    if (isCode(error, 'ENOENT')) return undefined
     throw new JournalError('JOURNAL_READ', `cannot read ${file}: ${messageOf(error)}`, { cause: error })
   }
 }
 
-function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT'
+function isCode(error: unknown, code: string): boolean {
+  return error instanceof Error && 'code' in error && error.code === code
 }
 
 async function guarded(path: string, work: Promise<void>): Promise<void> {

@@ -1,6 +1,8 @@
 /** Takes known secret values out of every text of an event before a sink sees it. */
 import type { ChaosEvent, Sink } from '../core/events.ts'
 
+export { harmless } from '../core/events.ts'
+
 /** Values shorter than this are too common to be searched for in texts. */
 const SHORTEST = 4
 
@@ -15,15 +17,4 @@ export function scrubbed(secrets: readonly string[], sink: Sink): Sink {
     return value
   }
   return (event) => sink(scrub(event) as ChaosEvent)
-}
-
-/** A sink whose mistakes stay its own: watching never changes the watched. */
-export function harmless(sink: Sink): Sink {
-  return (event) => {
-    try {
-      sink(event)
-    } catch {
-      // A sink that cannot write has nobody to tell.
-    }
-  }
 }

@@ -5,7 +5,8 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { messageOf, RefusedError, TargetError } from '../../core/errors.ts'
 import type { DbClient, DbReader, DbSession, Row, SessionOptions } from './client.ts'
-import { quoteIdent } from './sql.ts'
+
+export { grantLine } from './sql.ts'
 
 const CONNECT_MS = 10_000
 
@@ -16,7 +17,7 @@ const TEXT_TYPES = { getTypeParser: () => (value: string) => value } as unknown 
  * Settings every connection of ours pins, so that neither the role's defaults nor a fault in place changes what the undo
  * reads and writes. They travel in the startup packet: a chaos `statement_timeout` cannot hit before they hold.
  */
-function pinned(options: SessionOptions & { readOnly?: boolean }): Record<string, string> {
+function pinned(version: number, options: SessionOptions & { readOnly?: boolean } = {}): Record<string, string> {
   const settings: Record<string, string> = {
     statement_timeout: String(options.statementMs ?? 60_000),
     lock_timeout: String(options.lockMs ?? 10_000),
@@ -30,8 +31,21 @@ function pinned(options: SessionOptions & { readOnly?: boolean }): Record<string
     bytea_output: 'hex',
     extra_float_digits: '1',
     xmloption: 'content',
+    lc_monetary: 'C',
     standard_conforming_strings: 'on',
+    array_nulls: 'on',
+    transform_null_equals: 'off',
+    quote_all_identifiers: 'off',
     row_security: 'on',
+    exit_on_error: 'off',
+    jit: 'off',
+    client_min_messages: 'warning',
+    default_tablespace: '',
+    temp_tablespaces: '',
+    tcp_user_timeout: '0',
+    // A server that does not know a name in the startup packet refuses the connection.
+    ...(version >= 140_000 ? { idle_session_timeout: '0' } : {}),
+    ...(version >= 170_000 ? { transaction_timeout: '0' } : {}),
     // The server notices that our host is gone within about 25 s, and then ends the session and its locks.
     tcp_keepalives_idle: '10',
     tcp_keepalives_interval: '5',
@@ -60,9 +74,15 @@ function clientConfig(connectionUrl: string, mark: string, settings: Record<stri
 /** One connected client, its own death made visible instead of crashing the process. */
 class Connection {
   readonly client: pg.Client
+  /** What the server calls itself while it lets us in, before any statement: 150000 for every 15.x; 0 when it does not say. */
+  majorVersion = 0
   #lost: Error | undefined
   private constructor(client: pg.Client) {
     this.client = client
+    const { connection } = client as unknown as { connection: NodeJS.EventEmitter }
+    connection.on('parameterStatus', (status: { parameterName: string; parameterValue: string }) => {
+      if (status.parameterName === 'server_version') this.majorVersion = (parseInt(status.parameterValue) || 0) * 10_000
+    })
     client.on('error', (error) => (this.#lost ??= error))
     client.on('end', () => (this.#lost ??= new Error('the server closed the connection')))
   }
@@ -70,10 +90,17 @@ class Connection {
   static async open(config: pg.ClientConfig, signal: AbortSignal): Promise<Connection> {
     signal.throwIfAborted()
     const connection = new Connection(new pg.Client(config))
-    const stop = (): void => void connection.close()
+    let stop = (): void => undefined
+    const aborted = new Promise<never>((_resolve, reject) => {
+      // The driver never settles a connect() of a client that is closed meanwhile.
+      stop = () => {
+        void connection.close()
+        reject(signal.reason as Error)
+      }
+    })
     signal.addEventListener('abort', stop, { once: true })
     try {
-      await connection.client.connect()
+      await Promise.race([connection.client.connect(), aborted])
       signal.throwIfAborted()
     } catch (error) {
       void connection.close()
@@ -159,7 +186,7 @@ export class PostgresClient implements DbClient {
   }
 
   static async connect(options: PostgresOptions): Promise<PostgresClient> {
-    const control = await openControl(options)
+    const control = await openFirst(options)
     try {
       const [facts] = await control.query<{ path: string; role: string; version: string }>(
         `select array_to_json(current_schemas(false))::text as path, current_user::text as role, current_setting('server_version_num') as version`,
@@ -197,11 +224,14 @@ export class PostgresClient implements DbClient {
   }
 
   async session(mark: string, signal: AbortSignal, options: SessionOptions = {}): Promise<DbSession> {
-    const connection = await Connection.open(clientConfig(this.#options.connectionUrl, mark, pinned(options)), signal)
+    const connection = await Connection.open(
+      clientConfig(this.#options.connectionUrl, mark, pinned(this.serverVersion, options)),
+      signal,
+    )
     try {
-      await connection.query('set search_path = pg_catalog')
+      if (!options.unpinned?.includes('search_path')) await connection.query('set search_path = pg_catalog')
       const [self] = await connection.query<{ pid: string; backend_start: string }>(
-        'select pid::text, backend_start::text from pg_stat_activity where pid = pg_backend_pid() and application_name = $1',
+        'select pid::text, backend_start::text from pg_catalog.pg_stat_activity where pid = pg_backend_pid() and application_name = $1',
         [mark],
       )
       if (!self) {
@@ -252,7 +282,7 @@ export class PostgresClient implements DbClient {
     const config = clientConfig(
       this.#options.connectionUrl,
       this.#options.mark,
-      pinned({ readOnly: true, statementMs: 30_000 }),
+      pinned(this.serverVersion, { readOnly: true, statementMs: 30_000 }),
     )
     const connection = await Connection.open(config, this.#options.signal)
     await connection.query('set search_path = pg_catalog')
@@ -272,7 +302,7 @@ export class PostgresClient implements DbClient {
     const url = new URL(this.#options.connectionUrl)
     url.pathname = `/${encodeURIComponent(database)}`
     const connection = await Connection.open(
-      clientConfig(url.toString(), this.#options.mark, pinned({})),
+      clientConfig(url.toString(), this.#options.mark, pinned(this.serverVersion)),
       this.#options.signal,
     )
     this.#auxiliary.set(database, connection)
@@ -285,7 +315,7 @@ export class PostgresClient implements DbClient {
    */
   async refusePooler(): Promise<void> {
     const other = await Connection.open(
-      clientConfig(this.#options.connectionUrl, this.#options.mark, pinned({})),
+      clientConfig(this.#options.connectionUrl, this.#options.mark, pinned(this.serverVersion)),
       this.#options.signal,
     )
     try {
@@ -312,7 +342,10 @@ export class PostgresClient implements DbClient {
   async #live(): Promise<Connection> {
     if (this.#closed) throw new TargetError('TARGET_UNREACHABLE', 'the connection to the database was closed')
     if (this.#control.lost) {
-      const control = await openControl({ ...this.#options, signal: AbortSignal.timeout(CONNECT_MS) })
+      const control = await openControl(
+        { ...this.#options, signal: AbortSignal.timeout(CONNECT_MS) },
+        this.serverVersion,
+      )
       try {
         await control.query('set search_path = pg_catalog')
         await this.onReconnect((sql, params) => control.query(sql, params))
@@ -332,11 +365,15 @@ export class PostgresClient implements DbClient {
   }
 }
 
-async function openControl(options: PostgresOptions): Promise<Connection> {
-  return Connection.open(clientConfig(options.connectionUrl, options.mark, pinned({ lockMs: 5_000 })), options.signal)
+/** Which settings there are to pin depends on the version, which the first connection tells without running a statement. */
+async function openFirst(options: PostgresOptions): Promise<Connection> {
+  const first = await openControl(options, 0)
+  if (first.majorVersion < 140_000) return first
+  await first.close()
+  return openControl(options, first.majorVersion)
 }
 
-/** `GRANT …` lines are built from these, so the quoting is the server's. */
-export function grantLine(privileges: string, on: string, role: string): string {
-  return `GRANT ${privileges} ON ${on} TO ${quoteIdent(role)};`
+async function openControl(options: PostgresOptions, version: number): Promise<Connection> {
+  const settings = pinned(version, { lockMs: 5_000 })
+  return Connection.open(clientConfig(options.connectionUrl, options.mark, settings), options.signal)
 }

@@ -1,4 +1,4 @@
-/** SQL text for PostgreSQL: the one quoting function for identifiers, and for literals where nothing can be bound. */
+/** SQL text for PostgreSQL: the one quoting function for identifiers, and for literals where nothing can be bound; and its error codes. */
 
 /** `a"b` → `"a""b"`. */
 export function quoteIdent(name: string): string {
@@ -14,4 +14,17 @@ export function quoteTable(table: { schema: string; table: string }): string {
 export function quoteLiteral(value: string): string {
   const quoted = `'${value.replaceAll("'", "''").replaceAll('\\', '\\\\')}'`
   return value.includes('\\') ? ` E${quoted}` : quoted
+}
+
+/** What would lift a missing privilege: `GRANT USAGE ON SCHEMA "s" TO "role";`. */
+export function grantLine(privileges: string, on: string, role: string): string {
+  return `GRANT ${privileges} ON ${on} TO ${quoteIdent(role)};`
+}
+
+/** The SQLSTATE of an error or of its cause, e.g. `55P03`; undefined when the server said nothing. */
+export function sqlState(error: unknown): string | undefined {
+  for (let e = error; e instanceof Error; e = e.cause) {
+    if ('code' in e && typeof e.code === 'string' && /^[0-9A-Z]{5}$/.test(e.code)) return e.code
+  }
+  return undefined
 }

@@ -102,7 +102,7 @@ function nearest(name: string, tables: readonly TableRef[]): string[] {
 }
 
 /** Edits (insert, delete, replace) from one word to the other. */
-function distance(a: string, b: string): number {
+export function distance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, j) => j)
   for (let i = 1; i <= a.length; i++) {
     const next = [i]

@@ -1,0 +1,217 @@
+/**
+ * Makes a clone ready: installs the packages package-lock.json names, and builds src into dist. Says one line per
+ * thing it does, and nothing when there is nothing to do. Plain JavaScript: it runs before anything is installed.
+ *
+ *   node scripts/setup.mjs [--no-build]
+ */
+import { spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import * as fs from 'node:fs'
+import { basename, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const OLDEST_NODE = [20, 19]
+/** Longest that another set-up of this clone is waited for. */
+const WAIT_MS = 10 * 60_000
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const at = (...parts) => join(root, ...parts)
+
+try {
+  setUp(process.argv.slice(2))
+} catch (error) {
+  console.error(`setup: ${error.message}`)
+  process.exitCode = 1
+}
+
+function setUp(args) {
+  const unknown = args.find((arg) => arg !== '--no-build')
+  if (unknown !== undefined) throw new Error(`unknown option ${unknown}; the only one is --no-build`)
+  const [major, minor] = process.versions.node.split('.').map(Number)
+  if (major < OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor < OLDEST_NODE[1]))
+    throw new Error(`Node ${OLDEST_NODE.join('.')} or newer is needed; this is ${process.version}`)
+
+  const build = !args.includes('--no-build')
+  const ready = () => installed() && (!build || built())
+  if (ready()) return
+  withLock(() => {
+    if (!installed()) install()
+    if (build && !built()) compile()
+  })
+}
+
+// ── packages ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/**
+ * Whether node_modules holds what package-lock.json asks for. npm's own record of what it installed is asked first, so
+ * that an `npm ci` by hand counts and an `npm install --omit=dev` by hand is noticed; our stamp is for an npm without one.
+ */
+function installed() {
+  const wanted = JSON.parse(fs.readFileSync(at('package-lock.json'), 'utf8')).packages
+  const record = read('node_modules', '.package-lock.json')
+  if (record === undefined) return read('node_modules', '.chaos-installed') === lockHash()
+  const present = JSON.parse(record).packages
+  return Object.entries(wanted).every(([path, { version, integrity, optional }]) => {
+    const found = present[path]
+    if (path === '') return true
+    // Optional packages are those for other platforms.
+    if (found === undefined) return optional === true
+    return found.version === version && found.integrity === integrity
+  })
+}
+
+/** `--include=dev`: NODE_ENV=production in the caller's environment must not leave out the compiler. */
+function install() {
+  step('installing packages (npm ci)', () => npm('ci', '--include=dev', '--no-audit', '--no-fund'))
+  fs.writeFileSync(at('node_modules', '.chaos-installed'), lockHash())
+}
+
+/** The npm that is running us, else the one on the path. */
+function npm(...args) {
+  const cli = process.env.npm_execpath
+  if (cli !== undefined && basename(cli) === 'npm-cli.js') return exec(process.execPath, [cli, ...args])
+  return exec('npm', args, { shell: process.platform === 'win32' })
+}
+
+function lockHash() {
+  return createHash('sha256')
+    .update(fs.readFileSync(at('package-lock.json')))
+    .digest('hex')
+}
+
+// ── build ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Contents decide, not times: a git checkout turns times around. The stamp goes with node_modules, and so with the compiler. */
+function built() {
+  return read('node_modules', '.chaos-built') === sourceHash() && sources().every((f) => fs.existsSync(output(f)))
+}
+
+function compile() {
+  const hash = sourceHash()
+  step('building dist (tsc)', () =>
+    exec(process.execPath, [at('node_modules', 'typescript', 'bin', 'tsc'), '-p', at('tsconfig.json')]),
+  )
+  removeStrays()
+  if (fs.existsSync(at('dist', 'main.js'))) fs.chmodSync(at('dist', 'main.js'), 0o755)
+  fs.writeFileSync(at('node_modules', '.chaos-built'), hash)
+}
+
+/** What an earlier build left for a source that is gone would still be importable. */
+function removeStrays() {
+  for (const file of walk(at('dist'))) {
+    const stem = /^(.+?)(\.js|\.js\.map|\.d\.ts)$/.exec(file.slice(at('dist').length + 1))?.[1]
+    if (stem !== undefined && !fs.existsSync(at('src', `${stem}.ts`))) fs.rmSync(file)
+  }
+}
+
+function sources() {
+  return walk(at('src')).filter((file) => file.endsWith('.ts'))
+}
+
+function output(source) {
+  return at('dist', source.slice(at('src').length + 1).replace(/\.ts$/, '.js'))
+}
+
+function sourceHash() {
+  const hash = createHash('sha256')
+  for (const file of [at('tsconfig.json'), at('package-lock.json'), ...sources()])
+    hash
+      .update(`${file.slice(root.length)}\0`)
+      .update(fs.readFileSync(file))
+      .update('\0')
+  return hash.digest('hex')
+}
+
+/** Every file below a folder, sorted. */
+function walk(folder) {
+  return fs
+    .readdirSync(folder, { withFileTypes: true })
+    .flatMap((entry) => (entry.isDirectory() ? walk(join(folder, entry.name)) : [join(folder, entry.name)]))
+    .sort()
+}
+
+// ── one at a time ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** A file that holds our pid. It lies in dist because npm ci empties node_modules. */
+function withLock(work) {
+  const lock = at('dist', '.setup-lock')
+  fs.mkdirSync(at('dist'), { recursive: true })
+  acquire(lock)
+  try {
+    work()
+  } finally {
+    fs.rmSync(lock, { force: true })
+  }
+}
+
+function acquire(lock) {
+  const deadline = Date.now() + WAIT_MS
+  let told = false
+  for (;;) {
+    try {
+      return fs.writeFileSync(lock, String(process.pid), { flag: 'wx' })
+    } catch (error) {
+      if (error.code !== 'EEXIST') throw error
+    }
+    const holder = Number(read('dist', '.setup-lock'))
+    if (holder > 0 && !alive(holder)) removeStale(lock)
+    else if (Date.now() > deadline)
+      throw new Error(`process ${holder} does not finish; if it is not a set-up, remove ${lock}`)
+    else if (!told && holder > 0) {
+      console.log(`setup: waiting for process ${holder}, which is setting this clone up`)
+      told = true
+    }
+    sleep(100)
+  }
+}
+
+/** Moved aside and looked at again: another waiter may have taken the lock over between our look and our move. */
+function removeStale(lock) {
+  const aside = `${lock}-${process.pid}`
+  try {
+    fs.renameSync(lock, aside)
+    if (alive(Number(fs.readFileSync(aside, 'utf8')))) fs.linkSync(aside, lock)
+  } catch (error) {
+    if (error.code !== 'ENOENT' && error.code !== 'EEXIST') throw error
+  } finally {
+    fs.rmSync(aside, { force: true })
+  }
+}
+
+function alive(pid) {
+  try {
+    return process.kill(pid, 0)
+  } catch (error) {
+    return error.code === 'EPERM'
+  }
+}
+
+function sleep(ms) {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
+}
+
+// ── helpers ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+function step(what, work) {
+  console.log(`setup: ${what}`)
+  work()
+}
+
+/** Runs a command in the clone; its output is shown only if it fails. */
+function exec(command, args, options = {}) {
+  const done = spawnSync(command, args, { cwd: root, encoding: 'utf8', maxBuffer: 1 << 28, ...options })
+  if (done.error) throw new Error(`cannot run ${command}: ${done.error.message}`)
+  if (done.status === 0) return
+  process.stderr.write(done.stdout + done.stderr)
+  throw new Error(`${[basename(command), ...args].join(' ')} ended with ${done.signal ?? `exit code ${done.status}`}`)
+}
+
+/** A file of the clone as text; undefined when there is none. */
+function read(...parts) {
+  try {
+    return fs.readFileSync(at(...parts), 'utf8')
+  } catch (error) {
+    if (error.code === 'ENOENT') return undefined
+    throw error
+  }
+}

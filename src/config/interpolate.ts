@@ -1,0 +1,93 @@
+/** Fills `${VAR}`, `${VAR:-default}` and `${file:path}` into one scalar of a configuration; `$${` stands for `${`. */
+import { readFileSync, statSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { resolve } from 'node:path'
+import { messageOf } from '../core/errors.ts'
+
+export interface Scope {
+  env: NodeJS.ProcessEnv
+  /** What `${file:…}` is relative to: the folder of the configuration. */
+  folder: string
+}
+
+export interface Interpolated {
+  text: string
+  /** The expressions as written but without defaults, e.g. `${DB_URL}`: what may be shown instead of the value. */
+  expressions: string[]
+  /** What was filled in. May be secret: never show it. */
+  values: string[]
+  /** What is wrong, one text each. */
+  problems: string[]
+}
+
+/** Larger than any secret; a mistaken path must not pull a log file into a connection URL. */
+const LARGEST_FILE_BYTES = 64 * 2 ** 10
+
+const EXPRESSION = /\$\$\{|\$\{([^}]*)(\}?)/g
+
+export function interpolate(text: string, scope: Scope): Interpolated {
+  const result: Interpolated = { text: '', expressions: [], values: [], problems: [] }
+  result.text = text.replaceAll(EXPRESSION, (whole, inner?: string, end?: string) => {
+    if (inner === undefined) return '${'
+    const found =
+      end === ''
+        ? { problem: '"${" without its "}"; to write the two characters themselves, write "$${"' }
+        : fill(inner, scope)
+    result.expressions.push(shown(inner))
+    if ('problem' in found) {
+      result.problems.push(found.problem)
+      return whole
+    }
+    result.values.push(found.value)
+    return found.value
+  })
+  return result
+}
+
+/** True when the text holds something that `interpolate` would change. */
+export function isInterpolated(text: string): boolean {
+  return text.includes('${')
+}
+
+type Filled = { value: string } | { problem: string }
+
+function fill(inner: string, scope: Scope): Filled {
+  if (inner.startsWith('file:')) return readValue(inner.slice('file:'.length), scope)
+  const [, name, fallback] = /^([A-Za-z_]\w*)(?::-(.*))?$/s.exec(inner) ?? []
+  if (name === undefined) {
+    return {
+      problem: `${shown(inner)} is not one of \${VAR}, \${VAR:-default}, \${file:path}; to write the characters themselves, write "$\${"`,
+    }
+  }
+  if (fallback?.includes('${')) return { problem: `the default of ${shown(inner)} may not hold another "\${"` }
+  const value = scope.env[name]
+  if (fallback !== undefined) return { value: value === undefined || value === '' ? fallback : value }
+  if (value !== undefined) return { value }
+  return { problem: `the environment variable ${name} is not set: set it, or write \${${name}:-default}` }
+}
+
+function readValue(path: string, { env, folder }: Scope): Filled {
+  const file = resolve(folder, path.replace(/^~(?=\/|$)/, env['HOME'] ?? homedir()))
+  const expression = shown(`file:${path}`)
+  if (path === '') return { problem: `${expression} names no file: write \${file:path}` }
+  try {
+    const info = statSync(file)
+    if (!info.isFile()) return { problem: `${expression}: ${file} is not a file` }
+    if (info.size > LARGEST_FILE_BYTES) {
+      return { problem: `${expression}: ${file} is larger than ${LARGEST_FILE_BYTES / 2 ** 10} KiB` }
+    }
+    const text = new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(file))
+    return { value: text.replace(/\r?\n$/, '') }
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined
+    if (code === 'ENOENT') return { problem: `${expression}: there is no file ${file}` }
+    if (code === 'EACCES') return { problem: `${expression}: ${file} may not be read by this user` }
+    return { problem: `${expression}: ${file} cannot be read as text: ${messageOf(error)}` }
+  }
+}
+
+/** A default may be a password: only the name is shown. */
+function shown(inner: string): string {
+  const name = inner.startsWith('file:') ? inner : (/^[A-Za-z_]\w*/.exec(inner)?.[0] ?? '…')
+  return `\${${name}}`
+}

@@ -1,0 +1,65 @@
+/** What became of a transaction of ours, and undoing in the face of locks. */
+import type { Clock } from '../../core/clock.ts'
+import { messageOf, RollbackError } from '../../core/errors.ts'
+import type { Queries } from './catalog.ts'
+import { sqlState } from './sql.ts'
+
+/**
+ * Whether the transaction was committed. `unknown`: so long ago that the server has forgotten; then only the rows tell.
+ * Throws RollbackError while it is still running: quiesce has not ended it.
+ */
+export async function fateOf(on: Queries, xid: string): Promise<'committed' | 'aborted' | 'unknown'> {
+  let status: string | null | undefined
+  try {
+    const [row] = await on.query<{ status: string | null }>('select pg_xact_status($1::text::xid8) as status', [xid])
+    status = row?.status
+  } catch (error) {
+    // A crash of the server took the transaction with it, number and all.
+    if (sqlStateIn(error, ['22023'])) return 'aborted'
+    throw error
+  }
+  if (status === 'in progress') throw new RollbackError('RESIDUE', `transaction ${xid} of ours is still in progress`)
+  return status === 'committed' || status === 'aborted' ? status : 'unknown'
+}
+
+/** Somebody held a lock, a deadlock was broken, a referring row came in between: trying again may well work. */
+const PASSING = ['40001', '40P01', '55P03', '23503']
+
+const ATTEMPTS = 4
+
+/** Tries an undo a few times; then throws RollbackError naming `what`, and the engine comes back later. */
+export async function stubbornly<T>(
+  { clock, signal }: { clock: Clock; signal: AbortSignal },
+  what: string,
+  work: () => Promise<T>,
+): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await work()
+    } catch (error) {
+      if (!sqlStateIn(error, PASSING)) throw error
+      if (attempt === ATTEMPTS) {
+        throw new RollbackError('RESIDUE', `${what} cannot be put back now: ${messageOf(error)}`, { cause: error })
+      }
+    }
+    await clock.sleep(50 * 2 ** attempt, signal)
+  }
+}
+
+/** Works in one transaction of a session up to its COMMIT. Nothing is recorded yet, so what passes is tried again. */
+export async function uncommitted<T>(session: Queries, work: (attempt: number) => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    await session.query('begin')
+    try {
+      return await work(attempt)
+    } catch (error) {
+      if (attempt === ATTEMPTS || !sqlStateIn(error, ['40001', '40P01', '23503', '23505'])) throw error
+      await session.query('rollback')
+    }
+  }
+}
+
+/** Whether the server gave one of these SQLSTATEs. */
+export function sqlStateIn(error: unknown, states: readonly string[]): boolean {
+  return states.includes(sqlState(error) ?? '')
+}

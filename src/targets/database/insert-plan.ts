@@ -1,0 +1,156 @@
+/** Choosing tables for db.insert_load and cutting the load into batches; changes nothing. */
+import type { Plan, PlanContext, Planned } from '../../core/skill.ts'
+import { loadCatalog } from './catalog.ts'
+import type { Table } from './catalog.ts'
+import type { DbReader } from './client.ts'
+import { cook } from './recipe.ts'
+import type { Cooked } from './recipe.ts'
+import type { InsertStep } from './skills/insert_load.ts'
+import { refusal, skippedFor, unfitForDeletes, unfitForWrites } from './suitable.ts'
+import type { Privilege, Unfit } from './suitable.ts'
+import { resolveTables, tableOf } from './tables.ts'
+import type { TableRef } from './tables.ts'
+
+export interface InsertParams {
+  rows_per_table: number
+  tables?: string[] | undefined
+  batch_rows?: number | undefined
+}
+
+/** All of them: the undo locks rows before it deletes them, which needs UPDATE. */
+const NEEDS: readonly Privilege[] = ['USAGE', 'SELECT', 'INSERT', 'UPDATE', 'DELETE']
+
+const BATCH = { integer: 10_000, other: 2_000 }
+/** Bytes that the keys of a batch may take in the journal, with something to spare below 1 MiB. */
+const KEYS_BYTES = 900_000
+/** Referring rows that an undo without an index may have to read: above, the skill does not pick the table by itself. */
+const TOO_SLOW = 1e10
+/** Referring rows worth a note. */
+const SLOW = 10_000
+
+interface Chosen extends Cooked {
+  table: Table
+}
+
+export async function planInserts(ctx: PlanContext<DbReader>, params: InsertParams): Promise<Plan<InsertStep>> {
+  const named = params.tables && (await resolveTables(ctx.target, ctx.all, params.tables))
+  const { chosen, unfit } = await choose(ctx, params, named)
+  const [refused] = named ? unfit : []
+  if (refused) throw refusal('db.insert_load', ...refused)
+  const ordered = parentsFirst(chosen)
+  return {
+    steps: ordered.flatMap((one) => batches(one, params, ctx)),
+    skipped: [...unfit].map(([table, why]) => skippedFor(table, why)),
+    notes: ordered.flatMap(({ table }) => notes(table, params.rows_per_table)),
+  }
+}
+
+/** Goes over the candidates until nothing more can be had: a table may need rows of one that comes later. */
+async function choose(
+  ctx: PlanContext<DbReader>,
+  params: InsertParams,
+  named: TableRef[] | undefined,
+): Promise<{ chosen: Chosen[]; unfit: Map<TableRef, Unfit> }> {
+  const free = ctx.resources.filter((r) => r.kind === 'table' && !ctx.taken.has(r.id))
+  const candidates = named ?? ctx.random.shuffle(free).map(tableOf)
+  const limit = named ? Infinity : ctx.mayPick('table')
+  const catalog = await loadCatalog(ctx.target, candidates)
+  const chosen: Chosen[] = []
+  const filled = new Map<string, number>()
+  const unfit = new Map<TableRef, Unfit>()
+  for (let before = -1; before < chosen.length;) {
+    before = chosen.length
+    for (const ref of candidates) {
+      ctx.signal.throwIfAborted()
+      if (chosen.length >= limit) return { chosen, unfit }
+      if (filled.has(ref.id)) continue
+      const cooked = await judge(ctx, params, catalog.get(ref.id), { named: named !== undefined, filled })
+      if ('reason' in cooked) {
+        unfit.set(ref, cooked)
+        continue
+      }
+      unfit.delete(ref)
+      chosen.push(cooked)
+      filled.set(ref.id, params.rows_per_table)
+    }
+  }
+  return { chosen, unfit }
+}
+
+async function judge(
+  { target, random }: PlanContext<DbReader>,
+  { rows_per_table: rows }: InsertParams,
+  table: Table | undefined,
+  { named, filled }: { named: boolean; filled: ReadonlyMap<string, number> },
+): Promise<Chosen | Unfit> {
+  if (!table) return { reason: 'it is gone' }
+  const unfit = unfitForWrites(table, NEEDS, target.role) ?? unfitForDeletes(table, target.role)
+  if (unfit) return unfit
+  const slow = table.referencedBy.find((k) => !k.fromIndexed && k.fromRows * rows > TOO_SLOW)
+  if (slow && !named) {
+    return {
+      reason: `without an index on ${slow.from.id} (${slow.columns.join(', ')}) taking the rows back would take too long`,
+    }
+  }
+  const cooked = await cook(target, table, rows, filled, random.fork(table.id))
+  return typeof cooked === 'string' ? { reason: cooked } : { ...cooked, table }
+}
+
+/** A table after those it refers to, where that is possible. */
+function parentsFirst(chosen: readonly Chosen[]): Chosen[] {
+  const ordered: Chosen[] = []
+  const visited = new Set<Chosen>()
+  const visit = (one: Chosen): void => {
+    if (visited.has(one)) return
+    visited.add(one)
+    for (const key of one.table.references) {
+      const parent = chosen.find((other) => other.table.id === key.to.id)
+      if (parent) visit(parent)
+    }
+    ordered.push(one)
+  }
+  chosen.forEach(visit)
+  return ordered
+}
+
+function batches(
+  { table, recipe, parents, key, counter, common, collisions, keyBytes }: Chosen,
+  { rows_per_table: total, batch_rows }: InsertParams,
+  { random }: PlanContext<DbReader>,
+): Planned<InsertStep>[] {
+  const wanted = batch_rows ?? (key.integer ? BATCH.integer : BATCH.other)
+  // Rows that may refer to each other are taken back together, so such a batch stays small.
+  const most = table.references.some((k) => k.to.id === table.id) ? BATCH.integer : Infinity
+  const size = Math.max(1, Math.min(wanted, most, Math.floor(KEYS_BYTES / keyBytes)))
+  const count = Math.ceil(total / size)
+  const seed = random
+    .fork(`${table.id}/rows`)
+    .int(2 ** 48)
+    .toString(36)
+  const neighbours = [...table.references.map((k) => k.to.id), ...table.referencedBy.map((k) => k.from.id)]
+  const { id, schema, table: name, oid, shape } = table
+  return Array.from({ length: count }, (_, batch) => {
+    const first = batch * size
+    const rows = Math.min(size, total - first)
+    return {
+      resource: id,
+      touches: [...new Set([id, ...neighbours])],
+      rows,
+      describe: `insert ${rows === 1 ? '1 row' : `${rows} rows`} into ${id}${count > 1 ? ` (batch ${batch + 1} of ${count})` : ''}`,
+      step: {
+        ...{ id, schema, table: name, oid, shape, key, common },
+        ...(counter === undefined ? {} : { counter }),
+        ...{ collisions, seed, batch, first, rows, recipe, parents },
+      },
+    }
+  })
+}
+
+function notes(table: Table, rows: number): string[] {
+  return table.referencedBy
+    .filter((k) => !k.fromIndexed && k.fromRows >= SLOW)
+    .map(
+      (k) =>
+        `taking back ${rows} rows of ${table.id} reads all of ${k.from.id} for each of them: there is no index on its ${k.columns.join(', ')}`,
+    )
+}

@@ -1,0 +1,175 @@
+/** Inserting one batch in an open transaction, and learning the keys of exactly the rows that went in. */
+import { StaleError, TargetError } from '../../core/errors.ts'
+import type { Queries } from './catalog.ts'
+import type { DbSession } from './client.ts'
+import { countKeys, foldKeys, keyCells, keyFrom } from './keys.ts'
+import type { Key, Keys } from './keys.ts'
+import { copyText, makeRows } from './rows.ts'
+import type { Batch, Recipe, Value } from './rows.ts'
+import { quoteIdent, quoteTable } from './sql.ts'
+import type { TableRef } from './tables.ts'
+
+export interface Load extends Batch {
+  recipe: Recipe
+  key: Key
+  /** The sequence that gives the integer key, quoted, where its numbers can be relied upon to rise. */
+  counter?: string | undefined
+  /** Rows may collide with others on a unique key, and are then left out. */
+  skipCollisions: boolean
+  /** COPY straight into the table may be tried: no collision is to be expected. */
+  direct: boolean
+}
+
+type Target = Pick<TableRef, 'schema' | 'table'>
+
+/** Rows sent at once where COPY into a temporary table is not allowed. */
+const AT_ONCE = 500
+
+/**
+ * Inserts the rows in the fastest way that tells their keys. Returns the keys of those that went in: fewer than asked for
+ * where some collided, or parents ran out. Throws StaleError when there is not one.
+ */
+export async function insertBatch(
+  session: DbSession,
+  table: Target,
+  load: Load,
+  parents: readonly (readonly Value[])[][],
+): Promise<Keys> {
+  const rows = makeRows(load.recipe, load, parents)
+  const given = load.key.columns.map(({ name }) => load.recipe.columns.findIndex((c) => c.name === name))
+  const keys = await fastest(session, table, load, rows, given)
+  if (keys === undefined) throw new StaleError(`no row is left that new rows of ${table.table} could refer to`)
+  return keys
+}
+
+function fastest(session: DbSession, table: Target, load: Load, rows: Iterable<Value[]>, given: number[]) {
+  if (load.direct && load.counter !== undefined) return copyCounted(session, table, load, rows, load.counter)
+  if (load.direct && !given.includes(-1)) return copyGiven(session, table, load, rows, given)
+  return copyThrough(session, table, load, rows)
+}
+
+/** Nine tenths as fast as COPY alone: the keys are what the sequence gave since, in rows of this transaction. */
+async function copyCounted(
+  session: DbSession,
+  table: Target,
+  load: Load,
+  rows: Iterable<Value[]>,
+  counter: string,
+): Promise<Keys | undefined> {
+  const [before] = await session.query<{ n: string }>('select nextval($1::text::regclass)::text as n', [counter])
+  const count = await session.copyIn(copySql(table, load), copyText(rows))
+  const column = `t.${quoteIdent(load.key.columns[0]?.name ?? '')}`
+  // The new rows are at the end of the index, where the planner may not expect any.
+  await session.query('set local enable_seqscan = off')
+  const keys = await rangesOf(
+    session,
+    `select ${column} as k0 from ${quoteTable(table)} as t where ${column} > ${before?.n ?? '0'} and t.xmin = pg_current_xact_id()::xid`,
+  )
+  if (countKeys(load.key, keys) !== count) {
+    throw new TargetError('TARGET_FAILED', `${count} rows went into ${table.table} but not all are to be found again`)
+  }
+  return count === 0 ? undefined : keys
+}
+
+/** Of keys that are made up here nothing needs to be asked. */
+async function copyGiven(
+  session: DbSession,
+  table: Target,
+  load: Load,
+  rows: Iterable<Value[]>,
+  given: number[],
+): Promise<Keys | undefined> {
+  const keys: string[][] = []
+  function* tapped(): Generator<Value[]> {
+    for (const row of rows) {
+      keys.push(given.map((i) => row[i] ?? ''))
+      yield row
+    }
+  }
+  const count = await session.copyIn(copySql(table, load), copyText(tapped()))
+  return count === 0 ? undefined : foldKeys(load.key, keys)
+}
+
+function copySql(table: Target, { recipe }: Load): string {
+  return `copy ${quoteTable(table)} (${recipe.columns.map(({ name }) => quoteIdent(name)).join(', ')}) from stdin`
+}
+
+/** COPY gives no keys and stops at the first collision, so here the rows go through a temporary table, if we may have one. */
+async function copyThrough(
+  session: DbSession,
+  table: Target,
+  load: Load,
+  rows: Iterable<Value[]>,
+): Promise<Keys | undefined> {
+  const [may] = await session.query<{ temporary: string }>(
+    `select has_database_privilege(current_database(), 'TEMP')::text as temporary`,
+  )
+  if (may?.temporary !== 'true') return sent(session, table, load, rows)
+  const { columns } = load.recipe
+  const cells = columns.map(({ name }, i) => `${quoteIdent(name)} as c${i}`)
+  await session.query(
+    `create temporary table chaos_rows on commit drop as select ${cells.join(', ')} from ${quoteTable(table)} with no data`,
+  )
+  const count = await session.copyIn('copy pg_temp.chaos_rows from stdin', copyText(rows))
+  if (count === 0) return undefined
+  const insert = insertSql(
+    table,
+    load,
+    `select ${columns.map((_, i) => `c${i}`).join(', ')} from pg_temp.chaos_rows as v`,
+  )
+  const [only] = load.key.columns
+  if (load.key.integer && only) return rangesOf(session, `${insert} returning t.${quoteIdent(only.name)} as k0`)
+  const inserted = await session.query(`${insert} returning ${keyCells(load.key)}`)
+  return inserted.map((row) => keyFrom(load.key, row))
+}
+
+/** The integers `k0` of a query as ranges. Mostly it is one, which is cheap to see; islands are looked for only when not. */
+async function rangesOf(session: Queries, sql: string): Promise<Keys> {
+  const ranges = await session.query<{ first: string; last: string }>(
+    `with ins as (${sql}), span as (select min(k0)::bigint as first, max(k0)::bigint as last, count(*) as n from ins)
+     select first::text, last::text from span where last - first + 1 = n
+     union all
+     select min(k0)::text, max(k0)::text from (select k0, k0 - row_number() over (order by k0) as island from ins) as i
+      where (select last - first + 1 <> n from span) group by island`,
+  )
+  return ranges.map(({ first, last }) => [first, last])
+}
+
+/** The way that needs nothing but INSERT. */
+async function sent(session: DbSession, table: Target, load: Load, rows: Iterable<Value[]>): Promise<Keys | undefined> {
+  const { columns } = load.recipe
+  const names = columns.map((_, i) => `c${i}`).join(', ')
+  const insert = insertSql(
+    table,
+    load,
+    `select ${columns.map(({ type }, i) => `c${i}::${type}`).join(', ')}
+       from unnest(${columns.map((_, i) => `$${i + 1}::text[]`).join(', ')}) as v(${names})`,
+  )
+  const keys: string[][] = []
+  let any = false
+  for (const part of inParts(rows, AT_ONCE)) {
+    any = true
+    const params = columns.map((_, i) => part.map((row) => row[i] ?? null))
+    const inserted = await session.query(`${insert} returning ${keyCells(load.key)}`, params)
+    keys.push(...inserted.map((row) => keyFrom(load.key, row)))
+  }
+  return any ? foldKeys(load.key, keys) : undefined
+}
+
+function insertSql(table: Target, load: Load, select: string): string {
+  const names = load.recipe.columns.map(({ name }) => quoteIdent(name)).join(', ')
+  const collide = load.skipCollisions ? 'on conflict do nothing' : ''
+  return `insert into ${quoteTable(table)} as t (${names}) ${select} ${collide}`
+}
+
+function* inParts<T>(items: Iterable<T>, size: number): Generator<T[]> {
+  let part: T[] = []
+  for (const item of items) {
+    part.push(item)
+    if (part.length === size) {
+      yield part
+      part = []
+    }
+  }
+  if (part.length > 0) yield part
+}

@@ -1,0 +1,135 @@
+/** The keys that name rows of ours: as the journal holds them, in batches, and as SQL that finds the rows. */
+import { z } from 'zod'
+import type { Index, Table } from './catalog.ts'
+import { quoteIdent } from './sql.ts'
+
+/** The columns that name a row. */
+export const keySchema = z.object({
+  columns: z.array(
+    z.object({
+      name: z.string(),
+      /** Castable. */
+      type: z.string(),
+      /** The index's own equality, `OPERATOR(schema.=)`: with another the index could not be used. */
+      equality: z.string(),
+    }),
+  ),
+  /** One integer column: keys are kept as ranges. */
+  integer: z.boolean(),
+})
+
+export type Key = z.infer<typeof keySchema>
+
+/** Of an integer key ranges `[first, last]`; otherwise one tuple of texts for each row. */
+export type Keys = string[][]
+
+export const keysSchema = z.array(z.array(z.string()))
+
+/** The primary key, or else a unique index that can stand in for one. */
+export function keyOf(table: Table): (Key & { index: Index }) | undefined {
+  const usable = table.indexes.filter(
+    (index) =>
+      index.unique &&
+      index.immediate &&
+      index.total &&
+      index.columns.length > 0 &&
+      index.columns.every((name) => table.columns.find((c) => c.name === name)?.notNull),
+  )
+  const index = usable.find((i) => i.primary) ?? usable.sort((a, b) => a.columns.length - b.columns.length)[0]
+  if (!index) return undefined
+  const columns = index.columns.map((name, i) => ({
+    name,
+    type: table.columns.find((c) => c.name === name)?.type ?? 'text',
+    equality: index.equality[i] ?? 'OPERATOR(pg_catalog.=)',
+  }))
+  const only = columns.length === 1 ? table.columns.find((c) => c.name === columns[0]?.name) : undefined
+  const integer = only !== undefined && /^int[248]$/.test(only.value.name) && !only.value.array
+  return { columns, integer, index }
+}
+
+/** Keys of rows as the journal holds them: single integers become ranges. */
+export function foldKeys(key: Pick<Key, 'integer'>, tuples: readonly string[][]): Keys {
+  if (!key.integer) return [...tuples]
+  const sorted = tuples.map(([only = '0']) => BigInt(only)).sort((a, b) => (a < b ? -1 : 1))
+  const ranges: [bigint, bigint][] = []
+  for (const value of sorted) {
+    const last = ranges.at(-1)
+    if (last?.[1] === value - 1n) last[1] = value
+    else ranges.push([value, value])
+  }
+  return ranges.map((range) => range.map(String))
+}
+
+/** How many rows the keys name. */
+export function countKeys(key: Pick<Key, 'integer'>, keys: Keys): number {
+  if (!key.integer) return keys.length
+  return keys.reduce((sum, [first = '0', last = first]) => sum + Number(BigInt(last) - BigInt(first)) + 1, 0)
+}
+
+/** The same keys in parts that name at most `size` rows each. */
+export function* splitKeys(key: Pick<Key, 'integer'>, keys: Keys, size: number): Generator<Keys> {
+  let part: Keys = []
+  let count = 0
+  for (const entry of keys) {
+    for (const piece of key.integer ? splitRange(entry, size - count, size) : [entry]) {
+      part.push(piece)
+      count += countKeys(key, [piece])
+      if (count >= size) {
+        yield part
+        ;[part, count] = [[], 0]
+      }
+    }
+  }
+  if (part.length > 0) yield part
+}
+
+function* splitRange([first = '0', last = first]: string[], room: number, size: number): Generator<string[]> {
+  const end = BigInt(last)
+  let from = BigInt(first)
+  for (let take = BigInt(room); from <= end; take = BigInt(size)) {
+    const to = from + take - 1n < end ? from + take - 1n : end
+    yield [from.toString(), to.toString()]
+    from = to + 1n
+  }
+}
+
+/** SQL that finds rows by key in a table called `t`: a FROM item (with `ord`, the number of the key from 1), a condition, and its parameters $1… */
+export interface Finder {
+  from: string
+  where: string
+  params: string[][]
+}
+
+export function finder(key: Key, keys: Keys, alias = 'r'): Finder {
+  const [first] = key.columns
+  if (key.integer && first) {
+    return {
+      from: `(select a::${first.type} as a, b::${first.type} as b, ord from unnest($1::text[], $2::text[]) with ordinality as u(a, b, ord)) as ${alias}`,
+      where: `t.${quoteIdent(first.name)} between ${alias}.a and ${alias}.b`,
+      params: [keys.map((range) => range[0] ?? ''), keys.map((range) => range[1] ?? range[0] ?? '')],
+    }
+  }
+  const names = key.columns.map((_, i) => `k${i}`)
+  const arrays = key.columns.map((_, i) => `$${i + 1}::text[]`)
+  const casts = key.columns.map((column, i) => `k${i}::${column.type} as k${i}`)
+  return {
+    from: `(select ${casts.join(', ')}, ord from unnest(${arrays.join(', ')}) with ordinality as u(${names.join(', ')}, ord)) as ${alias}`,
+    where: key.columns.map((c, i) => `t.${quoteIdent(c.name)} ${c.equality} ${alias}.k${i}`).join(' and '),
+    params: key.columns.map((_, i) => keys.map((tuple) => tuple[i] ?? '')),
+  }
+}
+
+/** `t."a"::text as k0, …`: a row's key as the journal writes it. */
+export function keyCells(key: Pick<Key, 'columns'>, alias = 't'): string {
+  return key.columns.map((column, i) => `${alias}.${quoteIdent(column.name)}::text as k${i}`).join(', ')
+}
+
+/** The key out of a row read with `keyCells`. */
+export function keyFrom(key: Pick<Key, 'columns'>, row: Record<string, string | null>): string[] {
+  return key.columns.map((_, i) => row[`k${i}`] ?? '')
+}
+
+/** How a kept row is called for a person: `public.users 42`. */
+export function rowName(table: string, tuple: readonly string[]): string {
+  return `${table} ${tuple.map((part) => (part.length > 60 ? `${part.slice(0, 59)}…` : part)).join(', ')}`
+}

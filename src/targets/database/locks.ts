@@ -1,0 +1,117 @@
+/** Table locks of PostgreSQL: their modes, who may take them, what they reach, and who stands in the way. */
+import type { Clock } from '../../core/clock.ts'
+import { RefusedError, TargetError } from '../../core/errors.ts'
+import type { DbClient, DbReader } from './client.ts'
+import { grantLine, quoteIdent, quoteTable } from './sql.ts'
+import { splitName } from './tables.ts'
+import type { TableRef } from './tables.ts'
+
+/** From the weakest to the strongest. */
+export const LOCK_MODES = [
+  'ACCESS SHARE',
+  'ROW SHARE',
+  'ROW EXCLUSIVE',
+  'SHARE UPDATE EXCLUSIVE',
+  'SHARE',
+  'SHARE ROW EXCLUSIVE',
+  'EXCLUSIVE',
+  'ACCESS EXCLUSIVE',
+] as const
+
+export type LockMode = (typeof LOCK_MODES)[number]
+
+/** Throws REFUSED_UNSUITABLE for tables of the server's own schemas. */
+export function refuseCatalogs(names: readonly string[]): void {
+  for (const name of names) {
+    const parts = splitName(name) ?? []
+    if (parts.length === 2 && ['pg_catalog', 'information_schema', 'pg_toast'].includes(parts[0] ?? '')) {
+      throw new RefusedError(
+        'REFUSED_UNSUITABLE',
+        `${name} belongs to the server itself: it would stop everybody, us too`,
+      )
+    }
+  }
+}
+
+/** Throws TARGET_PRIVILEGE with the GRANT lines for a lock of this mode. */
+export async function requireLockPrivileges(
+  target: DbReader,
+  tables: readonly TableRef[],
+  mode: LockMode,
+): Promise<void> {
+  const { any, best } = privilegesFor(mode, target.serverVersion)
+  const rows = await target.query<{ schema: string; table: string; usage: string; lock: string }>(
+    `select t.schema, t.name as table, has_schema_privilege(n.oid, 'USAGE')::text as usage,
+            has_table_privilege(c.oid, $3)::text as lock
+       from unnest($1::text[], $2::text[]) with ordinality t(schema, name, i)
+       join pg_namespace n on n.nspname = t.schema join pg_class c on c.relnamespace = n.oid and c.relname = t.name
+      order by t.i`,
+    [tables.map((t) => t.schema), tables.map((t) => t.table), any],
+  )
+  const schemas = new Set(rows.filter((row) => row.usage !== 'true').map((row) => row.schema))
+  const grants = [
+    ...[...schemas].map((schema) => grantLine('USAGE', `SCHEMA ${quoteIdent(schema)}`, target.role)),
+    ...rows.filter((row) => row.lock !== 'true').map((row) => grantLine(best, quoteTable(row), target.role)),
+  ]
+  if (grants.length > 0) {
+    throw new TargetError('TARGET_PRIVILEGE', `${target.role} may not lock in ${mode} mode:\n${grants.join('\n')}`)
+  }
+}
+
+/** Any one of these lets a role lock in this mode; the best to grant is the one that allows the least else. */
+function privilegesFor(mode: LockMode, version: number): { any: string; best: string } {
+  const strong = version >= 170_000 ? 'MAINTAIN, UPDATE, DELETE, TRUNCATE' : 'UPDATE, DELETE, TRUNCATE'
+  const best = version >= 170_000 ? 'MAINTAIN' : 'UPDATE'
+  // Before 16 each privilege stood for exactly its own modes.
+  if (mode === 'ACCESS SHARE')
+    return { any: version >= 160_000 ? `SELECT, INSERT, ${strong}` : 'SELECT', best: 'SELECT' }
+  if (mode === 'ROW EXCLUSIVE' || (mode === 'ROW SHARE' && version >= 160_000)) {
+    return { any: `INSERT, ${strong}`, best: 'INSERT' }
+  }
+  return { any: strong, best }
+}
+
+/** Ids of partitions and of tables that inherit: LOCK TABLE goes down to them. */
+export async function childrenOf(target: DbReader, ids: readonly string[]): Promise<string[]> {
+  const rows = await target.query<{ id: string }>(
+    `with recursive below(oid) as (
+       select i.inhrelid from pg_inherits i where i.inhparent = any(select to_regclass(t)::oid from unnest($1::text[]) t)
+       union select i.inhrelid from pg_inherits i join below b on i.inhparent = b.oid)
+     select quote_ident(n.nspname) || '.' || quote_ident(c.relname) as id
+       from below join pg_class c using (oid) join pg_namespace n on n.oid = c.relnamespace order by 1`,
+    [ids],
+  )
+  return rows.map(({ id }) => id).filter((id) => !ids.includes(id))
+}
+
+export interface Blockers {
+  /** Who was last seen in the way: `billing (pid 4711)`. */
+  seen(): string[]
+  stop(): Promise<void>
+}
+
+/** Looks now and then whom a session waits for: once it has given up, nobody can tell any more. */
+export function watchBlockers(target: DbClient, pid: string, clock: Clock): Blockers {
+  const over = new AbortController()
+  let last: string[] = []
+  const look = async (): Promise<void> => {
+    for (let pause = 20; ; pause = Math.min(pause * 2, 500)) {
+      await clock.sleep(pause, over.signal)
+      const rows = await target.query<{ who: string }>(
+        `select case when b.pid = 0 then 'a prepared transaction'
+                     else coalesce(nullif(a.application_name, ''), 'a session') || ' (pid ' || b.pid || ')' end as who
+           from unnest(pg_blocking_pids($1::int)) b(pid) left join pg_stat_activity a on a.pid = b.pid`,
+        [pid],
+      )
+      if (rows.length > 0) last = [...new Set(rows.map(({ who }) => who))]
+    }
+  }
+  const looking = look().catch(() => undefined)
+  return {
+    seen: () => last,
+    async stop() {
+      over.abort()
+      await looking
+    },
+  }
+}

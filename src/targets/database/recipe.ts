@@ -1,0 +1,256 @@
+/** How rows for one table are to be made so that it takes them, or why they cannot be. */
+import type { Random } from '../../core/random.ts'
+import type { Column, ForeignKey, Queries, Table } from './catalog.ts'
+import { satisfyChecks } from './checks.ts'
+import type { Satisfied, Wanted } from './checks.ts'
+import { keyOf } from './keys.ts'
+import type { Key } from './keys.ts'
+import { groupReferences, parentsOf, SAMPLE, sampleParents } from './parents.ts'
+import type { Parents } from './parents.ts'
+import type { Picking, Recipe, Source, Value } from './rows.ts'
+import { quoteIdent, quoteTable } from './sql.ts'
+import { base36, formFor, formsOf, room, tellsOurs } from './values.ts'
+
+export interface Cooked {
+  recipe: Recipe
+  parents: Parents[]
+  key: Key
+  /** The sequence that gives an integer key. */
+  counter?: string
+  /** What to do about unique keys: rows may collide with others; or they may, and the server cannot decide it row by row. */
+  collisions: 'none' | 'skip' | 'fail'
+  /** Somebody else could make the same keys: then only the transaction that wrote a row tells ours. */
+  common: boolean
+  /** About the bytes that one key takes in the journal. */
+  keyBytes: number
+}
+
+/** The share of NULLs where a column takes them. */
+const NULLS = 0.1
+
+/** `filled` has the tables that the same plan fills before this one, with how many rows. A text is the reason why not. */
+export async function cook(
+  reader: Queries,
+  table: Table,
+  rows: number,
+  filled: ReadonlyMap<string, number>,
+  random: Random,
+): Promise<Cooked | string> {
+  const key = keyOf(table)
+  if (!key) return 'it has no primary key and no unique key of NOT NULL columns'
+  const layout = layoutOf(table)
+  const lost = layout.left.find((c) => c.notNull && !c.hasDefault)
+  if (lost) return `column ${lost.name} is NOT NULL and values of its type ${lost.type} cannot be made`
+  if (layout.made.length + layout.referring.size === 0) return 'it has no column to fill but those the server fills'
+  const barred = table.columns.find((c) => layout.referring.has(c.name) && !c.mayInsert)
+  if (barred) return `our role may not write its column ${barred.name}`
+  const bases = await numberBases(reader, layout, rows)
+  const full = layout.made.find(
+    (c) =>
+      layout.unique.has(c.name) && key.index.columns.includes(c.name) && !bases.has(c.name) && room(c.value) < rows,
+  )
+  if (full) return `its key column ${full.name} has no room for ${rows} more rows`
+  const parents = await oneParentEach(reader, layout, filled)
+  if (typeof parents === 'string') return parents
+  const wanted = wantedOf(layout, bases, parents, base36(random, 6))
+  const satisfied = await satisfyChecks(reader, table, wanted, random.fork('checks'))
+  if (typeof satisfied === 'string') return satisfied
+  const made = assemble(layout, wanted, satisfied, rows, filled)
+  const counter = key.integer ? columnOf(table, key.columns[0]?.name ?? '')?.counter : null
+  const sources = new Map(made.recipe.columns.map((c) => [c.name, c.source]))
+  return {
+    ...made,
+    key: { columns: key.columns, integer: key.integer },
+    ...(counter ? { counter } : {}),
+    collisions: collisionsOf(table, sources),
+    common: !key.columns.some(({ name }) => tells(columnOf(table, name), sources.get(name))),
+    // Of an integer key each row may become a range of its own.
+    keyBytes: key.integer
+      ? 48
+      : key.columns.reduce((sum, c) => sum + (sources.get(c.name)?.from === 'value' ? 45 : 70), 2),
+  }
+}
+
+/** What each column of a table is to us. */
+interface Layout {
+  table: Table
+  /** Foreign keys that share columns, and all their columns. */
+  groups: ForeignKey[][]
+  referring: ReadonlySet<string>
+  /** Columns whose values we make up. */
+  made: Column[]
+  /** Columns left to the server that no sequence or expression fills. */
+  left: Column[]
+  /** Made-up columns that must differ from row to row. */
+  unique: ReadonlySet<string>
+}
+
+function layoutOf(table: Table): Layout {
+  const groups = groupReferences(table)
+  const referring = new Set(groups.flat().flatMap((k) => k.columns))
+  const ours = table.columns.filter((c) => !c.generated && !c.sequence && !referring.has(c.name))
+  const made = ours.filter((c) => c.mayInsert && formsOf(c.value).length > 0)
+  return {
+    table,
+    groups,
+    referring,
+    made,
+    left: ours.filter((c) => !made.includes(c)),
+    unique: uniqueColumns(table, made),
+  }
+}
+
+function columnOf(table: Table, name: string): Column | undefined {
+  return table.columns.find((c) => c.name === name)
+}
+
+/** For each unique index without a sequence one made-up column that makes its rows unique: the one with most room. */
+function uniqueColumns(table: Table, made: readonly Column[]): Set<string> {
+  const unique = new Set<string>()
+  for (const index of table.indexes.filter((i) => i.unique || i.exclusion)) {
+    const columns = index.uses.flatMap((name) => columnOf(table, name) ?? [])
+    if (columns.some((c) => c.sequence || unique.has(c.name))) continue
+    const [best] = columns.filter((c) => made.includes(c)).sort((a, b) => room(b.value) - room(a.value))
+    if (best) unique.add(best.name)
+  }
+  return unique
+}
+
+const LARGEST: Record<string, bigint> = { int2: 2n ** 15n - 1n, int4: 2n ** 31n - 1n, int8: 2n ** 63n - 1n }
+
+/** Where unique numbers begin: after the largest that is there. Left out where there is no room after it. */
+async function numberBases(
+  reader: Queries,
+  { table, made, unique }: Layout,
+  rows: number,
+): Promise<Map<string, string>> {
+  const bases = new Map<string, string>()
+  for (const { name, value } of made) {
+    const largest = LARGEST[value.name]
+    if (!unique.has(name) || largest === undefined || value.array) continue
+    const [row] = await reader
+      .query<{ next: string }>(
+        `select (greatest(max(${quoteIdent(name)}), 0)::numeric + 1)::text as next from ${quoteTable(table)}`,
+      )
+      .catch(() => []) // too large to look through without an index: then begin in the upper half
+    const next = BigInt(row?.next ?? (largest / 2n).toString())
+    if (next + BigInt(rows) <= largest) bases.set(name, next.toString())
+  }
+  return bases
+}
+
+/** An existing value for every foreign key column, to try CHECKs with; a text says which parent is missing. */
+async function oneParentEach(
+  reader: Queries,
+  { table, groups }: Layout,
+  filled: ReadonlyMap<string, number>,
+): Promise<Map<string, Value> | string> {
+  const values = new Map<string, Value>()
+  for (const group of groups) {
+    const parents = parentsOf(group, false, SAMPLE, filled)
+    const [tuple] = await sampleParents(reader, table, parents, 1)
+    const needed = parents.columns.find((name) => columnOf(table, name)?.notNull)
+    if (!tuple && needed !== undefined && !group.some((k) => filled.has(k.to.id))) {
+      return `column ${needed} must refer to a row of ${group.map((k) => k.to.id).join(', ')}, and there is none`
+    }
+    parents.columns.forEach((name, i) => values.set(name, tuple?.[i] ?? standIn(columnOf(table, name))))
+  }
+  return values
+}
+
+/** Something a CHECK can be tried with, for a column that the server or a later parent fills. */
+function standIn(column: Column | undefined): Value {
+  const name = column?.value.name ?? ''
+  if (/^(int[248]|numeric|float[48])$/.test(name)) return name === 'int2' ? '30001' : '1000000007'
+  if (name === 'uuid') return '00000000-0000-4000-a000-000000000000'
+  return ['text', 'varchar', 'citext'].includes(name) ? 'chaos' : null
+}
+
+function wantedOf(
+  { table, made, referring, unique }: Layout,
+  bases: ReadonlyMap<string, string>,
+  parents: ReadonlyMap<string, Value>,
+  run: string,
+): Map<string, Wanted> {
+  return new Map(
+    table.columns
+      .filter((c) => !c.generated)
+      .map((column) => {
+        const { name, value } = column
+        const wanted = { column, unique: unique.has(name), form: formFor(value, name), base: bases.get(name), run }
+        if (referring.has(name)) return [name, { ...wanted, parent: parents.get(name) ?? null }]
+        return [name, made.includes(column) ? wanted : { ...wanted, omitted: standIn(column) }]
+      }),
+  )
+}
+
+function assemble(
+  { table, groups, made, unique }: Layout,
+  wanted: ReadonlyMap<string, Wanted>,
+  satisfied: Satisfied,
+  rows: number,
+  filled: ReadonlyMap<string, number>,
+): { recipe: Recipe; parents: Parents[] } {
+  const pooled = (name: string): { pool: number; at: number } | undefined => {
+    const pool = satisfied.pools.findIndex((p) => p.columns.includes(name))
+    return pool < 0 ? undefined : { pool, at: satisfied.pools[pool]?.columns.indexOf(name) ?? 0 }
+  }
+  const sources = new Map<string, Source>()
+  for (const { name, value, notNull } of made) {
+    const pool = pooled(name)
+    const { form = 'any', base, run = '' } = wanted.get(name) ?? {}
+    const invented = { type: value, form: satisfied.forms.get(name) ?? form, unique: unique.has(name), run }
+    const start = base === undefined ? {} : { base }
+    sources.set(
+      name,
+      pool ? { from: 'pool', ...pool } : { from: 'value', ...invented, ...start, nulls: notNull ? 0 : NULLS },
+    )
+  }
+  const picks = pickings(table, groups, unique)
+  const parents = groups.map((group, i) => {
+    const each = picks[i]?.how === 'each'
+    return parentsOf(group, each, each ? Math.max(SAMPLE, rows) : SAMPLE, filled)
+  })
+  for (const [parent, { columns }] of parents.entries()) {
+    for (const [at, name] of columns.entries()) {
+      const [gate, pick] = [pooled(name), picks[parent]]
+      // Whether the reference is there is then the tuple's to say.
+      if (gate && pick && !columnOf(table, name)?.notNull) picks[parent] = { ...pick, gate, nulls: 0 }
+      sources.set(name, { from: 'parent', parent, at })
+    }
+  }
+  const columns = table.columns.flatMap(({ name, type }) => {
+    const source = sources.get(name)
+    return source ? [{ name, type, source }] : []
+  })
+  return { recipe: { columns, pools: satisfied.pools.map((p) => p.rows), picks }, parents }
+}
+
+/** How each group of foreign keys picks its parents, so that unique keys made of nothing else stay unique. */
+function pickings(table: Table, groups: readonly ForeignKey[][], unique: ReadonlySet<string>): Picking[] {
+  const columns = groups.map((group) => [...new Set(group.flatMap((k) => k.columns))])
+  const picks = columns.map((names): Picking => {
+    const optional = names.every((name) => !columnOf(table, name)?.notNull)
+    return { how: 'any', nulls: optional ? NULLS : 0, optional }
+  })
+  for (const index of table.indexes.filter((i) => i.unique)) {
+    if (index.uses.some((name) => unique.has(name) || columnOf(table, name)?.sequence)) continue
+    const used = columns.flatMap((names, i) => (names.some((name) => index.uses.includes(name)) ? [i] : []))
+    const [first, second] = used.map((i) => picks[i])
+    if (used.length === 1 && first && groups[used[0] ?? 0]?.length === 1) first.how = 'each'
+    if (used.length === 2 && first?.how === 'any' && second?.how === 'any') first.how = second.how = 'diagonal'
+  }
+  return picks
+}
+
+function collisionsOf(table: Table, sources: ReadonlyMap<string, Source>): Cooked['collisions'] {
+  const unique = table.indexes.filter((i) => i.unique || i.exclusion)
+  if (unique.some((i) => !i.immediate)) return 'fail'
+  const safe = unique.every((i) => i.uses.some((name) => tells(columnOf(table, name), sources.get(name))))
+  return safe ? 'none' : 'skip'
+}
+
+/** Whether a key column tells our rows from everybody's: a sequence gives each number once. */
+function tells(column: Column | undefined, source: Source | undefined): boolean {
+  return column?.sequence === true || (source?.from === 'value' && source.unique && tellsOurs(source))
+}

@@ -1,0 +1,213 @@
+/** db.update_load: overwrites values of existing rows; the undo puts each back where it is still ours. */
+import { z } from 'zod'
+import { seededRandom } from '../../../core/random.ts'
+import { StaleError } from '../../../core/errors.ts'
+import type { InspectContext, Inspection, SkillSpec } from '../../../core/skill.ts'
+import { locateTable, lockAsPlanned } from '../catalog.ts'
+import type { Queries } from '../catalog.ts'
+import type { DbClient, DbReader, DbSession } from '../client.ts'
+import { fateOf, stubbornly, uncommitted } from '../fate.ts'
+import { finder, keySchema, rowName } from '../keys.ts'
+import { valueTypeSchema } from '../rows.ts'
+import type { Value } from '../rows.ts'
+import { quoteIdent, quoteTable } from '../sql.ts'
+import { statesOf, swapBack, swapStrays } from '../swap.ts'
+import type { RowState, Swap, SwapRow } from '../swap.ts'
+import { planUpdates } from '../update-plan.ts'
+import { wildMaker } from '../values.ts'
+
+const params = z.strictObject({
+  rows: z.int().min(1).default(100),
+  tables: z.array(z.string().min(1)).min(1).optional(),
+  columns: z.array(z.string().min(1)).min(1).optional(),
+})
+
+const values = z.array(z.array(z.string().nullable()))
+
+const step = z.object({
+  id: z.string(),
+  schema: z.string(),
+  table: z.string(),
+  oid: z.string(),
+  /** Of the table when it was planned; another one is stale. */
+  shape: z.string(),
+  key: keySchema,
+  columns: z.array(z.object({ name: z.string(), type: z.string(), value: valueTypeSchema })),
+  keys: z.array(z.array(z.string())),
+  /** Values are written as they are: load, and nothing to undo. */
+  pure: z.boolean(),
+  seed: z.string(),
+  /** Recorded before COMMIT: which of `keys` were changed, from what to what, and by which transaction. */
+  changed: z.array(z.int()).optional(),
+  before: values.optional(),
+  ours: values.optional(),
+  xid: z.string().optional(),
+})
+
+export type UpdateStep = z.infer<typeof step>
+
+/** Rows put back in one transaction. */
+const PART = 100
+/** Bytes that a step's before-images and new values may take in the journal. */
+const RECORD_BYTES = 700_000
+/** Names reported at most. */
+const NAMES = 20
+
+export const updateLoad: SkillSpec<DbReader, DbClient, z.infer<typeof params>, UpdateStep> = {
+  name: 'db.update_load',
+  summary: 'Randomly UPDATE existing rows; rollback puts every value back that is still ours',
+  params,
+  step,
+  version: 1,
+  scope: 'resource',
+  phase: 'data',
+  failsafe: 'none',
+
+  plan: planUpdates,
+
+  async apply({ target, mark, signal, record }, step) {
+    const session = await target.session(mark, signal)
+    try {
+      await record(await uncommitted(session, () => update(session, step)))
+      await session.query('commit')
+    } finally {
+      await session.close()
+    }
+  },
+
+  async inspect(ctx, step) {
+    const swap = await swapOf(ctx, step)
+    if (step.pure) return { inEffect: 0, restored: 0, foreign: 0, load: swap?.rows.length ?? 0 }
+    if (!swap) return { inEffect: 0, restored: 0, foreign: 0 }
+    const states = await statesOf(ctx.target, swap)
+    const strays = await swapStraying(ctx, swap, states, true)
+    const count = (state: RowState): number => states.filter((s) => s === state).length
+    const named = swap.rows.filter((_, i) => states[i] === 'ours' || states[i] === 'foreign')
+    return {
+      inEffect: count('ours') + strays,
+      // A row that somebody deleted has nothing left to put back.
+      restored: count('restored'),
+      foreign: count('foreign'),
+      names: named.slice(0, NAMES).map((row) => rowName(step.id, row.key)),
+    } satisfies Inspection
+  },
+
+  async revert(ctx, step) {
+    const swap = step.pure ? undefined : await swapOf(ctx, step)
+    if (!swap) return
+    for (let i = 0; i < swap.rows.length; i += PART) {
+      ctx.signal.throwIfAborted()
+      const part = { ...swap, rows: swap.rows.slice(i, i + PART) }
+      const what = `${step.id} (rows ${rowName('', part.rows[0]?.key ?? []).trim()} …)`
+      await stubbornly(ctx, what, () => ctx.target.transaction((tx) => swapBack(tx, part)))
+      await ctx.progress({})
+    }
+    const states = await statesOf(ctx.target, swap)
+    await stubbornly(ctx, step.id, () => swapStraying(ctx, swap, states, false))
+  },
+}
+
+async function update(session: DbSession, step: UpdateStep): Promise<Partial<UpdateStep>> {
+  await lockAsPlanned(session, step, { update: step.columns[0]?.name ?? '' })
+  const rows = fitting(step, await lockRows(session, step))
+  if (rows.length === 0) throw new StaleError(`none of the rows planned in ${step.id} is there any more`)
+  const written = await write(session, step, rows)
+  const [row] = await session.query<{ xid: string }>('select pg_current_xact_id()::text as xid')
+  const facts = { changed: rows.map((r) => r.at), xid: row?.xid ?? '' }
+  if (step.pure) return facts
+  return { ...facts, before: rows.map((r) => r.before), ours: rows.map((r) => written.get(r.at) ?? []) }
+}
+
+interface Locked {
+  /** Which of the step's keys. */
+  at: number
+  before: Value[]
+}
+
+/** In the order of their keys, so that two of us do not wait for each other. */
+async function lockRows(on: Queries, { table, schema, key, keys, columns }: UpdateStep): Promise<Locked[]> {
+  const { from, where, params } = finder(key, keys)
+  const cells = columns.map(({ name }, i) => `t.${quoteIdent(name)}::text as c${i}`)
+  const order = key.columns.map((c) => `t.${quoteIdent(c.name)}`)
+  const rows = await on.query(
+    `select r.ord::text as ord, ${cells.join(', ')} from ${quoteTable({ schema, table })} as t, ${from}
+      where ${where} order by ${order.join(', ')} for no key update of t`,
+    params,
+  )
+  return rows.map((row) => ({ at: Number(row['ord']) - 1, before: columns.map((_, i) => row[`c${i}`] ?? null) }))
+}
+
+/** As many as the journal takes in one record; values may have grown since the plan. */
+function fitting(step: UpdateStep, rows: Locked[]): Locked[] {
+  let bytes = 0
+  return rows.filter(({ before }) => {
+    const size = Buffer.byteLength(JSON.stringify(before)) + 100 * step.columns.length
+    if (bytes + size > RECORD_BYTES) return false
+    bytes += size
+    return true
+  })
+}
+
+/** Writes values that differ from row to row and from what is there; returns them as the server has them. */
+async function write(session: DbSession, step: UpdateStep, rows: Locked[]): Promise<Map<number, Value[]>> {
+  const { key, keys, columns } = step
+  const { from, where, params } = finder(
+    key,
+    rows.map(({ at }) => keys[at] ?? []),
+  )
+  const random = seededRandom(step.seed)
+  const made = columns.map(({ name, value }, i) => {
+    const make = step.pure ? undefined : wildMaker(value, random.fork(name))
+    return rows.map(({ before }) => (make ? another(make, before[i] ?? null) : null))
+  })
+  const arrays = columns.map((_, i) => `$${params.length + 1 + i}::text[]`)
+  const names = columns.map((_, i) => `n${i}`)
+  const sets = columns.map(({ name, type }, i) => {
+    return `${quoteIdent(name)} = ${step.pure ? `t.${quoteIdent(name)}` : `v.n${i}::${type}`}`
+  })
+  const written = await session.query(
+    `update ${quoteTable(step)} as t set ${sets.join(', ')} from ${from}
+       join unnest(${arrays.join(', ')}) with ordinality as v(${names.join(', ')}, ord) using (ord)
+      where ${where} returning r.ord::text as ord, ${columns.map(({ name }, i) => `t.${quoteIdent(name)}::text as c${i}`).join(', ')}`,
+    [...params, ...made],
+  )
+  if (written.length !== rows.length) throw new StaleError(`rows of ${step.id} vanished while they were locked`)
+  return new Map(
+    written.map((row) => [rows[Number(row['ord']) - 1]?.at ?? -1, columns.map((_, i) => row[`c${i}`] ?? null)]),
+  )
+}
+
+function another(make: () => string, before: Value): string {
+  for (let i = 0; i < 10; i++) {
+    const value = make()
+    if (value !== before) return value
+  }
+  return make()
+}
+
+/** What is to be put back, in the table as it is called now; undefined when nothing was committed or the table is gone. */
+async function swapOf({ target }: InspectContext<DbClient>, step: UpdateStep): Promise<Swap | undefined> {
+  const { changed, before = [], ours = [], xid } = step
+  if (changed === undefined || xid === undefined) return undefined
+  if ((await fateOf(target, xid)) === 'aborted') return undefined
+  const table = await locateTable(target, step)
+  if (!table) return undefined
+  const rows = changed.map((at, i): SwapRow => ({
+    key: step.keys[at] ?? [],
+    before: before[i] ?? [],
+    ours: ours[i] ?? [],
+  }))
+  return { table, key: step.key, columns: step.columns, rows }
+}
+
+/** Rows that are not under their key, or hold nothing that we know, may be ours under another key. */
+async function swapStraying(
+  { target, signal }: InspectContext<DbClient>,
+  swap: Swap,
+  states: readonly RowState[],
+  readOnly: boolean,
+): Promise<number> {
+  const rows = swap.rows.filter((_, i) => states[i] === 'gone' || states[i] === 'foreign')
+  if (rows.length === 0) return 0
+  return swapStrays(target, { ...swap, rows }, { readOnly, signal })
+}

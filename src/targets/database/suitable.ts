@@ -1,0 +1,74 @@
+/** Tables that writes of ours must keep away from, and why. */
+import { RefusedError, TargetError } from '../../core/errors.ts'
+import type { Skipped } from '../../core/skill.ts'
+import type { ForeignKey, Table } from './catalog.ts'
+import { grantLine } from './sql.ts'
+
+export interface Unfit {
+  reason: string
+  /** The GRANT lines that would lift it. */
+  fix?: string
+}
+
+export type Privilege = 'USAGE' | 'SELECT' | 'INSERT' | 'UPDATE' | 'DELETE'
+
+/** Why no skill may write rows of this table; undefined when it may. */
+export function unfitForWrites(table: Table, needs: readonly Privilege[], role: string): Unfit | undefined {
+  if (table.partitioned) return { reason: 'it is partitioned' }
+  if (table.inherits) return { reason: 'it is a partition or part of an inheritance tree' }
+  if (table.extension !== null) return { reason: `it belongs to the extension ${table.extension}` }
+  if (table.triggers.length > 0) return { reason: `its triggers (${table.triggers.join(', ')}) would act on our rows` }
+  if (table.rules.length > 0) return { reason: `its rules (${table.rules.join(', ')}) would act on our rows` }
+  if (table.rowSecurity) return { reason: `row-level security applies to ${role}` }
+  if (table.unreplicable) return { reason: 'it is published without a replica identity, so rows cannot be taken back' }
+  return missing(table, needs, role)
+}
+
+/** Why rows added to this table could not be taken back without harm to others. */
+export function unfitForDeletes(table: Table, role: string): Unfit | undefined {
+  for (const key of table.referencedBy) {
+    if (key.from.id === table.id) continue
+    if (!key.mayReadFrom) return unreadable(key, key.from, 'which refers to it', role)
+    if (key.fromHidden) return { reason: `row-level security hides rows of ${key.from.id}, which refers to it` }
+  }
+  for (const key of table.references) {
+    if (!key.mayReadTo) return unreadable(key, key.to, 'which it refers to', role)
+  }
+  const denied = table.columns.find((c) => c.deniedSequence !== null)?.deniedSequence
+  if (denied) {
+    return { reason: `${role} may not use ${denied}`, fix: grantLine('USAGE', `SEQUENCE ${denied}`, role) }
+  }
+  return undefined
+}
+
+function missing(table: Table, needs: readonly Privilege[], role: string): Unfit | undefined {
+  const denied = needs.filter((privilege) => table.denied.has(privilege))
+  if (denied.length === 0) return undefined
+  const onTable = denied.filter((privilege) => privilege !== 'USAGE')
+  const fixes = [
+    ...(denied.includes('USAGE') ? [grantLine('USAGE', `SCHEMA ${schemaOf(table.id)}`, role)] : []),
+    ...(onTable.length > 0 ? [grantLine(onTable.join(', '), table.id, role)] : []),
+  ]
+  return { reason: `${role} lacks ${denied.join(', ')}`, fix: fixes.join(' ') }
+}
+
+function unreadable(key: ForeignKey, other: { id: string }, how: string, role: string): Unfit {
+  return { reason: `${role} may not read ${other.id}, ${how} (${key.name})`, fix: grantLine('SELECT', other.id, role) }
+}
+
+/** The schema's part of a resource id, quoted as it stands there. */
+function schemaOf(id: string): string {
+  return /^("(?:[^"]|"")*"|[^.]*)\./.exec(id)?.[1] ?? id
+}
+
+/** What plan says of a table that it passed over. */
+export function skippedFor(table: { id: string }, { reason, fix }: Unfit): Skipped {
+  return { resource: table.id, reason, ...(fix === undefined ? {} : { fix }) }
+}
+
+/** The same as an error, for a table that params named. */
+export function refusal(skill: string, table: { id: string }, { reason, fix }: Unfit): Error {
+  const message = `${skill} cannot use ${table.id}: ${reason}`
+  if (fix !== undefined) return new TargetError('TARGET_PRIVILEGE', `${message}; ${fix}`)
+  return new RefusedError('REFUSED_UNSUITABLE', `${message}; choose another table or leave it out`)
+}

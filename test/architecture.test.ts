@@ -1,0 +1,203 @@
+/** The rules of the design that a compiler does not check: who may know whom, and who alone may do certain things. */
+import assert from 'node:assert/strict'
+import { readdirSync, readFileSync } from 'node:fs'
+import { dirname, posix } from 'node:path'
+import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import ts from 'typescript'
+
+/** Longest file, lines. */
+const LONGEST = 400
+
+/** Part of src → the parts it may import besides itself; undefined is every part. */
+const MAY_IMPORT: Record<string, readonly string[] | undefined> = {
+  core: [],
+  faults: [],
+  journal: ['core'],
+  observe: ['core'],
+  config: ['core'],
+  'targets/application': ['core', 'faults'],
+  engine: ['core', 'journal'],
+  daemon: ['core', 'engine', 'journal'],
+  cli: ['config', 'core', 'daemon', 'engine', 'observe', 'faults'],
+  'index.ts': ['core', 'faults'],
+  'app.ts': undefined,
+  'main.ts': undefined,
+}
+
+interface Source {
+  /** Path below src, with slashes. */
+  path: string
+  tree: ts.SourceFile
+  /** Paths below src of the files of ours that it imports, types included. */
+  imports: string[]
+}
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const sources = readSources()
+
+test('a file imports only from the parts of src that its own part may know', () => {
+  const wrong = sources.flatMap(({ path, imports }) =>
+    imports.filter((to) => !mayImport(path, to)).map((to) => `${path} imports ${to}`),
+  )
+  assert.deepEqual(wrong, [])
+})
+
+test('every part of src has its import rule', () => {
+  const known = (part: string) => part in MAY_IMPORT || part.startsWith('targets')
+  assert.deepEqual(
+    [...new Set(sources.map(({ path }) => partOf(path)))].filter((part) => !known(part)),
+    [],
+  )
+})
+
+test('only app.ts imports the registry of targets', () => {
+  const importers = sources.filter(({ imports }) => imports.includes('targets/index.ts')).map(({ path }) => path)
+  assert.deepEqual(
+    importers.filter((path) => path !== 'app.ts'),
+    [],
+  )
+})
+
+test('no file imports itself, not even through others', () => {
+  assert.deepEqual(findCycles(), [])
+})
+
+test('only main.ts ends the process', () => {
+  const calls = callsWhere(({ object, method }) => object === 'process' && method === 'exit')
+  assert.deepEqual(
+    calls.filter((call) => !call.startsWith('main.ts:')),
+    [],
+  )
+})
+
+test('outside core and the targets only engine/steps.ts applies a step, and only engine/rollback.ts reverts one', () => {
+  for (const [name, owner] of [
+    ['apply', 'engine/steps.ts'],
+    ['revert', 'engine/rollback.ts'],
+  ] as const) {
+    const calls = callsWhere(({ method }) => method === name)
+    assert.deepEqual(
+      calls.filter((call) => !/^(core|targets)\//.test(call) && !call.startsWith(`${owner}:`)),
+      [],
+    )
+  }
+})
+
+test('a skill file defines exactly the skill of its own name, and all skills of a target have its prefix', () => {
+  const prefixes = new Map<string, string>()
+  for (const source of sources) {
+    const [, target, file] = /^targets\/([^/]+)\/skills\/(.+)\.ts$/.exec(source.path) ?? []
+    if (target === undefined || file === undefined) continue
+    const names = skillNames(source.tree)
+    const prefix = prefixes.get(target) ?? names[0]?.split('.')[0] ?? ''
+    prefixes.set(target, prefix)
+    assert.deepEqual(names, [`${prefix}.${file}`], source.path)
+  }
+})
+
+test('no module holds state of its own in a let or var', () => {
+  const found = sources.flatMap(({ path, tree }) =>
+    tree.statements
+      .filter((s) => ts.isVariableStatement(s) && (s.declarationList.flags & ts.NodeFlags.Const) === 0)
+      .map((s) => `${path}:${lineOf(tree, s)}: ${s.getText(tree).split('\n')[0] ?? ''}`),
+  )
+  assert.deepEqual(found, [])
+})
+
+test(`no file of src is longer than ${LONGEST} lines`, () => {
+  const long = sources.map(({ path, tree }) => ({ path, lines: tree.text.trimEnd().split('\n').length }))
+  assert.deepEqual(
+    long.filter(({ lines }) => lines > LONGEST),
+    [],
+  )
+})
+
+function mayImport(from: string, to: string): boolean {
+  const [part, other] = [partOf(from), partOf(to)]
+  if (part === other) return true
+  // The registry names every target; a target knows nothing but core.
+  if (part === 'targets') return other === 'core' || other.startsWith('targets/')
+  if (part in MAY_IMPORT) return MAY_IMPORT[part]?.includes(other) ?? true
+  return part.startsWith('targets/') && other === 'core'
+}
+
+/** `engine`, `targets/database`, `targets` (its index.ts), or the file itself at the top. */
+function partOf(path: string): string {
+  const parts = path.split('/')
+  return parts[0] === 'targets' ? parts.slice(0, -1).slice(0, 2).join('/') : (parts[0] ?? '')
+}
+
+/** Each as `a.ts → b.ts → a.ts`, starting from where a walk first meets it. */
+function findCycles(): string[] {
+  const importsOf = new Map(sources.map(({ path, imports }) => [path, imports]))
+  const done = new Set<string>()
+  const cycles: string[] = []
+  const walk = (path: string, above: readonly string[]) => {
+    if (above.includes(path)) cycles.push([...above.slice(above.indexOf(path)), path].join(' → '))
+    if (above.includes(path) || done.has(path)) return
+    for (const next of importsOf.get(path) ?? []) walk(next, [...above, path])
+    done.add(path)
+  }
+  for (const { path } of sources) walk(path, [])
+  return cycles
+}
+
+/** Calls of the form `object.method(…)`, each as `path:line: text`. */
+function callsWhere(matches: (call: { object: string; method: string }) => boolean): string[] {
+  return sources.flatMap(({ path, tree }) =>
+    nodes(tree)
+      .filter(ts.isCallExpression)
+      .filter(({ expression: e }) => {
+        return ts.isPropertyAccessExpression(e) && matches({ object: e.expression.getText(tree), method: e.name.text })
+      })
+      .map((call) => `${path}:${lineOf(tree, call)}: ${call.expression.getText(tree)}(…)`),
+  )
+}
+
+/** Every `name: 'prefix.skill'` of a file. */
+function skillNames(tree: ts.SourceFile): string[] {
+  return nodes(tree)
+    .filter(ts.isPropertyAssignment)
+    .filter(({ name, initializer }) => name.getText(tree) === 'name' && ts.isStringLiteral(initializer))
+    .map(({ initializer }) => (initializer as ts.StringLiteral).text)
+    .filter((text) => /^\w+\.\w+$/.test(text))
+}
+
+function readSources(): Source[] {
+  return readdirSync(`${root}src`, { recursive: true, encoding: 'utf8' })
+    .map((name) => name.replaceAll('\\', '/'))
+    .filter((path) => path.endsWith('.ts'))
+    .sort()
+    .map((path) => {
+      const tree = ts.createSourceFile(path, readFileSync(`${root}src/${path}`, 'utf8'), ts.ScriptTarget.Latest, true)
+      return { path, tree, imports: importsOf(path, tree) }
+    })
+}
+
+/** `import … from`, `export … from`, `import(…)` and `typeof import(…)` of relative paths. */
+function importsOf(path: string, tree: ts.SourceFile): string[] {
+  const specifiers = nodes(tree).flatMap((node) => {
+    if (ts.isImportDeclaration(node) || ts.isExportDeclaration(node)) return node.moduleSpecifier ?? []
+    if (ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword)
+      return node.arguments[0] ?? []
+    if (ts.isImportTypeNode(node) && ts.isLiteralTypeNode(node.argument)) return node.argument.literal
+    return []
+  })
+  const texts = specifiers.flatMap((s) => (ts.isStringLiteralLike(s) ? [s.text] : []))
+  return [...new Set(texts.filter((t) => t.startsWith('.')).map((t) => posix.join(dirname(path), t)))]
+}
+
+function nodes(tree: ts.SourceFile): ts.Node[] {
+  const all: ts.Node[] = []
+  const visit = (node: ts.Node) => {
+    all.push(node)
+    ts.forEachChild(node, visit)
+  }
+  visit(tree)
+  return all
+}
+
+function lineOf(tree: ts.SourceFile, node: ts.Node): number {
+  return tree.getLineAndCharacterOfPosition(node.getStart(tree)).line + 1
+}

@@ -1,0 +1,25 @@
+/** The example files that come with the package load with the targets that come with it. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { loadConfig } from '../../src/config/load.ts'
+import { targets } from '../../src/targets/index.ts'
+
+const folder = fileURLToPath(new URL('../../config/', import.meta.url))
+
+test('config/example-db.yaml loads without any variable set, and takes DATABASE_URL', async () => {
+  const plain = await loadConfig(`${folder}example-db.yaml`, { targets, env: {} })
+  assert.deepEqual(plain.warnings, [])
+  const url = 'postgres://me:pw@db.example:5433/staging'
+  const mine = await loadConfig(`${folder}example-db.yaml`, { targets, env: { DATABASE_URL: url } })
+  assert.equal((mine.experiments[0]?.experiment.target_config as { connection_url: string }).connection_url, url)
+})
+
+test('config/daemon.yaml loads for the daemon, without warnings', async () => {
+  const { experiments, warnings } = await loadConfig(`${folder}daemon.yaml`, { targets, env: {}, require: 'schedule' })
+  assert.deepEqual(warnings, [])
+  assert.deepEqual(
+    experiments.map((entry) => entry.experiment.name),
+    ['nightly-load', 'less-memory'],
+  )
+})

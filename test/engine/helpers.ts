@@ -1,0 +1,128 @@
+/** A run against the target in memory, with a state folder that goes with the test and a clock that the test turns. */
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { TestContext } from 'node:test'
+import { CodedError, messageOf } from '../../src/core/errors.ts'
+import type { EventBody } from '../../src/core/events.ts'
+import type { Experiment } from '../../src/core/experiment.ts'
+import type { Outcome, Report } from '../../src/core/report.ts'
+import type { Holdable } from '../../src/core/skill.ts'
+import { endRun } from '../../src/engine/end.ts'
+import { planRun } from '../../src/engine/plan.ts'
+import type { RunPlan } from '../../src/engine/plan.ts'
+import { recoverRun } from '../../src/engine/recover.ts'
+import type { RecoverInput } from '../../src/engine/recover.ts'
+import { runExperiment } from '../../src/engine/run.ts'
+import type { RunInput } from '../../src/engine/run.ts'
+import { applySteps } from '../../src/engine/steps.ts'
+import { nodeDisk } from '../../src/journal/disk.ts'
+import type { Disk } from '../../src/journal/disk.ts'
+import { FileJournal } from '../../src/journal/file-journal.ts'
+import type { JournalRecord } from '../../src/journal/journal.ts'
+import { decodeLine } from '../../src/journal/format.ts'
+import { openStateDir } from '../../src/journal/state-dir.ts'
+import type { StateDir } from '../../src/journal/state-dir.ts'
+import { fakeTarget } from '../fakes/agent.ts'
+import type { FakeWorld } from '../fakes/agent.ts'
+import { FakeClock } from '../fakes/clock.ts'
+
+export interface Rig {
+  world: FakeWorld
+  clock: FakeClock
+  state: StateDir
+  events: EventBody[]
+  file: string
+  abort(reason?: Error): void
+  run(experiment: Experiment, more?: Partial<RunInput>): Promise<Report>
+  recover(more?: Partial<RecoverInput>): Promise<Report>
+  plan(experiment: Experiment, seed?: string): Promise<RunPlan>
+  /** As `run`, with a disk of the test's under the journal. */
+  runOnDisk(experiment: Experiment, disk: Disk): Promise<Report>
+  /** Types of the events, and of what. */
+  told(): string[]
+}
+
+const RUN = 'r1'
+
+export async function makeRig(t: TestContext, world: FakeWorld): Promise<Rig> {
+  const folder = mkdtempSync(join(tmpdir(), 'chaos-test-'))
+  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  const state = await openStateDir(join(folder, 'state'))
+  const clock = new FakeClock()
+  const stop = new AbortController()
+  const events: EventBody[] = []
+  const target = fakeTarget(world)
+  const emit = (event: EventBody): void => void events.push(event)
+  const common = { run: RUN, target, state, clock, signal: stop.signal, emit }
+  const file = state.journalFile(RUN)
+  const connect = () => target.connect({}, { install: state.install, run: RUN, clock, signal: stop.signal })
+  const plan: Rig['plan'] = async (experiment, seed = 's') => {
+    const agent = await connect()
+    return planRun({
+      ...{ agent, experiment, seed, run: RUN, install: state.install, skills: target.skills, signal: stop.signal },
+      identity: await agent.identity(stop.signal),
+      endpoint: target.endpoint(experiment.target_config),
+      onPhase: () => undefined,
+    })
+  }
+  return {
+    ...{ world, clock, state, events, file, plan },
+    abort: (reason = new CodedError('ABORTED', 'SIGTERM')) => stop.abort(reason),
+    run: (experiment, more) =>
+      runExperiment({ ...common, experiment, seed: 's', claim: () => Promise.resolve({ waited: false }), ...more }),
+    recover: (more) =>
+      recoverRun({
+        ...{ ...common, signal: new AbortController().signal, noProgressMs: 30_000 },
+        targetConfigs: [{ url: 'fake://one', password: 'p' }],
+        ...more,
+      }),
+    async runOnDisk(experiment, disk) {
+      const agent = await connect()
+      const { steps } = await plan(experiment)
+      const journal = await FileJournal.create(file, disk)
+      const started = startedOf(experiment, state)
+      await journal.append(started, { durable: true })
+      const held: Holdable[] = []
+      let ending: { outcome: Outcome; reason?: string } = { outcome: 'completed' }
+      const { parallel, duration_ms: soakMs } = experiment
+      try {
+        await applySteps(steps, { agent, journal, clock, signal: stop.signal, soakMs, parallel, emit, held })
+      } catch (error) {
+        ending = { outcome: 'failed', reason: messageOf(error) }
+      }
+      return endRun({
+        ...{ started, state, journal, agent, clock, held, emit, noProgressMs: 30_000, recovered: false },
+        ...ending,
+      })
+    },
+    told: () =>
+      events.flatMap((e) => ('step' in e ? [`${e.type} ${e.step.resource}`] : e.type === 'run.phase' ? [e.phase] : [])),
+  }
+}
+
+function startedOf(experiment: Experiment, state: StateDir) {
+  return {
+    ...{ type: 'run.started' as const, format: 1, run: RUN, install: state.install, experiment: experiment.name },
+    ...{ at: '2026-01-02T03:04:05.000Z', target: 'fake', endpoint: 'fake://one', definition: {}, seed: 's' },
+    identity: { scopes: { server: 'one', database: 'one/db', resource: 'one/db' }, parts: { id: 'one' } },
+    ...{ soak_ms: experiment.duration_ms, deadline: '2026-01-02T03:04:06.000Z', notes: [] },
+  }
+}
+
+/** The records of a journal file, as they stand in it. */
+export function recordsIn(file: string): (JournalRecord & { at: string })[] {
+  return readFileSync(file, 'utf8')
+    .split('\n')
+    .flatMap((line) => {
+      const decoded = decodeLine(Buffer.from(line))
+      return decoded ? [JSON.parse(decoded.json) as JournalRecord & { at: string }] : []
+    })
+}
+
+/** `step.planned 1`, `run.finished`… */
+export function kindsIn(file: string): string[] {
+  return recordsIn(file).map((r) => ('step' in r ? `${r.type} ${r.step}` : r.type))
+}
+
+export { nodeDisk }

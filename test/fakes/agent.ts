@@ -1,0 +1,215 @@
+/** A target in memory: things with values, skills that change them, and a script for what goes wrong. */
+import { z } from 'zod'
+import type { Experiment } from '../../src/core/experiment.ts'
+import type { Failsafe, Inspection, Phase, Resource, Scope, SkillSpec } from '../../src/core/skill.ts'
+import { defineTarget, runSkills } from '../../src/core/target.ts'
+import type { Agent, ConnectOptions, Identity, Target } from '../../src/core/target.ts'
+
+export interface FakeStep {
+  key: string
+  value: string
+  before?: string | null
+}
+
+interface FakeParams {
+  /** What it changes; where there are none it picks by itself. */
+  keys?: string[]
+  pick?: number
+  /** Ids that every step touches besides its own. */
+  touches?: string[]
+  rows?: number
+}
+
+/** What a scripted call may look at; `step` is as read from the journal, or as planned. */
+export interface Call {
+  step: FakeStep
+  mark: string
+  signal: AbortSignal
+  record(facts: object): Promise<void>
+  progress(facts: object): Promise<void>
+  hold(resource: { close(): Promise<void> }): void
+  /** What would happen without a script. */
+  go(): Promise<void>
+}
+
+/** What an `inspect` script returns is what was read; other results mean nothing. */
+type Script = (call: Call) => Promise<unknown>
+
+export class FakeWorld {
+  readonly values: Map<string, string>
+  /** Everything that was asked of the target, in order: `apply a`, `inspect a`, `quiesce`… */
+  readonly log: string[] = []
+  parts: Identity['parts'] = { id: 'one' }
+  endpoint = 'fake://one'
+  names: string[] = ['staging']
+  readonly #scripts = new Map<string, Script>()
+
+  constructor(values: Record<string, string> = { a: '1', b: '2', c: '3', d: '4' }) {
+    this.values = new Map(Object.entries(values))
+  }
+
+  /** Replaces `apply a`, `inspect b`, `revert c`, or one of `connect`, `identity`, `discover`, `claim`, `quiesce`, `close`. */
+  on(call: string, script: Script): this {
+    this.#scripts.set(call, script)
+    return this
+  }
+
+  off(call: string): this {
+    this.#scripts.delete(call)
+    return this
+  }
+
+  get state(): Record<string, string> {
+    return Object.fromEntries([...this.values].sort())
+  }
+
+  async call(name: string, call: Partial<Call>, go: () => Promise<void>): Promise<Inspection | undefined> {
+    this.log.push(name)
+    const script = this.#scripts.get(name)
+    if (!script) await go()
+    else return (await script({ ...call, go } as Call)) as Inspection | undefined
+    return undefined
+  }
+}
+
+export function fakeTarget(world: FakeWorld): Target {
+  const skills = [
+    skill(world, 'fake.write', 'data', 'resource', 'none'),
+    skill(world, 'fake.set', 'setting', 'server', 'target'),
+    skill(world, 'fake.hold', 'held', 'resource', 'session'),
+  ]
+  return defineTarget({
+    name: 'fake',
+    config: z.strictObject({ url: z.string(), password: z.string() }),
+    skills,
+    endpoint: ({ url }) => ({ key: url, names: world.names }),
+    redact: (config) => ({ ...config, password: '***' }),
+    secrets: ({ password }) => [password],
+    connect: async (_config, options) => connect(world, skills, options),
+  })
+}
+
+async function connect(world: FakeWorld, skills: FakeSkill[], { signal }: ConnectOptions): Promise<Agent> {
+  const quiet = (name: string, with_: Partial<Call> = {}): Promise<unknown> =>
+    world.call(name, with_, () => Promise.resolve())
+  await quiet('connect', { signal })
+  return {
+    async identity(signal) {
+      await quiet('identity', { signal })
+      const { id = 'unknown' } = world.parts
+      return { scopes: { server: `${id}`, database: `${id}/db`, resource: `${id}/db` }, parts: world.parts }
+    },
+    async discover(signal) {
+      await quiet('discover', { signal })
+      const resources = [...world.values.keys()].map((id): Resource => ({ id: `db.${id}`, name: id, kind: 'thing' }))
+      return { resources, summary: `${resources.length} things` }
+    },
+    ...runSkills<FakeWorld, FakeWorld>(
+      skills,
+      () => world,
+      () => Promise.resolve(world),
+    ),
+    async claim(keys, signal) {
+      await quiet(`claim ${keys.map((k) => k.key).join(' ')}`, { signal })
+    },
+    async quiesce(_run, signal) {
+      await quiet('quiesce', { signal })
+    },
+    sweep: () => Promise.resolve([]),
+    async close() {
+      await quiet('close')
+    },
+  }
+}
+
+type FakeSkill = SkillSpec<FakeWorld, FakeWorld, FakeParams, FakeStep>
+
+function skill(world: FakeWorld, name: FakeSkill['name'], phase: Phase, scope: Scope, failsafe: Failsafe): FakeSkill {
+  return {
+    name,
+    summary: name,
+    params: z.strictObject({
+      keys: z.array(z.string()).optional(),
+      pick: z.number().optional(),
+      touches: z.array(z.string()).optional(),
+      rows: z.number().optional(),
+    }) as unknown as FakeSkill['params'],
+    step: z.looseObject({ key: z.string(), value: z.string() }),
+    version: 1,
+    scope,
+    phase,
+    failsafe,
+    async plan(ctx, { keys, pick = 1, touches = [], rows }) {
+      world.log.push(`plan ${name}`)
+      const free = ctx.resources.filter((r) => !ctx.taken.has(r.id))
+      const picked = ctx.random
+        .shuffle(free)
+        .slice(0, Math.min(pick, ctx.mayPick('thing')))
+        .map((r) => r.name)
+      return Promise.resolve({
+        steps: (keys ?? picked).map((key) => ({
+          resource: `db.${key}`,
+          touches: [key, ...touches].map((t) => `db.${t}`),
+          step: { key, value: `chaos by ${name}` },
+          describe: `${name} ${key}`,
+          ...(rows === undefined ? {} : { rows }),
+        })),
+      })
+    },
+    async apply(ctx, step) {
+      const { mark, signal } = ctx
+      const record = (facts: object): Promise<void> => ctx.record(facts)
+      const hold = (resource: { close(): Promise<void> }): void => ctx.hold(resource)
+      await world.call(`apply ${step.key}`, { step, mark, signal, record, hold }, async () => {
+        await ctx.record({ before: world.values.get(step.key) ?? null })
+        if (phase === 'held') hold({ close: () => Promise.resolve(void world.log.push(`release ${step.key}`)) })
+        world.values.set(step.key, step.value)
+      })
+    },
+    async inspect({ mark, signal }, step) {
+      const scripted = await world.call(`inspect ${step.key}`, { step, mark, signal }, () => Promise.resolve())
+      if (scripted) return scripted
+      const now = world.values.get(step.key)
+      const [ours, asBefore] = [now === step.value, now === step.before || step.before === undefined]
+      return {
+        inEffect: ours ? 1 : 0,
+        restored: !ours && asBefore ? 1 : 0,
+        foreign: !ours && !asBefore ? 1 : 0,
+        ...(ours || asBefore ? {} : { names: [step.key] }),
+      }
+    },
+    async revert(ctx, step) {
+      const { mark, signal } = ctx
+      const progress = (facts: object): Promise<void> => ctx.progress(facts)
+      await world.call(`revert ${step.key}`, { step, mark, signal, progress }, () => {
+        if (world.values.get(step.key) === step.value && step.before !== undefined) {
+          if (step.before === null) world.values.delete(step.key)
+          else world.values.set(step.key, step.before)
+        }
+        return Promise.resolve()
+      })
+    },
+  }
+}
+
+export function fakeExperiment(
+  skills: Partial<Experiment['skills'][number]>[],
+  more: Partial<Experiment> = {},
+): Experiment {
+  return {
+    name: 'an experiment',
+    target: 'fake',
+    target_config: { url: 'fake://one', password: 'canary-password' },
+    skills: skills.map((entry) => ({ skill_name: 'fake.write', params: {}, count: 1, spread: false, ...entry })),
+    duration_ms: 0,
+    parallel: false,
+    resource_filters: [],
+    safety: {
+      limits: { rows: 1000, resources: 50, percent: 100, duration_ms: 3_600_000 },
+      allow: [],
+      protected: [],
+      failsafe: 'warn',
+    },
+    ...more,
+  }
+}

@@ -1,0 +1,29 @@
+/** A process that holds a table lock and waits to be killed: `lock-holder.ts URL RUN TABLE SOAK_MS`. Prints `held`. */
+import { systemClock } from '../../src/core/clock.ts'
+import { markOf } from '../../src/core/skill.ts'
+import { connectPostgres } from '../../src/targets/database/agent.ts'
+import { tableLock } from '../../src/targets/database/skills/table_lock.ts'
+
+const [url = '', run = '', table = '', soakMs = ''] = process.argv.slice(2)
+const signal = new AbortController().signal
+const agent = await connectPostgres({ connection_url: url, db_type: 'postgres', schemas: [] }, [tableLock], {
+  install: 'contract',
+  run,
+  clock: systemClock,
+  signal,
+})
+const [schema = '', name = ''] = table.split('.')
+await agent.apply(
+  'db.table_lock',
+  { tables: [{ id: table, schema, table: name }], mode: 'ACCESS EXCLUSIVE', wait_ms: 5_000 },
+  {
+    mark: markOf('contract', run, 1),
+    clock: systemClock,
+    signal,
+    soakMs: Number(soakMs),
+    record: () => Promise.resolve(),
+    hold: () => undefined,
+  },
+)
+console.log('held')
+setInterval(() => undefined, 60_000)

@@ -1,0 +1,198 @@
+import assert from 'node:assert/strict'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { test } from 'node:test'
+import type { TestContext } from 'node:test'
+import { nodeDisk } from '../../src/journal/disk.ts'
+import { FileJournal, loadStep, readJournal } from '../../src/journal/file-journal.ts'
+import { pendingSteps } from '../../src/journal/journal.ts'
+import type { JournalRecord, RunState } from '../../src/journal/journal.ts'
+import { diskError, MemoryDisk, watched } from '../fakes/disk.ts'
+import { applied, planned, reverted, started, temporaryFolder } from './helpers.ts'
+
+const RECORDS: JournalRecord[] = [
+  started({ notes: ['Zoë'] }),
+  planned(1, { key: 'a', before: 'é' }),
+  { type: 'step.recorded', step: 1, facts: { keys: [1, 2] } },
+  applied(1),
+  planned(2, { key: 'b' }),
+]
+
+async function bytesOf(records: JournalRecord[]): Promise<Buffer> {
+  const disk = new MemoryDisk()
+  const journal = await FileJournal.create('/j/r.jsonl', disk)
+  for (const record of records) await journal.append(record)
+  return disk.readFile('/j/r.jsonl')
+}
+
+async function diskWith(bytes: Buffer): Promise<MemoryDisk> {
+  const disk = new MemoryDisk()
+  await disk.mkdir('/j')
+  const file = await disk.open('/j/r.jsonl', 'create')
+  await file.write(bytes, 0)
+  return disk
+}
+
+async function read(bytes: Buffer): Promise<RunState> {
+  return readJournal('/j/r.jsonl', await diskWith(bytes))
+}
+
+const linesOf = (bytes: Buffer): Buffer[] =>
+  bytes
+    .toString('latin1')
+    .split(/(?<=\n)/)
+    .map((line) => Buffer.from(line, 'latin1'))
+
+test('a tail torn at every byte of the last record leaves all earlier records, and resume cuts it and keeps a copy', async (t) => {
+  const whole = await bytesOf(RECORDS)
+  const earlier = linesOf(whole).slice(0, -1)
+  const good = Buffer.concat(earlier).length
+  for (let length = good + 1; length < whole.length; length++) {
+    const folder = temporaryFolder(t)
+    const file = join(folder, 'r.jsonl')
+    writeFileSync(file, whole.subarray(0, length))
+    const torn = await readJournal(file)
+    assert.deepEqual(
+      [torn.lastSeq, torn.steps.length, torn.goodLength, torn.tornBytes, torn.damage],
+      [RECORDS.length - 1, 1, good, length - good, []],
+      `torn at ${length}`,
+    )
+    if (length % 7 !== 0 && length !== whole.length - 1) continue
+    const journal = await FileJournal.resume(file)
+    await journal.append(reverted(1), { durable: true })
+    await journal.close()
+    const resumed = await readJournal(file)
+    assert.deepEqual([resumed.damage, resumed.tornBytes, resumed.steps[0]?.state], [[], 0, 'reverted'])
+    const [copy] = readdirSync(folder).filter((name) => name.includes('torn'))
+    assert.deepEqual(readFileSync(join(folder, copy!)), whole.subarray(good, length))
+  }
+})
+
+test('no change of one byte makes a wrong record: it is reported, and what is left is as it was written', async () => {
+  const whole = await bytesOf(RECORDS)
+  const lines = linesOf(whole)
+  for (let i = 0; i < whole.length; i++) {
+    for (const flip of [1, 4, 32, 128]) {
+      const changed = Buffer.from(whole)
+      changed[i]! ^= flip
+      const disk = await diskWith(changed)
+      const state = await readJournal('/j/r.jsonl', disk)
+      const at = `byte ${i}, bit ${flip}`
+      assert.ok(state.damage.length > 0, `not reported: ${at}`)
+      assert.ok(lines.length - state.lastSeq <= 2, at)
+      for (const step of state.steps) {
+        const written = RECORDS.find((r) => r.type === 'step.planned' && r.step === step.step)
+        assert.ok(written?.type === 'step.planned', at)
+        const facts = step.facts.length > 0 ? { keys: [1, 2] } : {}
+        assert.deepEqual(await loadStep('/j/r.jsonl', step, disk), { ...written.data, ...facts }, at)
+      }
+    }
+  }
+})
+
+test('a last record that was acknowledged and then damaged is not cut away as a torn tail', async () => {
+  const whole = await bytesOf(RECORDS)
+  whole[whole.length - 20]! ^= 1
+  const disk = await diskWith(whole)
+  const journal = await FileJournal.resume('/j/r.jsonl', disk)
+  await journal.append(reverted(1), { durable: true })
+  const bytes = await disk.readFile('/j/r.jsonl')
+  assert.deepEqual(bytes.subarray(0, whole.length), whole)
+  const state = await readJournal('/j/r.jsonl', disk)
+  assert.deepEqual([state.damage.length, state.steps.map((s) => s.state)], [1, ['reverted']])
+})
+
+test('behind a damaged last record a torn tail is still cut', async () => {
+  const whole = await bytesOf(RECORDS)
+  whole[whole.length - 20]! ^= 1
+  const disk = await diskWith(Buffer.concat([whole, Buffer.from('120 00000000 0000')]))
+  const state = await readJournal('/j/r.jsonl', disk)
+  assert.deepEqual([state.damage.length, state.goodLength, state.tornBytes], [1, whole.length, 17])
+  await FileJournal.resume('/j/r.jsonl', disk)
+  assert.deepEqual(await disk.readFile('/j/r.jsonl'), whole)
+})
+
+for (const zeros of [1, 2, 4096, 3_000_000]) {
+  test(`a tail of ${zeros} zero bytes is torn, whether it begins at a record or within one`, async () => {
+    const whole = await bytesOf(RECORDS)
+    const clean = await read(Buffer.concat([whole, Buffer.alloc(zeros)]))
+    assert.deepEqual([clean.steps.length, clean.tornBytes, clean.damage], [2, zeros, []])
+    const within = await read(Buffer.concat([whole.subarray(0, -10), Buffer.alloc(zeros)]))
+    assert.deepEqual([within.steps.length, within.lastSeq, within.damage], [1, RECORDS.length - 1, []])
+  })
+}
+
+test('a hole of zeros that a later record follows is damage', async () => {
+  const [first, second, ...rest] = linesOf(await bytesOf(RECORDS))
+  const state = await read(Buffer.concat([first!, Buffer.alloc(second!.length), ...rest]))
+  assert.equal(state.damage[0]?.offset, first!.length)
+  assert.equal(state.damage[0].reason, 'unreadable')
+})
+
+test('a duplicated line is reported as damage', async () => {
+  const lines = linesOf(await bytesOf(RECORDS))
+  for (let i = 0; i < lines.length; i++) {
+    const state = await read(Buffer.concat(lines.toSpliced(i, 0, lines[i]!)))
+    assert.match(state.damage[0]?.reason ?? '', /does not follow/, `line ${i}`)
+  }
+})
+
+test('two swapped lines are reported as damage', async () => {
+  const lines = linesOf(await bytesOf(RECORDS))
+  for (let i = 0; i + 1 < lines.length; i++) {
+    const state = await read(Buffer.concat(lines.toSpliced(i, 2, lines[i + 1]!, lines[i]!)))
+    assert.match(state.damage[0]?.reason ?? '', /does not follow/, `line ${i}`)
+  }
+})
+
+test('a missing line is reported as damage unless it is the last', async () => {
+  const lines = linesOf(await bytesOf(RECORDS))
+  for (let i = 0; i < lines.length; i++) {
+    const state = await read(Buffer.concat(lines.toSpliced(i, 1)))
+    assert.equal(state.damage.length, i === lines.length - 1 ? 0 : 1, `line ${i}`)
+  }
+})
+
+test('what stands before and after a damaged line still counts', async () => {
+  const lines = linesOf(await bytesOf(RECORDS))
+  lines[3] = Buffer.from('garbage\n')
+  const state = await read(Buffer.concat(lines))
+  assert.deepEqual(
+    pendingSteps(state).map((s) => s.step),
+    [1, 2],
+  )
+  assert.deepEqual(state.damage[0], { offset: Buffer.concat(lines.slice(0, 3)).length, reason: 'unreadable' })
+})
+
+test('neighbouring damaged lines are one entry', async () => {
+  const lines = linesOf(await bytesOf(RECORDS))
+  const garbage = Array.from({ length: 500 }, () => Buffer.from('garbage\n'))
+  const state = await read(Buffer.concat([lines[0]!, ...garbage, ...lines.slice(1)]))
+  assert.deepEqual([state.damage, state.steps.length], [[{ offset: lines[0]!.length, reason: 'unreadable' }], 2])
+})
+
+test('megabytes without a newline are read in pieces and what follows them counts', async () => {
+  const lines = linesOf(await bytesOf(RECORDS))
+  const state = await read(
+    Buffer.concat([lines[0]!, Buffer.alloc(5_000_000, 'x'), Buffer.from('\n'), ...lines.slice(1)]),
+  )
+  assert.deepEqual([state.damage.length, state.steps.length], [1, 2])
+})
+
+test('an empty file has no start, no step and no damage', async () => {
+  const state = await read(Buffer.alloc(0))
+  assert.deepEqual([state.started, state.steps, state.damage, state.tornBytes], [undefined, [], [], 0])
+})
+
+test('a full disk that has no room for the copy does not keep a torn journal from being resumed', async (t: TestContext) => {
+  const file = join(temporaryFolder(t), 'r.jsonl')
+  writeFileSync(file, Buffer.concat([await bytesOf(RECORDS), Buffer.from('12 torn')]))
+  const disk = watched(nodeDisk, (op) => {
+    if (op === 'create') throw diskError('ENOSPC')
+  })
+  const journal = await FileJournal.resume(file, disk)
+  await journal.append(reverted(1), { durable: true })
+  await journal.close()
+  assert.deepEqual((await readJournal(file)).damage, [])
+  assert.deepEqual(readdirSync(dirname(file)), ['r.jsonl'])
+})

@@ -1,0 +1,125 @@
+/**
+ * Runs the tests, each file in a process of its own.
+ *
+ *   node --import tsx test/run.ts [--fast] [--expect-skips FILE] [PART_OF_A_PATH…]
+ *
+ * `--fast` leaves out what starts systems or takes long. `--expect-skips` names a JSON list of `{test, reason}`: the
+ * tests that are skipped must be exactly those. The last line is always `N passed, N failed, N skipped`.
+ */
+import { readdirSync, readFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { join, relative, resolve, sep } from 'node:path'
+import { run } from 'node:test'
+import { spec } from 'node:test/reporters'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+
+const SLOW = /^test\/(e2e|crash|labs|skills)\/|\.slow\./
+/** A file that takes longer than this hangs. */
+const FILE_TIMEOUT_MS = 30 * 60_000
+
+interface Skip {
+  test: string
+  reason: string
+}
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const { values: options, positionals: parts } = parseArgs({
+  allowPositionals: true,
+  options: { fast: { type: 'boolean', default: false }, 'expect-skips': { type: 'string' } },
+})
+const expected = options['expect-skips'] === undefined ? undefined : readSkips(options['expect-skips'])
+// The children inherit our --import tsx, which is resolved from the working directory.
+process.chdir(root)
+const { passed, failed, skips, problems } = await runFiles(testFiles())
+
+for (const skip of skips) console.log(`skipped: ${skip.test} (${skip.reason})`)
+if (expected) problems.push(...differences(expected, skips))
+if (passed + failed + skips.length === 0) problems.push('no test ran')
+for (const problem of problems) console.log(`failed: ${problem}`)
+process.exitCode = failed > 0 || problems.length > 0 ? 1 : 0
+console.log(`${passed} passed, ${failed} failed, ${skips.length} skipped`)
+
+function testFiles(): string[] {
+  return readdirSync(join(root, 'test'), { recursive: true, encoding: 'utf8' })
+    .map((name) => `test/${name.replaceAll(sep, '/')}`)
+    .filter((path) => path.endsWith('.test.ts') && !(options.fast && SLOW.test(path)))
+    .filter((path) => parts.length === 0 || parts.some((part) => path.includes(part)))
+    .sort()
+}
+
+/** Counts tests, not suites. What ends a file early counts as failed, also where node:test lets it pass. */
+async function runFiles(paths: string[]) {
+  const result = { passed: 0, failed: 0, skips: [] as Skip[], problems: [] as string[] }
+  const unfinished = new Map<string, number>()
+  const fail = (problem: string) => {
+    result.failed++
+    result.problems.push(problem)
+  }
+  const stream = run({
+    files: paths.map((path) => join(root, path)),
+    concurrency: availableParallelism(),
+    timeout: FILE_TIMEOUT_MS,
+  })
+  const count = (file: string | undefined, by: number) =>
+    unfinished.set(file ?? '', (unfinished.get(file ?? '') ?? 0) + by)
+  stream.on('test:enqueue', ({ name, file }) => {
+    if (!isFile(name, file)) count(file, 1)
+  })
+  stream.on('test:pass', ({ name, file, skip, todo, details }) => {
+    // node:test reports a file that ended well without a single result as a passed test of the file's name.
+    if (isFile(name, file)) {
+      fail(`${relative(root, name)}: ended without the result of any test`)
+      return
+    }
+    count(file, -1)
+    if (skip !== undefined || todo !== undefined) result.skips.push({ test: name, reason: reasonOf(skip, todo) })
+    else if (details.type !== 'suite') result.passed++
+  })
+  stream.on('test:fail', ({ name, file, todo, details }) => {
+    if (isFile(name, file)) {
+      fail(`${relative(root, name)}: ended with an error`)
+      return
+    }
+    count(file, -1)
+    const { failureType } = details.error as { failureType?: string }
+    if (todo !== undefined) result.skips.push({ test: name, reason: reasonOf(undefined, todo) })
+    else if (details.type !== 'suite' || failureType !== 'subtestsFailed')
+      fail(`${relative(root, file ?? '')}: ${name}`)
+  })
+  for await (const text of stream.compose(new spec())) process.stdout.write(text as string)
+  for (const [file, n] of unfinished) if (n > 0) fail(`${relative(root, file)}: ended with ${n} tests unfinished`)
+  return result
+}
+
+function isFile(name: string, file: string | undefined): boolean {
+  return resolve(name) === file
+}
+
+function reasonOf(skip: string | boolean | undefined, todo: string | boolean | undefined): string {
+  if (skip !== undefined) return typeof skip === 'string' && skip !== '' ? skip : 'no reason given'
+  return typeof todo === 'string' && todo !== '' ? `todo: ${todo}` : 'todo'
+}
+
+function readSkips(file: string): Skip[] {
+  const list = JSON.parse(readFileSync(file, 'utf8')) as unknown
+  const isSkip = (s: unknown): s is Skip =>
+    typeof s === 'object' && s !== null && 'test' in s && 'reason' in s && typeof s.test === 'string'
+  if (!Array.isArray(list) || !list.every(isSkip)) throw new Error(`${file}: expected a JSON list of {test, reason}`)
+  return list
+}
+
+/** Compared as lists: a title may be skipped in two files. */
+function differences(wanted: Skip[], found: Skip[]): string[] {
+  const text = (s: Skip) => `${s.test} (${s.reason})`
+  const missing = wanted.map(text)
+  const extra = found.map(text).filter((skip) => {
+    const i = missing.indexOf(skip)
+    if (i >= 0) missing.splice(i, 1)
+    return i < 0
+  })
+  return [
+    ...extra.map((s) => `skipped, which was not expected: ${s}`),
+    ...missing.map((s) => `not skipped, although expected: ${s}`),
+  ]
+}

@@ -1,0 +1,182 @@
+import assert from 'node:assert/strict'
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  cpSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { delimiter, dirname, join } from 'node:path'
+import { test, type TestContext } from 'node:test'
+import { fileURLToPath } from 'node:url'
+
+const SETUP = fileURLToPath(new URL('../../scripts/setup.mjs', import.meta.url))
+const INSTALLS = 'setup: installing packages (npm ci)'
+const BUILDS = 'setup: building dist (tsc)'
+
+test('a fresh clone gets its packages and is built, once', (t) => {
+  const clone = makeClone(t)
+  assert.deepEqual(setUp(clone), { said: [INSTALLS, BUILDS], status: 0 })
+  assert.equal(statSync(join(clone, 'dist/main.js')).mode & 0o111, 0o111)
+  assert.deepEqual(setUp(clone), { said: [], status: 0 })
+})
+
+test('--no-build installs and does not build', (t) => {
+  const clone = makeClone(t)
+  assert.deepEqual(setUp(clone, '--no-build'), { said: [INSTALLS], status: 0 })
+  assert.equal(existsSync(join(clone, 'dist/main.js')), false)
+})
+
+test('packages are installed again when the lock file asks for others, and when some were left out by hand', (t) => {
+  const clone = makeClone(t)
+  setUp(clone)
+  write(clone, 'package-lock.json', lockFile({ typescript: '2.0.0' }))
+  assert.deepEqual(setUp(clone).said, [INSTALLS, BUILDS])
+  write(clone, 'node_modules/.package-lock.json', lockFile({}))
+  assert.deepEqual(setUp(clone).said, [INSTALLS, BUILDS])
+})
+
+test('packages that npm ci installed by hand are taken as they are, without those for other platforms', (t) => {
+  const clone = makeClone(t)
+  setUp(clone)
+  rmSync(join(clone, 'node_modules/.chaos-installed'))
+  write(clone, 'package-lock.json', lockFile({ typescript: '1.0.0' }, { fsevents: '1.0.0' }))
+  assert.equal(setUp(clone).said.includes(INSTALLS), false)
+})
+
+test('an npm that keeps no record of what it installed is run once, not each time', (t) => {
+  const clone = makeClone(t)
+  setUp(clone)
+  rmSync(join(clone, 'node_modules/.package-lock.json'))
+  assert.deepEqual(setUp(clone).said, [])
+})
+
+test('a changed source is built again, and the output of a removed one is removed', (t) => {
+  const clone = makeClone(t)
+  setUp(clone)
+  write(clone, 'src/main.ts', 'changed')
+  rmSync(join(clone, 'src/core/old.ts'))
+  assert.deepEqual(setUp(clone).said, [BUILDS])
+  assert.equal(readFileSync(join(clone, 'dist/main.js'), 'utf8'), 'changed')
+  assert.equal(existsSync(join(clone, 'dist/core/old.js')), false)
+})
+
+test('a missing output is built again', (t) => {
+  const clone = makeClone(t)
+  setUp(clone)
+  rmSync(join(clone, 'dist/core/old.js'))
+  assert.deepEqual(setUp(clone).said, [BUILDS])
+})
+
+test('a build that fails fails the set-up, and is tried again the next time', (t) => {
+  const clone = makeClone(t)
+  write(clone, 'src/main.ts', 'type error')
+  const { status, said } = setUp(clone)
+  assert.equal(status, 1)
+  assert.match(said.join('\n'), /main\.ts: wrong[^]*ended with exit code 2/)
+  write(clone, 'src/main.ts', 'right')
+  assert.deepEqual(setUp(clone), { said: [BUILDS], status: 0 })
+})
+
+test('of two set-ups at once one does the work and the other waits for it', async (t) => {
+  const clone = makeClone(t)
+  const runs = await Promise.all([1, 2].map(() => setUpMeanwhile(clone)))
+  assert.deepEqual(
+    runs.map(({ status }) => status),
+    [0, 0],
+  )
+  const said = runs.flatMap((run) => run.said).filter((line) => !line.includes('waiting'))
+  assert.deepEqual(said, [INSTALLS, BUILDS])
+})
+
+test('the lock of a set-up that was killed is taken over', (t) => {
+  const clone = makeClone(t)
+  const { pid } = spawnSync(process.execPath, ['-e', ''])
+  write(clone, 'dist/.setup-lock', String(pid))
+  assert.deepEqual(setUp(clone), { said: [INSTALLS, BUILDS], status: 0 })
+  assert.equal(existsSync(join(clone, 'dist/.setup-lock')), false)
+})
+
+test('an unknown option is refused', (t) => {
+  assert.equal(setUp(makeClone(t), '--clean').status, 1)
+})
+
+/** A clone with two sources, the set-up, and beside it an npm that installs a compiler, slowly; the compiler copies. */
+function makeClone(t: TestContext): string {
+  const folder = mkdtempSync(join(tmpdir(), 'setup-test-'))
+  t.after(() => rmSync(folder, { recursive: true }))
+  const clone = join(folder, 'clone')
+  write(clone, 'package-lock.json', lockFile({ typescript: '1.0.0' }))
+  write(clone, 'tsconfig.json', '{}')
+  write(clone, 'src/main.ts', 'main')
+  write(clone, 'src/core/old.ts', 'old')
+  mkdirSync(join(clone, 'scripts'))
+  cpSync(SETUP, join(clone, 'scripts/setup.mjs'))
+  write(folder, 'bin/npm', NPM)
+  write(folder, 'bin/tsc', TSC)
+  chmodSync(join(folder, 'bin/npm'), 0o755)
+  return clone
+}
+
+const NPM = `#!/bin/sh
+[ "$1 $2" = "ci --include=dev" ] || exit 9
+rm -rf node_modules; sleep 0.3; mkdir -p node_modules/typescript/bin
+cp package-lock.json node_modules/.package-lock.json; cp ../bin/tsc node_modules/typescript/bin/tsc`
+
+const TSC = `
+const fs = require('fs')
+for (const name of ['main', 'core/old']) {
+  if (!fs.existsSync('src/' + name + '.ts')) continue
+  fs.mkdirSync('dist/core', { recursive: true })
+  fs.copyFileSync('src/' + name + '.ts', 'dist/' + name + '.js')
+  if (fs.readFileSync('src/' + name + '.ts', 'utf8') !== 'type error') continue
+  console.log(name + '.ts: wrong')
+  process.exitCode = 2
+}`
+
+function lockFile(packages: Record<string, string>, optional: Record<string, string> = {}): string {
+  const entries = Object.entries(packages).map(([name, version]) => [`node_modules/${name}`, { version }])
+  const others = Object.entries(optional).map(([name, version]) => [
+    `node_modules/${name}`,
+    { version, optional: true },
+  ])
+  return JSON.stringify({ packages: Object.fromEntries([['', {}], ...entries, ...others]) as unknown })
+}
+
+function write(folder: string, path: string, text: string): void {
+  mkdirSync(dirname(join(folder, path)), { recursive: true })
+  writeFileSync(join(folder, path), text)
+}
+
+function setUp(clone: string, ...options: string[]) {
+  const done = spawnSync(process.execPath, ['scripts/setup.mjs', ...options], { ...place(clone), encoding: 'utf8' })
+  return { said: lines(done.stdout + done.stderr), status: done.status }
+}
+
+async function setUpMeanwhile(clone: string) {
+  const child = spawn(process.execPath, ['scripts/setup.mjs'], {
+    ...place(clone),
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  let text = ''
+  child.stdout.on('data', (chunk: Buffer) => (text += chunk.toString()))
+  const [status] = (await once(child, 'close')) as [number]
+  return { said: lines(text), status }
+}
+
+/** `npm_execpath` would be asked first. */
+function place(clone: string) {
+  const PATH = `${join(clone, '../bin')}${delimiter}${process.env['PATH'] ?? ''}`
+  return { cwd: clone, env: { ...process.env, PATH, npm_execpath: undefined } }
+}
+
+function lines(text: string): string[] {
+  return text.split('\n').filter((line) => line !== '')
+}

@@ -1,0 +1,81 @@
+/** Which settings are refused, and how values are read. */
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { readValue, sameSetting, whyRefused } from '../../../src/targets/database/setting-rules.ts'
+import type { Setting } from '../../../src/targets/database/setting-rules.ts'
+
+function setting(more: Partial<Setting>): Setting {
+  const base = { name: 'x', setting: '', unit: null, context: 'user', vartype: 'integer', source: 'default' }
+  return { ...base, min_val: null, max_val: null, enumvals: [], boot_val: null, ...more }
+}
+
+const work_mem = setting({ name: 'work_mem', unit: 'kB', min_val: '64', max_val: '2147483647' })
+
+function value(s: Setting, text: string): string | undefined {
+  const read = readValue(s, text)
+  return 'value' in read ? read.value : undefined
+}
+
+describe('a value of a setting', () => {
+  test('is read in the units the server reads', () => {
+    assert.equal(value(work_mem, '4MB'), '4096')
+    assert.equal(value(work_mem, ' 0.5 GB '), '524288')
+    assert.equal(value(work_mem, '0x100'), '256')
+    assert.equal(value(work_mem, '0200'), '128')
+    assert.equal(value(work_mem, '65536B'), '64')
+    assert.equal(value(setting({ unit: '8kB' }), '1MB'), '128')
+    assert.equal(value(setting({ unit: 's' }), '5min'), '300')
+    assert.equal(value(setting({ unit: 'ms' }), '1.5s'), '1500')
+    assert.equal(value(setting({ vartype: 'real', unit: 'ms' }), '20us'), '0.02')
+    assert.equal(value(setting({ vartype: 'real' }), '1e-3'), '0.001')
+    assert.equal(value(setting({ min_val: '-1' }), '-1'), '-1')
+  })
+
+  test('that does not fit is answered with what does', () => {
+    for (const text of ['4mb', '4 s', 'lots', '', '1kB', '99999999999999', '4MB4']) {
+      assert.equal(value(work_mem, text), undefined, text)
+    }
+    assert.match(JSON.stringify(readValue(work_mem, '1kB')), /from 64 to 2147483647 in units of kB.*MB/)
+    const level = setting({ vartype: 'enum', enumvals: ['off', 'replica'] })
+    assert.match(JSON.stringify(readValue(level, 'of')), /write one of off, replica/)
+    assert.equal(value(setting({ vartype: 'string' }), 'a\nb'), undefined)
+  })
+
+  test('is on or off in every way the server takes', () => {
+    const flag = setting({ vartype: 'bool' })
+    for (const text of ['on', 'TRUE', 't', 'y', 'yes', '1']) assert.equal(value(flag, text), 'on', text)
+    for (const text of ['off', 'of', 'F', 'no', '0']) assert.equal(value(flag, text), 'off', text)
+    for (const text of ['o', '', 'onn', '2', 'maybe']) assert.equal(value(flag, text), undefined, text)
+  })
+
+  test('is compared as what it is', () => {
+    assert.ok(sameSetting('real', '1e+06', '1000000'))
+    assert.ok(!sameSetting('integer', '100000', '100001'))
+    assert.ok(!sameSetting('string', '010', '10'))
+  })
+})
+
+describe('a setting', () => {
+  test('is refused when data, access or the way back could be lost', () => {
+    const never =
+      'fsync full_page_writes zero_damaged_pages ignore_checksum_failure archive_command restore_command recovery_target ' +
+      'primary_conninfo session_replication_role ssl ssl_ca_file hba_file data_directory local_preload_libraries ' +
+      'session_preload_libraries krb_server_keyfile password_encryption authentication_timeout allow_alter_system ' +
+      'max_slot_wal_keep_size wal_keep_size db_user_namespace transaction_read_only dynamic_library_path'
+    for (const name of never.split(' ')) assert.notEqual(whyRefused({ name, context: 'sighup' }), undefined, name)
+    assert.match(whyRefused({ name: 'Fsync', context: 'sighup' }) ?? '', /data/)
+  })
+
+  test('is refused when only a restart, or nothing, could change it', () => {
+    assert.match(whyRefused({ name: 'shared_buffers', context: 'postmaster' }) ?? '', /restart/)
+    assert.match(whyRefused({ name: 'block_size', context: 'internal' }) ?? '', /cannot be changed/)
+  })
+
+  test('is allowed when it only hurts while it lasts', () => {
+    const fine =
+      'work_mem statement_timeout lock_timeout default_transaction_read_only search_path DateStyle autovacuum ' +
+      'max_wal_size log_statement idle_session_timeout transaction_timeout synchronous_standby_names enable_seqscan ' +
+      'random_page_cost deadlock_timeout log_min_duration_statement commit_delay pg_stat_statements.track'
+    for (const name of fine.split(' ')) assert.equal(whyRefused({ name, context: 'user' }), undefined, name)
+  })
+})
