@@ -42,7 +42,7 @@ export async function insertLoad(): Promise<Comparison[]> {
     const steps = await planSteps(agent)
     const { ours, copy } = await interleave(
       { ours: () => runSkill(connected, plain, steps), copy: () => runCopy(plain, steps) },
-      { rounds: ROUNDS, budgetMs: 40_000 },
+      { rounds: ROUNDS },
     )
     return [
       {

@@ -11,7 +11,7 @@ import { withFolder } from './temporary.ts'
 
 const FEW = 10_000
 const MANY = 1_000_000
-const ROUNDS = 3
+const ROUNDS = 2
 const LOOK_MS = 10
 
 /** Megabytes, each process at its own highest. */
@@ -33,7 +33,7 @@ export async function memory(): Promise<Comparison[]> {
   return [compare('worker'), compare('supervisor')]
 }
 
-/** Peak memory of so many runs with few and with many rows, in turn, on a server of its own. Takes about 10 s a round. */
+/** Peak memory of so many runs with few and with many rows, in turn, on a server of its own. Takes about 20 s a round. */
 export async function measureMemory(rounds: number): Promise<{ few: Peaks[]; many: Peaks[] }> {
   return withFolder(async (folder) => {
     const postgres = await startPostgres()

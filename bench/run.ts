@@ -3,8 +3,9 @@
  *
  *   npm run bench [-- NAME…]
  */
-import type { Comparison } from './measure.ts'
+import { availableParallelism } from 'node:os'
 import { describe } from './measure.ts'
+import type { Comparison } from './measure.ts'
 
 /** Each loads only what it measures. */
 const BENCHMARKS: Record<string, () => Promise<Comparison[]>> = {
@@ -20,6 +21,9 @@ if (unknown.length > 0) {
   console.error(`no benchmark ${unknown.join(', ')}; there is ${Object.keys(BENCHMARKS).join(', ')}`)
   process.exitCode = 2
 } else {
+  console.log(
+    `Node ${process.version} on ${process.platform}, ${availableParallelism()} cores; medians (least–greatest)\n`,
+  )
   for (const name of names) await runOne(name)
 }
 

@@ -67,7 +67,7 @@ export interface PlanContext<Reader> {
   resources: readonly Resource[]
   /** Everything discovered, unfiltered: what params may name. */
   all: readonly Resource[]
-  /** Resource ids (or finer keys of the skill's own) used by earlier invocations of this run; `count: n` repeats stay disjoint. */
+  /** Resource ids (or finer keys of the skill's own) used by earlier invocations of this skill in this run; `count: n` repeats stay disjoint. */
   taken: ReadonlySet<string>
   /** How many resources of a kind the skill may still pick by itself (`limits.percent`, `limits.resources`); what params name is not counted here. */
   mayPick(kind: string): number

@@ -56,6 +56,8 @@ export class Supervisor {
   readonly #blocked = new Map<string, Blocked>()
   readonly #recovering = new Map<string, Promise<Report | undefined>>()
   #stopping: string | undefined
+  /** Calls of recoverAll that are under way: between its workers, too, there is something to wait for. */
+  #rounds = 0
   /** The deadline of stop() has passed: nothing is begun any more, not even an undo. */
   #over = false
 
@@ -110,6 +112,35 @@ export class Supervisor {
    * runs it could work on; what is not clean afterwards is in `blocked`.
    */
   async recoverAll(options: { noProgressMs: number; only?: string }): Promise<Report[]> {
+    this.#rounds += 1
+    try {
+      return await this.#recoverOpen(options)
+    } finally {
+      this.#rounds -= 1
+    }
+  }
+
+  /** Aborts every run, which then ends by undoing; recoveries go on. Returns when all are over, or kills them at the deadline. */
+  async stop(reason: string, deadlineMs: number): Promise<void> {
+    const { clock } = this.#options
+    this.#stopping = reason
+    for (const [run, worker] of this.#workers) if (!this.#recovering.has(run)) worker.abort(reason)
+    const end = clock.monotonic() + deadlineMs
+    const busy = (): boolean => this.#workers.size + this.#rounds > 0
+    while (busy() && clock.monotonic() < end) await clock.sleep(20)
+    // The journal is intact: the next start finishes what these could not.
+    this.#over = true
+    for (const worker of this.#workers.values()) worker.kill()
+    const dead = clock.monotonic() + KILL_MS
+    while (this.#workers.size > 0 && clock.monotonic() < dead) await clock.sleep(20)
+  }
+
+  /** Removes the reports of runs that ended so many days ago. */
+  pruneHistory(days: number): Promise<void> {
+    return this.#options.state.prune(days * 86_400_000, this.#options.clock.now())
+  }
+
+  async #recoverOpen(options: { noProgressMs: number; only?: string }): Promise<Report[]> {
     if (this.#workers.size === 0) await this.#options.state.forgetLostSecrets().catch(() => undefined)
     const open = (await this.#openRuns()).filter((s) => options.only === undefined || runOf(s) === options.only)
     if (open.length === 0) return []
@@ -126,26 +157,6 @@ export class Supervisor {
     const pending = this.#blocked.size
     this.tell({ type: 'recovery.finished', clean: reports.filter(isClean).length, pending })
     return reports
-  }
-
-  /** Aborts every run, which then ends by undoing; recoveries go on. Returns when all are over, or kills them at the deadline. */
-  async stop(reason: string, deadlineMs: number): Promise<void> {
-    const { clock } = this.#options
-    this.#stopping = reason
-    for (const [run, worker] of this.#workers) if (!this.#recovering.has(run)) worker.abort(reason)
-    const end = clock.monotonic() + deadlineMs
-    const busy = (): boolean => this.#workers.size + this.#recovering.size > 0
-    while (busy() && clock.monotonic() < end) await clock.sleep(20)
-    // The journal is intact: the next start finishes what these could not.
-    this.#over = true
-    for (const worker of this.#workers.values()) worker.kill()
-    const dead = clock.monotonic() + KILL_MS
-    while (this.#workers.size > 0 && clock.monotonic() < dead) await clock.sleep(20)
-  }
-
-  /** Removes the reports of runs that ended so many days ago. */
-  pruneHistory(days: number): Promise<void> {
-    return this.#options.state.prune(days * 86_400_000, this.#options.clock.now())
   }
 
   async #work(job: Job, wait: 'queue' | 'skip'): Promise<Result> {

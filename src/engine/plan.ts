@@ -116,7 +116,8 @@ async function planInvocations(input: PlanInput, discovery: Discovery, resources
   const { agent, experiment, signal } = input
   const { limits, failsafe } = experiment.safety
   const random = seededRandom(input.seed)
-  const taken = new Set<string>()
+  /** By skill: different kinds of faults may share a table, repeats of one may not. */
+  const takenBy = new Map<string, Set<string>>()
   const picked = new Set<string>()
   const invocations: Invocation[] = []
   const problems: ConfigProblem[] = []
@@ -130,18 +131,17 @@ async function planInvocations(input: PlanInput, discovery: Discovery, resources
         `${skill.name} has nothing on the target that ends the fault if this program never comes back, and failsafe is "require"`,
       )
     }
+    const taken = takenBy.get(skill.name) ?? new Set<string>()
+    takenBy.set(skill.name, taken)
     for (let n = 0; n < entry.count; n++) {
       try {
         const plan = await agent.plan(entry.skill_name, entry.params, {
-          resources,
+          resources: resources.filter(
+            (r) => picked.has(r.id) || budget(r.kind, discovery.resources, picked, limits) > 0,
+          ),
           all: discovery.resources,
           taken,
-          mayPick: (kind) =>
-            mayPick(
-              discovery.resources.filter((r) => r.kind === kind),
-              picked,
-              limits,
-            ),
+          mayPick: (kind) => budget(kind, discovery.resources, picked, limits) || picked.size,
           soakMs: experiment.duration_ms,
           random: random.fork(`${index}/${n}`),
           signal,
@@ -150,7 +150,7 @@ async function planInvocations(input: PlanInput, discovery: Discovery, resources
           picked.add(step.resource)
           for (const id of [...step.touches, ...(step.takes ?? [])]) taken.add(id)
         }
-        invocations.push({ skill, spread: entry.spread, plan })
+        invocations.push({ skill, spread: entry.spread, plan: explained(plan, skill) })
       } catch (error) {
         // Everything that is not on the target is reported at once, like every other mistake in a configuration.
         if (!(error instanceof ConfigError)) throw error
@@ -175,15 +175,29 @@ async function planInvocations(input: PlanInput, discovery: Discovery, resources
   return invocations
 }
 
-/** `percent` of a kind, but never less than one; and never more than `resources` of all kinds together. */
-function mayPick(
-  ofKind: readonly Resource[],
+/**
+ * How many more resources of a kind the run may pick: `percent` of the kind but never less than one, and never more than
+ * `resources` of all kinds together. When it is used up, later skills may still pick what earlier ones did.
+ */
+function budget(
+  kind: string,
+  all: readonly Resource[],
   picked: ReadonlySet<string>,
   limits: Experiment['safety']['limits'],
 ): number {
+  const ofKind = all.filter((r) => r.kind === kind)
   const share = Math.max(1, Math.floor((ofKind.length * limits.percent) / 100))
   const used = ofKind.filter((r) => picked.has(r.id)).length
   return Math.max(0, Math.min(share - used, limits.resources - picked.size))
+}
+
+/** An invocation that found nothing to do says so. */
+function explained(plan: Plan<object>, skill: SkillInfo): Plan<object> {
+  if (plan.steps.length > 0 || (plan.skipped ?? []).length > 0) return plan
+  return {
+    ...plan,
+    notes: [...(plan.notes ?? []), `${skill.name} found nothing (more) to touch within the filters and limits`],
+  }
 }
 
 /** The order within a run. */

@@ -37,7 +37,11 @@ export class Chaos {
       stdio: ['ignore', 'pipe', 'pipe'],
     })
     let [out, err, seen] = ['', '', 0]
-    const waiting: { fits: (event: ChaosEvent) => boolean; resolve(event: ChaosEvent): void; reject(error: Error): void }[] = []
+    const waiting: {
+      fits: (event: ChaosEvent) => boolean
+      resolve(event: ChaosEvent): void
+      reject(error: Error): void
+    }[] = []
     const events: ChaosEvent[] = []
     child.stderr.setEncoding('utf8').on('data', (text: string) => (err += text))
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
@@ -57,7 +61,8 @@ export class Chaos {
     })
     const exit = new Promise<Exit>((resolve) => {
       child.on('close', (code, signal) => {
-        for (const w of waiting) w.reject(new Error(`chaos ended (${signal ?? code}) before the event came\n${out}\n${err}`))
+        for (const w of waiting)
+          w.reject(new Error(`chaos ended (${signal ?? code}) before the event came\n${out}\n${err}`))
         resolve({ code: signal ?? code ?? -1, out, err })
       })
     })

@@ -75,7 +75,8 @@ export function differences(expected: Map<string, Rows>, actual: Map<string, Row
       if (!found) out.push(`${table} ${key}: row is gone`)
       else {
         for (const column of Object.keys(row)) {
-          if (row[column] !== found[column]) out.push(`${table} ${key}.${column}: ${String(row[column])} → ${String(found[column])}`)
+          if (row[column] !== found[column])
+            out.push(`${table} ${key}.${column}: ${String(row[column])} → ${String(found[column])}`)
         }
       }
     }
@@ -140,9 +141,20 @@ export class Application {
       () => this.#update('plain', 'id', plain?.['id'], 'payload', `{"app":  ${n}}`),
       () => this.#update('select', 'code', code?.['code'], 'WHERE', null),
       () => this.#update('select', 'code', code?.['code'], 'a b', String(n)),
-      () => this.#run('lines', `update "Order Lines" set price = $1, "select" = $2 where "order" = $3 and line = $4 returning *`, [`${n % 1000}.50`, `app ${n}`, line?.['order'], line?.['line']]),
-      () => this.#run('audit', 'insert into audit (code, what, score) values ($1, $2, $3) returning *', [code?.['code'], `app ${n}`, n / 7]),
-      () => this.#run('plain', 'insert into plain (body, amount) values ($1, $2) returning *', [`app new ${n}`, n % 1000]),
+      () =>
+        this.#run(
+          'lines',
+          `update "Order Lines" set price = $1, "select" = $2 where "order" = $3 and line = $4 returning *`,
+          [`${n % 1000}.50`, `app ${n}`, line?.['order'], line?.['line']],
+        ),
+      () =>
+        this.#run('audit', 'insert into audit (code, what, score) values ($1, $2, $3) returning *', [
+          code?.['code'],
+          `app ${n}`,
+          n / 7,
+        ]),
+      () =>
+        this.#run('plain', 'insert into plain (body, amount) values ($1, $2) returning *', [`app new ${n}`, n % 1000]),
       () => this.#delete('plain', 'id', plain?.['id']),
     ]
     try {
@@ -152,8 +164,19 @@ export class Application {
     }
   }
 
-  #update(table: string, key: string, value: string | null | undefined, column: string, to: string | null): Promise<void> {
-    return this.#run(table, `update ${TABLES[table]!.sql} set "${column}" = $1 where "${key}" = $2 returning *`, [to, value], [column])
+  #update(
+    table: string,
+    key: string,
+    value: string | null | undefined,
+    column: string,
+    to: string | null,
+  ): Promise<void> {
+    return this.#run(
+      table,
+      `update ${TABLES[table]!.sql} set "${column}" = $1 where "${key}" = $2 returning *`,
+      [to, value],
+      [column],
+    )
   }
 
   /** What the statement returned is what the application knows; but only columns it wrote are its own. */
@@ -163,25 +186,39 @@ export class Application {
     for (const row of rows) {
       const known = this.model.get(table)?.get(keyOf(row, key))
       const own = wrote ?? (known ? ['price', 'select', 'total'] : Object.keys(row))
-      this.model.get(table)?.set(keyOf(row, key), { ...known, ...Object.fromEntries(own.map((c) => [c, row[c] ?? null])) })
+      this.model
+        .get(table)
+        ?.set(keyOf(row, key), { ...known, ...Object.fromEntries(own.map((c) => [c, row[c] ?? null])) })
     }
   }
 
   async #delete(table: string, key: string, value: string | null | undefined): Promise<void> {
-    const { rows } = await this.#client.query<Row>({ text: `delete from ${TABLES[table]!.sql} where "${key}" = $1 returning *`, values: [value], types: TEXT })
+    const { rows } = await this.#client.query<Row>({
+      text: `delete from ${TABLES[table]!.sql} where "${key}" = $1 returning *`,
+      values: [value],
+      types: TEXT,
+    })
     for (const row of rows) this.model.get(table)?.delete(keyOf(row, TABLES[table]!.key))
   }
 }
 
 /** What may be left on the server besides rows: settings lines, marked sessions, and their locks. */
-export async function serverState(client: pg.Client): Promise<{ autoConf: string; settings: string; sessions: string[]; locks: string[] }> {
-  const one = async (sql: string): Promise<string> => Object.values((await client.query<Row>({ text: sql, types: TEXT })).rows[0] ?? {})[0] ?? ''
-  const many = async (sql: string): Promise<string[]> => (await client.query<Row>({ text: sql, types: TEXT })).rows.map((row) => JSON.stringify(row))
+export async function serverState(
+  client: pg.Client,
+): Promise<{ autoConf: string; settings: string; sessions: string[]; locks: string[] }> {
+  const one = async (sql: string): Promise<string> =>
+    Object.values((await client.query<Row>({ text: sql, types: TEXT })).rows[0] ?? {})[0] ?? ''
+  const many = async (sql: string): Promise<string[]> =>
+    (await client.query<Row>({ text: sql, types: TEXT })).rows.map((row) => JSON.stringify(row))
   return {
     autoConf: await one(`select pg_read_file('postgresql.auto.conf')`),
-    settings: await one(`select md5(string_agg(name || '=' || coalesce(reset_val, ''), ',' order by name)) from pg_settings where name in ('work_mem', 'maintenance_work_mem', 'log_min_duration_statement', 'random_page_cost')`),
+    settings: await one(
+      `select md5(string_agg(name || '=' || coalesce(reset_val, ''), ',' order by name)) from pg_settings where name in ('work_mem', 'maintenance_work_mem', 'log_min_duration_statement', 'random_page_cost')`,
+    ),
     sessions: await many(`select application_name, state from pg_stat_activity where application_name like 'chaos-%'`),
-    locks: await many(`select l.locktype, l.mode, a.application_name from pg_locks l join pg_stat_activity a using (pid) where l.locktype = 'advisory' or (l.locktype = 'relation' and a.application_name like 'chaos-%')`),
+    locks: await many(
+      `select l.locktype, l.mode, a.application_name from pg_locks l join pg_stat_activity a using (pid) where l.locktype = 'advisory' or (l.locktype = 'relation' and a.application_name like 'chaos-%')`,
+    ),
   }
 }
 

@@ -1,0 +1,193 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { DaemonEvent } from '../../src/core/events.ts'
+import type { Config, ScheduledExperiment } from '../../src/core/experiment.ts'
+import { JournalError } from '../../src/core/errors.ts'
+import { runDaemon } from '../../src/daemon/daemon.ts'
+import type { Blocked, Supervisor } from '../../src/daemon/supervisor.ts'
+import { fakeExperiment } from '../fakes/agent.ts'
+import { FakeClock, until } from '../fakes/clock.ts'
+
+type Told = DaemonEvent extends infer E ? (E extends unknown ? Omit<E, 'at'> : never) : never
+
+/** A supervisor that only writes down what it is asked for. */
+class Stub {
+  readonly told: Told[] = []
+  /** Names of experiments that run now, and how to end them. */
+  readonly running = new Map<string, () => void>()
+  readonly ran: string[] = []
+  readonly rounds: string[] = []
+  blocked: Blocked[] = []
+  recover: () => Promise<void> = () => Promise.resolve()
+  pruned = 0
+
+  tell(event: Told): void {
+    this.told.push(event)
+  }
+  async recoverAll(): Promise<[]> {
+    this.rounds.push('round')
+    await this.recover()
+    return []
+  }
+  run(experiment: { name: string }, { wait }: { wait: string }): Promise<unknown> {
+    this.ran.push(`${experiment.name} ${wait}`)
+    return new Promise<void>((resolve) => this.running.set(experiment.name, resolve)).finally(() =>
+      this.running.delete(experiment.name),
+    )
+  }
+  stop(reason: string): Promise<void> {
+    this.told.push({ type: 'warning', message: `stop ${reason}` })
+    for (const end of this.running.values()) end()
+    return Promise.resolve()
+  }
+  pruneHistory(): Promise<void> {
+    this.pruned++
+    return Promise.reject(new Error('no permission'))
+  }
+  is(type: Told['type']): Told[] {
+    return this.told.filter((e) => e.type === type)
+  }
+}
+
+const EVERY_SECOND = '* * * * * *'
+
+function scheduled(name: string, more: Partial<ScheduledExperiment> = {}): ScheduledExperiment {
+  const experiment = fakeExperiment([], { name })
+  return { experiment, schedule: EVERY_SECOND, enabled: true, timezone: 'UTC', on_busy: 'queue', ...more }
+}
+
+function start(
+  experiments: ScheduledExperiment[],
+  max_concurrent = 2,
+  prepare: (stub: Stub) => void = () => undefined,
+) {
+  const supervisor = new Stub()
+  prepare(supervisor)
+  const clock = new FakeClock()
+  const stop = new AbortController()
+  const settings = { max_concurrent, timezone: 'UTC', stop_deadline_ms: 1000, history: { keep_days: 30 } }
+  const config: Config = { file: 'f', settings, experiments, warnings: ['mind the gap'] }
+  const done = runDaemon({
+    ...{ config, clock, stop: stop.signal, stateDir: '/state' },
+    supervisor: supervisor as unknown as Supervisor,
+  })
+  return { supervisor, clock, done, stop: () => stop.abort(new Error('SIGTERM')) }
+}
+
+test('the daemon recovers before it is ready, and is ready before anything is due', async () => {
+  const { supervisor, done, stop } = start([scheduled('e')])
+  await until(() => supervisor.ran.length > 0, 'nothing runs')
+  stop()
+  assert.deepEqual(await done, { pending: 0 })
+  const walk = supervisor.told.map((e) => e.type)
+  assert.deepEqual(walk.slice(0, 5), ['daemon.started', 'warning', 'daemon.ready', 'schedule.next', 'schedule.due'])
+  assert.deepEqual(supervisor.rounds, ['round'])
+})
+
+test('an experiment never runs beside itself: the slot is skipped and said so', async () => {
+  const { supervisor, done, stop } = start([scheduled('e')])
+  await until(() => supervisor.is('schedule.skipped').length > 0, 'nothing is skipped')
+  assert.equal(supervisor.ran.length, 1)
+  assert.match(JSON.stringify(supervisor.is('schedule.skipped')[0]), /its previous run is not over/)
+  supervisor.running.get('e')?.()
+  await until(() => supervisor.ran.length === 2, 'it does not run again')
+  stop()
+  await done
+})
+
+test('no more than max_concurrent run at once: with queue the next one waits for its turn, with skip it is dropped', async () => {
+  const { supervisor, done, stop } = start([scheduled('a'), scheduled('b'), scheduled('c', { on_busy: 'skip' })], 1)
+  await until(() => supervisor.is('schedule.queued').length === 1, 'nothing is queued')
+  await until(
+    () => supervisor.told.some((e) => e.type === 'schedule.skipped' && e.experiment === 'c'),
+    'nothing is dropped',
+  )
+  assert.equal(supervisor.ran.length, 1)
+  const [first = ''] = supervisor.running.keys()
+  supervisor.running.get(first)?.()
+  await until(() => supervisor.ran.length === 2, 'the next one does not get its turn')
+  assert.equal(supervisor.running.size, 1)
+  assert.ok(!supervisor.running.has('c'))
+  stop()
+  await done
+})
+
+test('on stop nothing is due any more, what runs is stopped, what waits is dropped, and it returns when all are over', async () => {
+  const { supervisor, done, stop } = start([scheduled('a'), scheduled('b')], 1)
+  await until(() => supervisor.is('schedule.queued').length === 1, 'nothing is queued')
+  stop()
+  await done
+  assert.equal(supervisor.running.size, 0)
+  assert.deepEqual(supervisor.is('daemon.stopping'), [{ type: 'daemon.stopping', reason: 'SIGTERM' }])
+  const n = supervisor.told.length
+  await new Promise((resolve) => setTimeout(resolve, 1_100))
+  assert.equal(supervisor.told.length, n)
+})
+
+test('a recovery that hangs keeps nothing from being scheduled for longer than 30 s', async () => {
+  let end = (): void => undefined
+  const hangs = new Promise<void>((resolve) => (end = resolve))
+  const { supervisor, clock, done, stop } = start([scheduled('e')], 2, (stub) => (stub.recover = () => hangs))
+  await clock.untilSleeping(30_000)
+  assert.deepEqual(supervisor.is('daemon.ready'), [])
+  clock.advance(30_000)
+  await until(() => supervisor.ran.length > 0, 'nothing runs')
+  stop()
+  let over = false
+  void done.then(() => (over = true))
+  await new Promise((resolve) => setTimeout(resolve, 50))
+  assert.equal(over, false, 'it returns before its recovery does')
+  end()
+  await done
+})
+
+test('a stop during the first recovery is heeded at once, and nothing is scheduled', async () => {
+  let end = (): void => undefined
+  const hangs = new Promise<void>((resolve) => (end = resolve))
+  const { supervisor, clock, done, stop } = start([scheduled('e')], 2, (stub) => (stub.recover = () => hangs))
+  await clock.untilSleeping(30_000)
+  stop()
+  await until(() => supervisor.is('daemon.stopping').length === 1, 'it does not stop')
+  end()
+  await done
+  assert.deepEqual(supervisor.ran, [])
+})
+
+test('a journal of a newer format ends the daemon before it schedules anything', async () => {
+  const newer = new JournalError('JOURNAL_NEWER', 'written by a newer version')
+  const { supervisor, done } = start([scheduled('e')], 2, (stub) => (stub.recover = () => Promise.reject(newer)))
+  await assert.rejects(done, { code: 'JOURNAL_NEWER' })
+  assert.deepEqual(supervisor.is('daemon.ready'), [])
+})
+
+test('what is not clean is tried again for as long as the daemon lives, ever more rarely, and an error does not end that', async () => {
+  const blocked: Blocked = { run: 'r', experiment: 'e', endpoint: 'x', identity: {}, pending: 1, reason: 'away' }
+  const { supervisor, clock, done, stop } = start([], 2, (stub) => {
+    stub.blocked = [blocked]
+    stub.recover = () => (stub.rounds.length === 2 ? Promise.reject(new Error('EMFILE')) : Promise.resolve())
+  })
+  await until(() => supervisor.is('daemon.ready').length === 1, 'it is not ready')
+  const waits: number[] = []
+  for (let i = 0; i < 9; i++) {
+    await until(() => clock.sleeping.some((ms) => ms <= 300_000), 'no retry waits')
+    const wait = Math.min(...clock.sleeping)
+    waits.push(wait)
+    clock.advance(wait)
+    await until(() => supervisor.rounds.length === i + 2, 'it is not tried again')
+  }
+  assert.deepEqual(waits, [5_000, 10_000, 20_000, 40_000, 80_000, 160_000, 300_000, 300_000, 300_000])
+  assert.ok(supervisor.told.some((e) => e.type === 'warning' && e.message.includes('EMFILE')))
+  assert.ok(supervisor.is('recovery.retry').length >= 8)
+  stop()
+  assert.deepEqual(await done, { pending: 1 })
+})
+
+test('history is pruned at the start and every hour, and failing to does not matter', async () => {
+  const { supervisor, clock, done, stop } = start([])
+  await clock.untilSleeping(3_600_000)
+  assert.equal(supervisor.pruned, 1)
+  clock.advance(3_600_000)
+  await until(() => supervisor.pruned === 2, 'it is not pruned again')
+  stop()
+  await done
+})
