@@ -78,7 +78,7 @@ interface End {
 }
 
 function conclusion({ watch, application: { ledger, meter }, found, wrong }: End, paint: Paint): string[] {
-  const others = [...watch.outcomes].filter(([outcome]) => outcome !== 'completed').map(([o, n]) => `, ${n} ${o}`)
+  const others = [...watch.ends].filter(([end]) => end !== 'completed').map(([end, n]) => `, ${n} ${end}`)
   const color = found.length === 0 ? 'green' : 'red'
   return [
     `${count(watch.count('completed'), 'completed run')}${others.join('')}`,

@@ -2,9 +2,12 @@
 import type { ChaosEvent } from '../../src/core/events.ts'
 import type { Outcome } from '../../src/core/report.ts'
 
+/** `recovered`: killed, and undone by a later process. */
+type End = Outcome | 'recovered'
+
 export class Watch {
-  /** How many runs ended how: `completed`, `aborted`… */
-  readonly outcomes = new Map<Outcome, number>()
+  /** How many runs ended how. */
+  readonly ends = new Map<End, number>()
   recovered = false
   readonly soaking = new Set<string>()
   /** Why waiting has no use any more, which is a failure unless somebody wanted it so. */
@@ -18,14 +21,14 @@ export class Watch {
     }
     if (event.type === 'recovery.finished') this.recovered = event.pending === 0
     if (event.type === 'run.finished') {
-      const { outcome } = event.report
-      this.outcomes.set(outcome, this.count(outcome) + 1)
+      const end = event.report.recovered ? 'recovered' : event.report.outcome
+      this.ends.set(end, this.count(end) + 1)
     }
     this.#look()
   }
 
-  count(...outcomes: readonly Outcome[]): number {
-    return outcomes.reduce((sum, outcome) => sum + (this.outcomes.get(outcome) ?? 0), 0)
+  count(...ends: readonly End[]): number {
+    return ends.reduce((sum, end) => sum + (this.ends.get(end) ?? 0), 0)
   }
 
   end(reason: string, { wanted = false } = {}): void {

@@ -178,6 +178,7 @@ class Countdown {
       else this.#ends.delete(event.run)
     }
     if (event.type === 'run.finished' || event.type === 'run.aborting') this.#ends.delete(event.run)
+    if (event.type === 'run.finished') this.#soaks.delete(event.run)
     if (this.#ends.size > 0) {
       this.#timer ??= setInterval(() => this.#draw(), 1_000).unref()
       this.#draw()

@@ -38,12 +38,17 @@ export class FakeClock implements Clock {
       return setImmediate()
     }
     return new Promise((resolve, reject) => {
-      const sleeper: Sleeper = { ms, due: this.#time + ms, wake: resolve }
-      this.#sleepers.push(sleeper)
-      signal?.addEventListener('abort', () => {
+      const stop = (): void => {
         this.#sleepers = this.#sleepers.filter((s) => s !== sleeper)
-        reject(signal.reason as Error)
-      })
+        reject(signal?.reason as Error)
+      }
+      const wake = (): void => {
+        signal?.removeEventListener('abort', stop)
+        resolve()
+      }
+      const sleeper: Sleeper = { ms, due: this.#time + ms, wake }
+      this.#sleepers.push(sleeper)
+      signal?.addEventListener('abort', stop, { once: true })
     })
   }
 

@@ -1,0 +1,60 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { z } from 'zod'
+import { markOf, MARK_LENGTH, runMark } from '../../src/core/skill.ts'
+import type { SkillSpec } from '../../src/core/skill.ts'
+import { identityMismatch, runSkills } from '../../src/core/target.ts'
+import type { AgentInspectContext } from '../../src/core/target.ts'
+import { mintRun, randomName } from '../../src/journal/state-dir.ts'
+
+test('identities differ in what both could read, and in nothing else', () => {
+  const then = { id: 'a', address: '10.0.0.1', machine: null }
+  assert.deepEqual(identityMismatch(then, { id: 'a', address: '10.0.0.1', machine: 'm' }), [])
+  assert.deepEqual(identityMismatch(then, { id: 'a', address: null }), [])
+  assert.deepEqual(identityMismatch(then, { id: 'a' }), [])
+  assert.deepEqual(identityMismatch(then, { id: 'b', address: '10.0.0.2', machine: 'm' }), ['id', 'address'])
+})
+
+test('marks are lower case, at most 50 characters for a million steps, and begin with their run and install', () => {
+  const [install, run] = [randomName(6), mintRun(Date.UTC(2026, 10, 22))]
+  const mark = markOf(install, run, 999_999)
+  assert.ok(mark.length <= MARK_LENGTH, mark)
+  assert.equal(mark, mark.toLowerCase())
+  assert.ok(mark.startsWith(runMark(install, run)) && mark.startsWith(runMark(install, '')))
+})
+
+const double: SkillSpec<number, number, { n: number }, { n: number; by?: number }> = {
+  ...{ name: 'x.double', summary: '', version: 1, scope: 'resource', phase: 'data', failsafe: 'none' },
+  params: z.strictObject({ n: z.number().default(1) }),
+  step: z.strictObject({ n: z.number(), by: z.number().optional() }) as never,
+  plan: (ctx, { n }) =>
+    Promise.resolve({ steps: [{ resource: `${ctx.target}`, touches: [], step: { n }, describe: '' }] }),
+  apply: () => Promise.resolve(),
+  inspect: ({ target }, { n }) => Promise.resolve({ inEffect: n * target, restored: 0, foreign: 0 }),
+  revert: () => Promise.resolve(),
+}
+
+test('plan gets the reader and params with their defaults, the others the client and the parsed step', async () => {
+  const calls = runSkills(
+    [double],
+    () => 10,
+    () => Promise.resolve(7),
+  )
+  const { steps } = await calls.plan('x.double', {}, {} as never)
+  assert.deepEqual([steps[0]?.resource, steps[0]?.step], ['7', { n: 1 }])
+  assert.equal((await calls.inspect('x.double', { n: 4 }, {} as AgentInspectContext)).inEffect, 40)
+})
+
+test('a step that does not have its format, and a skill that is not there, are errors and not guesses', async () => {
+  const calls = runSkills(
+    [double],
+    () => 10,
+    () => Promise.resolve(7),
+  )
+  const inspect = (skill: string, step: unknown) => async () => calls.inspect(skill, step, {} as AgentInspectContext)
+  await assert.rejects(inspect('x.double', { n: '4' }), {
+    code: 'STEP_FAILED',
+    message: /x\.double does not have its format/,
+  })
+  await assert.rejects(inspect('x.treble', { n: 4 }), { code: 'REFUSED_UNSUITABLE', message: /no skill x\.treble/ })
+})

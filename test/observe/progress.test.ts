@@ -1,0 +1,186 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { ChaosEvent, StepView } from '../../src/core/events.ts'
+import type { Report } from '../../src/core/report.ts'
+import { coloured, linesOf, plain, progress } from '../../src/observe/progress.ts'
+
+const at = '2026-01-02T03:04:05.000Z'
+const run = 'r1'
+const step: StepView = { step: 2, skill: 'db.insert_load', resource: 'public.users', describe: 'insert 10 rows' }
+const report: Report = {
+  ...{ run, experiment: 'e', target: 'database', endpoint: 'pg', seed: 's', outcome: 'completed', recovered: false },
+  ...{ started_at: at, finished_at: at, soak_ms: 0, residue: [], notes: [], exit_code: 0 },
+  steps: [{ ...step, state: 'reverted' }],
+}
+
+/** Every type of event and the lines it makes. */
+const EXPECTED: { [T in ChaosEvent['type']]: [ChaosEvent & { type: T }, string[]][] } = {
+  'run.started': [
+    [
+      { type: 'run.started', at, run, experiment: 'e', target: 'database', endpoint: 'pg', seed: 's', soak_ms: 90_000 },
+      ['run r1 on database pg, soak 1m 30s, seed s'],
+    ],
+  ],
+  'run.phase': [
+    [{ type: 'run.phase', at, run, phase: 'discover' }, ['discover']],
+    [{ type: 'run.phase', at, run, phase: 'claim', detail: '3 claims' }, ['claim: 3 claims']],
+    [{ type: 'run.phase', at, run, phase: 'done' }, []],
+  ],
+  'run.planned': [
+    [
+      {
+        ...{ type: 'run.planned', at, run },
+        plan: {
+          ...{ target: 'database', identity: {}, summary: '', resources: [], steps: [step], seed: 's' },
+          skipped: [{ skill: 'db.x', resource: 'public.v', reason: 'a view', fix: 'GRANT …' }],
+          notes: ['comments are lost'],
+        },
+      },
+      [
+        '    2. db.insert_load insert 10 rows',
+        '    – db.x public.v: skipped, a view  →  GRANT …',
+        '    note: comments are lost',
+      ],
+    ],
+  ],
+  'step.applying': [[{ type: 'step.applying', at, run, step }, []]],
+  'step.applied': [
+    [
+      {
+        type: 'step.applied',
+        at,
+        run,
+        step,
+        effect: { inEffect: 7, restored: 0, foreign: 1, load: 3 },
+        took_ms: 1_500,
+      },
+      ['▲ db.insert_load insert 10 rows  10 in effect, 1 changed by others, 1.5s'],
+    ],
+  ],
+  'step.skipped': [
+    [
+      { type: 'step.skipped', at, run, step, reason: 'the row is gone' },
+      ['– db.insert_load insert 10 rows  skipped: the row is gone'],
+    ],
+  ],
+  'step.failed': [[{ type: 'step.failed', at, run, step, error: 'no' }, ['✗ db.insert_load insert 10 rows  no']]],
+  'step.reverting': [[{ type: 'step.reverting', at, run, step }, []]],
+  'step.reverted': [
+    [
+      { type: 'step.reverted', at, run, step, kept: 0, names: [], took_ms: 12 },
+      ['▼ undone: db.insert_load insert 10 rows  12ms'],
+    ],
+    [
+      { type: 'step.reverted', at, run, step, kept: 2, names: ['id 1', 'id 2'], took_ms: 12 },
+      ['▼ undone: db.insert_load insert 10 rows  12ms, kept 2 changed by others (id 1, id 2)'],
+    ],
+  ],
+  'step.revert_failed': [
+    [
+      { type: 'step.revert_failed', at, run, step, error: 'locked' },
+      ['✗ not undone: db.insert_load insert 10 rows  locked'],
+    ],
+  ],
+  'run.aborting': [
+    [{ type: 'run.aborting', at, run, reason: 'SIGTERM' }, ['aborting: SIGTERM; everything is being undone']],
+  ],
+  'run.warning': [[{ type: 'run.warning', at, run, message: 'm' }, ['warning: m']]],
+  'run.finished': [
+    [{ type: 'run.finished', at, run, report }, ['completed: 1 of 1 steps undone, residue 0']],
+    [
+      {
+        ...{ type: 'run.finished', at, run },
+        report: {
+          ...{ ...report, outcome: 'aborted', recovered: true, reason: 'SIGTERM' },
+          residue: [{ step: 3, resource: 'r', describe: 'lock r', error: 'still there' }],
+          steps: [
+            { ...step, state: 'reverted', kept: 2 },
+            { ...step, step: 3, state: 'residue' },
+            { ...step, step: 4, state: 'skipped' },
+          ],
+        },
+      },
+      ['aborted (recovered): 1 of 2 steps undone, residue 1, kept 2  (SIGTERM)', '  step 3 lock r: still there'],
+    ],
+  ],
+  'daemon.started': [
+    [
+      { type: 'daemon.started', at, pid: 7, state_dir: '/s', experiments: 2 },
+      ['chaos daemon (pid 7), 2 experiments, state in /s'],
+    ],
+  ],
+  'daemon.ready': [[{ type: 'daemon.ready', at }, ['ready']]],
+  'daemon.stopping': [
+    [{ type: 'daemon.stopping', at, reason: 'SIGTERM' }, ['stopping: SIGTERM; what is running is being undone']],
+  ],
+  'daemon.stopped': [[{ type: 'daemon.stopped', at, exit_code: 4 }, ['stopped (exit code 4)']]],
+  'schedule.due': [[{ type: 'schedule.due', at, experiment: 'e', slot: 't' }, ['e is due (t)']]],
+  'schedule.skipped': [
+    [{ type: 'schedule.skipped', at, experiment: 'e', slot: 't', reason: 'busy' }, ['e at t is skipped: busy']],
+  ],
+  'schedule.queued': [
+    [
+      { type: 'schedule.queued', at, experiment: 'e', slot: 't', reason: 'all slots are taken' },
+      ['e waits: all slots are taken'],
+    ],
+  ],
+  'schedule.next': [[{ type: 'schedule.next', at, experiment: 'e', next: 't' }, ['next e: t']]],
+  'worker.lost': [
+    [{ type: 'worker.lost', at, run, detail: 'SIGKILL' }, ['the worker of run r1 is gone (SIGKILL); recovering']],
+  ],
+  'recovery.started': [[{ type: 'recovery.started', at, runs: ['r1', 'r2'] }, ['recovering r1, r2']]],
+  'recovery.finished': [
+    [{ type: 'recovery.finished', at, clean: 2, pending: 0 }, ['recovered: 2 clean']],
+    [{ type: 'recovery.finished', at, clean: 1, pending: 1 }, ['recovered 1, still pending 1']],
+  ],
+  'recovery.retry': [
+    [
+      { type: 'recovery.retry', at, run, in_ms: 10_000, reason: 'away' },
+      ['run r1 is still not undone: away; next try in 10s'],
+    ],
+  ],
+  warning: [[{ type: 'warning', at, message: 'm' }, ['warning: m']]],
+}
+
+for (const [type, cases] of Object.entries(EXPECTED)) {
+  test(`${type} is told as expected, and colours change nothing but colours`, () => {
+    for (const [event, lines] of cases) {
+      assert.deepEqual(linesOf(event, plain), lines)
+      const stripped = linesOf(event, coloured).map((line) => line.replaceAll(/\u001b\[\d+m/g, ''))
+      assert.deepEqual(stripped, lines)
+    }
+  })
+}
+
+test('lines carry the time and the name of their experiment; without a terminal they have no control characters', () => {
+  let text = ''
+  const sink = progress({ write: (more) => (text += more), tty: false })
+  sink(EXPECTED['run.started'][0]![0])
+  sink({ type: 'run.phase', at, run, phase: 'soak' })
+  sink({ type: 'run.warning', at, run: 'of-another', message: 'm' })
+  sink({ type: 'daemon.ready', at })
+  assert.equal(
+    text,
+    [
+      '03:04:05 e  run r1 on database pg, soak 1m 30s, seed s',
+      '03:04:05 e  soak',
+      '03:04:05 of-another  warning: m',
+      '03:04:05 ready',
+      '',
+    ].join('\n'),
+  )
+})
+
+test('on a terminal a soak is counted down in a line that the next event takes away, and its timer keeps nothing alive', () => {
+  const writes: string[] = []
+  const sink = progress({ write: (text) => void writes.push(text), tty: true })
+  sink(EXPECTED['run.started'][0]![0])
+  sink({ type: 'run.phase', at, run, phase: 'soak' })
+  assert.match(writes.at(-1) ?? '', /^soaking, 1m 30s left/)
+  const n = writes.length
+  sink({ type: 'run.phase', at, run, phase: 'quiesce' })
+  assert.equal(writes[n], '\r\u001b[2K')
+  assert.doesNotMatch(writes.slice(n).join(''), /soaking/)
+  sink({ type: 'run.finished', at, run, report })
+  sink({ type: 'run.phase', at, run: 'r2', phase: 'soak' })
+})
