@@ -19,7 +19,7 @@ const MAY_IMPORT: Record<string, readonly string[] | undefined> = {
   'targets/application': ['core', 'faults'],
   engine: ['core', 'journal'],
   daemon: ['core', 'engine', 'journal'],
-  cli: ['config', 'core', 'daemon', 'engine', 'observe', 'faults'],
+  cli: ['config', 'core', 'daemon', 'engine', 'journal', 'observe', 'faults'],
   'index.ts': ['core', 'faults'],
   'app.ts': undefined,
   'main.ts': undefined,

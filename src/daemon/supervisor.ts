@@ -39,6 +39,8 @@ export interface Blocked {
   /** Empty where the journal does not say any more: then every target is refused. */
   endpoint: string
   identity: Identity['parts']
+  /** What its pending steps touch, as claim keys: on another database of the same server they are in the way too. */
+  claims: string[]
   pending: number
   reason: string
 }
@@ -304,13 +306,15 @@ export class Supervisor {
     const run = runOf(state)
     const { experiment = '', endpoint = '', identity } = state.started ?? {}
     const pending = pendingSteps(state).length
-    this.#blocked.set(run, { run, experiment, endpoint, identity: identity?.parts ?? {}, pending, reason })
+    const claims = claimsOf(state)
+    this.#blocked.set(run, { run, experiment, endpoint, identity: identity?.parts ?? {}, claims, pending, reason })
   }
 
-  /** By the name the configuration uses; by identity once the worker knows it. */
-  #refuseBlocked(endpoint: string, identity?: Identity['parts']): void {
+  /** By the name the configuration uses; by identity and claims once the worker knows them. */
+  #refuseBlocked(endpoint: string, identity?: Identity['parts'], keys: readonly string[] = []): void {
     for (const blocked of this.#blocked.values()) {
-      if (['', endpoint].includes(blocked.endpoint) || (identity && sameSystem(blocked.identity, identity))) {
+      const same = ['', endpoint].includes(blocked.endpoint) || (identity && sameSystem(blocked.identity, identity))
+      if (same === true || keys.some((key) => blocked.claims.includes(key))) {
         throw new CodedError(
           'BLOCKED_BY_RESIDUE',
           `blocked by run ${blocked.run} (${blocked.experiment || 'unknown experiment'}): ${blocked.pending} steps on ${blocked.endpoint || 'an unknown target'} are not undone: ${blocked.reason}`,
@@ -321,7 +325,7 @@ export class Supervisor {
 
   async #claim(run: string, keys: string[], identity: Identity['parts'], wait: 'queue' | 'skip'): Promise<ToWorker> {
     try {
-      this.#refuseBlocked('', identity)
+      this.#refuseBlocked('', identity, keys)
     } catch (error) {
       return { type: 'refused', code: 'BLOCKED_BY_RESIDUE', message: messageOf(error) }
     }
@@ -361,6 +365,13 @@ type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K>
 
 function runOf({ file }: RunState): string {
   return basename(file, '.jsonl')
+}
+
+/** Under every scope, because a journal does not say which one a skill has: rather one too many than one too few. */
+function claimsOf(state: RunState): string[] {
+  const touched = [...new Set(pendingSteps(state).flatMap((step) => step.touches))]
+  const scopes = new Set(Object.values(state.started?.identity.scopes ?? {}))
+  return [...scopes].flatMap((scope) => touched.map((id) => `${scope}/${id}`))
 }
 
 /** Nothing is left on the target, and the journal says so. */

@@ -1,6 +1,6 @@
 /** The file system as the journal uses it: small, so that tests can break it at every operation. */
 import { constants } from 'node:fs'
-import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 
 export interface DiskFile {
@@ -62,18 +62,33 @@ export const nodeDisk: Disk = {
     }
   },
   async mkdir(path) {
-    const first = await mkdir(path, { recursive: true, mode: 0o700 })
-    if (first === undefined) return
-    for (let made = resolve(path); made.length >= resolve(first).length; made = dirname(made)) {
-      // A parent that we may enter but not read cannot be synced by us.
-      await syncFolder(dirname(made)).catch(() => undefined)
+    const folder = resolve(path)
+    try {
+      await mkdir(folder, { mode: 0o700 })
+    } catch (error) {
+      const code = error instanceof Error && 'code' in error ? error.code : undefined
+      if (code === 'EEXIST' && (await stat(folder)).isDirectory()) return
+      if (code !== 'ENOENT' || dirname(folder) === folder) throw error
+      // Not mkdir's own `recursive`: where the parent exists and refuses (/proc), that tries for ever.
+      if (await isThere(dirname(folder))) throw error
+      await nodeDisk.mkdir(dirname(folder))
+      await mkdir(folder, { mode: 0o700 })
     }
+    // A parent that we may enter but not read cannot be synced by us.
+    await syncFolder(dirname(folder)).catch(() => undefined)
   },
   list: (path) => readdir(path),
   readFile: (path) => readFile(path),
   rename: (from, to) => rename(from, to),
   remove: (path) => rm(path, { force: true }),
   syncFolder,
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  )
 }
 
 async function syncFolder(path: string): Promise<void> {

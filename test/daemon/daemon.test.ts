@@ -161,7 +161,15 @@ test('a journal of a newer format ends the daemon before it schedules anything',
 })
 
 test('what is not clean is tried again for as long as the daemon lives, ever more rarely, and an error does not end that', async () => {
-  const blocked: Blocked = { run: 'r', experiment: 'e', endpoint: 'x', identity: {}, pending: 1, reason: 'away' }
+  const blocked: Blocked = {
+    run: 'r',
+    experiment: 'e',
+    endpoint: 'x',
+    identity: {},
+    claims: [],
+    pending: 1,
+    reason: 'away',
+  }
   const { supervisor, clock, done, stop } = start([], 2, (stub) => {
     stub.blocked = [blocked]
     stub.recover = () => (stub.rounds.length === 2 ? Promise.reject(new Error('EMFILE')) : Promise.resolve())

@@ -67,7 +67,7 @@ test('a process is alive by pid and start time; a zombie and a pid without a pro
   assert.equal(await isAlive({ pid, start_time: startTime }), true)
   assert.equal(await isAlive({ pid, start_time: `${startTime}0` }), false)
   // A shell that starts a child and becomes something that never asks for its end.
-  const parent = spawn('sh', ['-c', 'true & echo $!; exec sleep 60'], { stdio: ['ignore', 'pipe', 'ignore'] })
+  const parent = spawn('sh', ['-c', 'sleep 1 & echo $!; exec sleep 60'], { stdio: ['ignore', 'pipe', 'ignore'] })
   endWith(t, parent.pid ?? 0)
   const [zombie] = (await new Promise<Buffer>((resolve) => parent.stdout.once('data', resolve))).toString().split('\n')
   const id = { pid: Number(zombie), start_time: '' }

@@ -30,6 +30,8 @@ interface Orders {
   do?:
     'finish' | 'die' | 'break and die' | 'finish and die' | 'break and say 5' | 'hold a claim' | 'obey' | 'never obey'
   recover?: 'undo' | 'fail' | 'hang until told'
+  /** What it claims. */
+  key?: string
 }
 
 const target = defineTarget<Orders>({
@@ -136,6 +138,17 @@ test('a blocked target is known by identity too, when a run claims on it under a
   await supervisor.run(sameTarget, skip)
   const answer = rig.log().find((l) => l.startsWith('answer'))
   assert.match(answer ?? '', /"type":"refused","code":"BLOCKED_BY_RESIDUE"/)
+})
+
+test('what a run has left on a server is in the way of claims through another database of it', async (t) => {
+  const rig = await rigFor(t)
+  await rig.leave('r1', { url: 'one', recover: 'fail' })
+  await rig.supervisor.recoverAll(round)
+  await rig.supervisor.run(doing({ url: 'two', do: 'hold a claim', key: 'one/db.k1' }), skip)
+  assert.match(rig.log().at(-1) ?? '', /"refused","code":"BLOCKED_BY_RESIDUE"/)
+  writeFileSync(join(rig.state.path, 'go'), '')
+  await rig.supervisor.run(doing({ url: 'two', do: 'hold a claim', key: 'one/db.k2' }), skip)
+  assert.match(rig.log().at(-1) ?? '', /"claimed"/)
 })
 
 test('a run is recovered by one worker at a time, however many ask for it', async (t) => {

@@ -69,7 +69,7 @@ async function run(orders) {
       await done({ exit_code: 5 })
       break
     case 'hold a claim': {
-      await send({ type: 'claim', keys: ['key'], identity: { id: orders.url } })
+      await send({ type: 'claim', keys: [orders.key ?? 'key'], identity: { id: orders.url } })
       const answer = await receive()
       log(`answer ${JSON.stringify(answer)}`)
       if (answer.type === 'claimed' && !answer.waited) await until(() => exists('go'))

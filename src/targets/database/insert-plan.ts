@@ -6,7 +6,7 @@ import type { DbReader } from './client.ts'
 import { cook } from './recipe.ts'
 import type { Cooked } from './recipe.ts'
 import type { InsertStep } from './skills/insert_load.ts'
-import { refusal, skippedFor, unfitForDeletes, unfitForWrites } from './suitable.ts'
+import { refusal, skippedFor, unfitForDeletes, unfitForWrites, unreadable } from './suitable.ts'
 import type { Privilege, Unfit } from './suitable.ts'
 import { resolveTables, tableOf } from './tables.ts'
 import type { TableRef } from './tables.ts'
@@ -92,8 +92,12 @@ async function judge(
       reason: `without an index on ${slow.from.id} (${slow.columns.join(', ')}) taking the rows back would take too long`,
     }
   }
-  const cooked = await cook(target, table, rows, filled, random.fork(table.id))
-  return typeof cooked === 'string' ? { reason: cooked } : { ...cooked, table }
+  try {
+    const cooked = await cook(target, table, rows, filled, random.fork(table.id))
+    return typeof cooked === 'string' ? { reason: cooked } : { ...cooked, table }
+  } catch (error) {
+    return unreadable(error)
+  }
 }
 
 /** A table after those it refers to, where that is possible. */

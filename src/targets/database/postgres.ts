@@ -6,8 +6,6 @@ import { pipeline } from 'node:stream/promises'
 import { messageOf, RefusedError, TargetError } from '../../core/errors.ts'
 import type { DbClient, DbReader, DbSession, Row, SessionOptions } from './client.ts'
 
-export { grantLine } from './sql.ts'
-
 const CONNECT_MS = 10_000
 
 /** Values come back as the server's text, so that before-images are exact (int8, numeric, infinity, bytea …). */

@@ -71,12 +71,15 @@ export function* makeRows(
   const pickers = recipe.picks.map((_, i) => picker(recipe.picks, parents, i, random.fork(`parent ${i}`)))
   const makers = recipe.columns.map(({ name, source }) => column(source, random.fork(`column ${name}`)))
   for (let i = 0; i < rows; i++) {
-    const tuples = recipe.pools.map((pool) => random.pick(pool) ?? [])
-    const picked = pickers.map((next, p) => (gated(recipe.picks[p], tuples) ? null : next(i)))
+    const tuples = recipe.pools.length === 0 ? NONE : recipe.pools.map((pool) => random.pick(pool) ?? [])
+    const picked =
+      pickers.length === 0 ? NONE : pickers.map((next, p) => (gated(recipe.picks[p], tuples) ? null : next(i)))
     if (picked.includes('none left')) return
     yield makers.map((make) => make(first + i, tuples, picked as (readonly Value[] | null)[]))
   }
 }
+
+const NONE: never[] = []
 
 /** The values one made-up column has in the rows of a batch, without making the rest of them. */
 export function* makeColumn(recipe: Recipe, batch: Batch, name: string): Generator<Value> {
@@ -94,7 +97,8 @@ export function* copyText(rows: Iterable<readonly Value[]>): Generator<string> {
     lines.push(line)
     length += line.length + 1
     if (length > CHUNK) {
-      yield `${lines.join('\n')}\n`
+      lines.push('')
+      yield lines.join('\n')
       ;[lines, length] = [[], 0]
     }
   }

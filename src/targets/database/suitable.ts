@@ -1,8 +1,8 @@
 /** Tables that writes of ours must keep away from, and why. */
-import { RefusedError, TargetError } from '../../core/errors.ts'
+import { messageOf, RefusedError, TargetError } from '../../core/errors.ts'
 import type { Skipped } from '../../core/skill.ts'
 import type { ForeignKey, Table } from './catalog.ts'
-import { grantLine } from './sql.ts'
+import { grantLine, sqlState } from './sql.ts'
 
 export interface Unfit {
   reason: string
@@ -28,11 +28,11 @@ export function unfitForWrites(table: Table, needs: readonly Privilege[], role: 
 export function unfitForDeletes(table: Table, role: string): Unfit | undefined {
   for (const key of table.referencedBy) {
     if (key.from.id === table.id) continue
-    if (!key.mayReadFrom) return unreadable(key, key.from, 'which refers to it', role)
+    if (!key.mayReadFrom) return mayNotRead(key, key.from, 'which refers to it', role)
     if (key.fromHidden) return { reason: `row-level security hides rows of ${key.from.id}, which refers to it` }
   }
   for (const key of table.references) {
-    if (!key.mayReadTo) return unreadable(key, key.to, 'which it refers to', role)
+    if (!key.mayReadTo) return mayNotRead(key, key.to, 'which it refers to', role)
   }
   const denied = table.columns.find((c) => c.deniedSequence !== null)?.deniedSequence
   if (denied) {
@@ -52,13 +52,19 @@ function missing(table: Table, needs: readonly Privilege[], role: string): Unfit
   return { reason: `${role} lacks ${denied.join(', ')}`, fix: fixes.join(' ') }
 }
 
-function unreadable(key: ForeignKey, other: { id: string }, how: string, role: string): Unfit {
+function mayNotRead(key: ForeignKey, other: { id: string }, how: string, role: string): Unfit {
   return { reason: `${role} may not read ${other.id}, ${how} (${key.name})`, fix: grantLine('SELECT', other.id, role) }
 }
 
 /** The schema's part of a resource id, quoted as it stands there. */
 function schemaOf(id: string): string {
   return /^("(?:[^"]|"")*"|[^.]*)\./.exec(id)?.[1] ?? id
+}
+
+/** A table that somebody has locked, or that takes too long to look at, is passed over; other errors are not about it. */
+export function unreadable(error: unknown): Unfit {
+  if (!['42501', '55P03', '57014'].includes(sqlState(error) ?? '')) throw error
+  return { reason: `it cannot be looked at: ${messageOf(error)}` }
 }
 
 /** What plan says of a table that it passed over. */

@@ -8,7 +8,7 @@ import { keyCells, keyFrom, keyOf } from './keys.ts'
 import type { Key } from './keys.ts'
 import type { UpdateStep } from './skills/update_load.ts'
 import { quoteIdent, quoteTable } from './sql.ts'
-import { refusal, skippedFor, unfitForWrites } from './suitable.ts'
+import { refusal, skippedFor, unfitForWrites, unreadable } from './suitable.ts'
 import type { Privilege, Unfit } from './suitable.ts'
 import { resolveTables, tableOf } from './tables.ts'
 import type { TableRef } from './tables.ts'
@@ -47,7 +47,11 @@ export async function planUpdates(ctx: PlanContext<DbReader>, params: UpdatePara
   let left = params.rows
   for (const [i, one] of chosen.entries()) {
     ctx.signal.throwIfAborted()
-    const rows = await sampleRows(ctx, one, Math.ceil(left / (chosen.length - i)))
+    const rows = await sampleRows(ctx, one, Math.ceil(left / (chosen.length - i))).catch(unreadable)
+    if ('reason' in rows) {
+      unfit.set(one.table, rows)
+      continue
+    }
     if (rows.length === 0) unfit.set(one.table, { reason: 'it has no rows left to change' })
     else if (one.pure) notes.push(noteOf(one))
     left -= rows.length

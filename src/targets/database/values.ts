@@ -34,7 +34,7 @@ export function formFor(type: ValueType, column: string): string {
 
 /** How many values apart a type can hold when `unique` is asked for; a key needs at least as many as rows. */
 export function room(type: ValueType): number {
-  if (type.array) return Infinity
+  if (type.array) return room({ ...type, array: false })
   if (type.labels) return type.labels.length
   if (type.name === 'bool') return 2
   if (type.name === 'int2') return 32_767
@@ -168,25 +168,19 @@ function textMaker({ type, form, unique, run }: ValueSpec, random: Random): Make
   return (index) => shape(((start + index) % size).toString(36).padStart(longest, '0'))
 }
 
-/** `length` random digits of base 36. Two at a time from a list: a number's own `toString(36)` is ten times as slow. */
+/** `length` random digits of base 36, made in one piece: a number's own `toString(36)` is ten times as slow. */
 export function base36(random: Random, length: number): string {
-  let text = ''
-  while (text.length < length) {
-    const draw = random.int(PAIRS.length ** 3)
-    text +=
-      pair(draw % PAIRS.length) +
-      pair(Math.floor(draw / PAIRS.length) % PAIRS.length) +
-      pair(Math.floor(draw / PAIRS.length ** 2))
+  const codes = new Array<number>(length)
+  let draw = 0
+  for (let i = 0; i < length; i++) {
+    draw = i % 5 === 0 ? random.int(36 ** 5) : Math.floor(draw / 36)
+    const digit = draw % 36
+    codes[i] = digit < 10 ? 48 + digit : 87 + digit
   }
-  return text.slice(0, length)
+  return String.fromCharCode(...codes)
 }
 
-const PAIRS: readonly string[] = Array.from({ length: 36 ** 2 }, (_, i) => i.toString(36).padStart(2, '0'))
 const THREE: readonly string[] = Array.from({ length: 1000 }, (_, i) => String(i).padStart(3, '0'))
-
-function pair(n: number): string {
-  return PAIRS[n] ?? ''
-}
 
 /** Three decimal digits. */
 function three(n: number): string {
@@ -225,7 +219,7 @@ function numberMaker({ type, form, unique, base }: ValueSpec, random: Random): M
   return (index) => {
     const sign = most < 0 ? '-' : ''
     if (limit < 1) return `${sign}0.${String(random.int(10 ** Math.min(scale, 9))).padStart(scale, '0')}`
-    if (scale <= 0) return sign + String(whole(index))
+    if (scale <= 0) return `${sign}${whole(index)}${'0'.repeat(-scale)}`
     // One less and something after the point: the largest value stays the largest.
     return `${sign}${whole(index) - 1}.${three(1 + random.int(999)).slice(-scale)}`
   }
@@ -278,7 +272,8 @@ function instants(spec: ValueSpec, random: Random): Maker {
   return (index) => {
     const second = spec.unique ? (index + offset) % (YEARS * 86_400) : random.int(YEARS * 86_400)
     const ofDay = second % 86_400
-    const micros = random.int(1_000_000)
+    // Rounded to whole seconds by the column it must still be the same second.
+    const micros = random.int(spec.unique ? 400_000 : 1_000_000)
     const fraction = three(Math.floor(micros / 1000)) + three(micros % 1000)
     return `${dayOf(Math.floor(second / 86_400))} ${timeOf(ofDay)}.${fraction}+00`
   }

@@ -122,7 +122,7 @@ describe('made-up values', () => {
     }
   })
 
-  test('are not longer than their column', async () => {
+  test('are not longer than their column', () => {
     for (const column of columns.filter((c) => /character/.test(c.type) && !c.value.array)) {
       const longest = Number(/\((\d+)\)/.exec(column.type)?.[1] ?? Infinity)
       for (const form of formsOf(column.value)) {
