@@ -4,11 +4,13 @@ import { systemClock } from '../core/clock.ts'
 import { ERROR_CODES } from '../core/errors.ts'
 import type { Sink } from '../core/events.ts'
 import type { Config } from '../core/experiment.ts'
+import { peekStateDir } from '../journal/state-dir.ts'
 import { ndjson } from '../observe/ndjson.ts'
 import { progress } from '../observe/progress.ts'
 import { harmless, scrubbed } from '../observe/scrub.ts'
 import { stateDirOf } from './context.ts'
 import type { Context } from './context.ts'
+import { secretsOf, storedSecrets } from './secrets.ts'
 import { supervised } from './supervised.ts'
 
 export interface DaemonCommandOptions {
@@ -41,7 +43,8 @@ export async function daemon(context: Context, file: string, options: DaemonComm
 }
 
 async function recoverOnly(context: Context, stateDir: string): Promise<void> {
-  const emit = harmless(progress({ write: (text) => context.err(text), tty: false }))
+  const secrets = await storedSecrets(await context.targets(), await peekStateDir(stateDir))
+  const emit = harmless(scrubbed(secrets, progress({ write: (text) => context.err(text), tty: false })))
   await supervised(context, { command: 'daemon', stateDir, experiments: [], emit }, ({ supervisor }) =>
     supervisor.recoverAll({ noProgressMs: RECOVERY_MS }),
   )
@@ -49,9 +52,9 @@ async function recoverOnly(context: Context, stateDir: string): Promise<void> {
 
 /** On a terminal lines for people, else one pino line per event; with --json the events themselves. */
 async function sinkOf(context: Context, config: Config, { json }: DaemonCommandOptions): Promise<Sink> {
-  const targets = await context.targets()
-  const secrets = config.experiments.flatMap(
-    ({ experiment: e }) => targets.find((t) => t.name === e.target)?.secrets(e.target_config) ?? [],
+  const secrets = secretsOf(
+    await context.targets(),
+    config.experiments.map((e) => e.experiment),
   )
   const write = (text: string): void => context.out(text)
   if (json === true) return harmless(scrubbed(secrets, ndjson(write)))

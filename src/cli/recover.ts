@@ -6,9 +6,10 @@ import { pendingSteps } from '../journal/journal.ts'
 import { peekStateDir } from '../journal/state-dir.ts'
 import { ndjson } from '../observe/ndjson.ts'
 import { progress } from '../observe/progress.ts'
-import { harmless } from '../observe/scrub.ts'
+import { harmless, scrubbed } from '../observe/scrub.ts'
 import { json, stateDirOf } from './context.ts'
 import type { Context } from './context.ts'
+import { storedSecrets } from './secrets.ts'
 import { supervised } from './supervised.ts'
 
 export interface RecoverOptions {
@@ -42,8 +43,12 @@ export async function recover(context: Context, options: RecoverOptions): Promis
     return 0
   }
   const write = (text: string): void => context.err(text)
+  const secrets = await storedSecrets(await context.targets(), await peekStateDir(stateDir))
   const emit = harmless(
-    options.json === true ? ndjson(write) : progress({ write: (text) => context.out(text), tty: context.tty }),
+    scrubbed(
+      secrets,
+      options.json === true ? ndjson(write) : progress({ write: (text) => context.out(text), tty: context.tty }),
+    ),
   )
   return supervised(context, { command: 'recover', stateDir, experiments: [], emit }, async ({ supervisor }) => {
     const reports = await supervisor.recoverAll({

@@ -14,6 +14,7 @@ import { coloured, plain, planLines, progress } from '../observe/progress.ts'
 import { harmless, scrubbed } from '../observe/scrub.ts'
 import { stateDirOf } from './context.ts'
 import type { Context } from './context.ts'
+import { secretsOf } from './secrets.ts'
 import { supervised } from './supervised.ts'
 
 export interface RunOptions {
@@ -133,8 +134,7 @@ async function dryRun(context: Context, experiments: Experiment[], options: RunO
 }
 
 async function sinkOf(context: Context, experiments: Experiment[], { json }: RunOptions): Promise<Sink> {
-  const targets = await context.targets()
-  const secrets = experiments.flatMap((e) => targets.find((t) => t.name === e.target)?.secrets(e.target_config) ?? [])
+  const secrets = secretsOf(await context.targets(), experiments)
   const write = (text: string): void => context.out(text)
   return harmless(scrubbed(secrets, json === true ? ndjson(write) : progress({ write, tty: context.tty })))
 }

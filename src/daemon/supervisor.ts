@@ -2,19 +2,19 @@
  * The supervisor: owns the state folder, starts a worker per run, hands out claims, and sends a recovery worker after
  * every worker that died. It loads no driver and opens no connection to a target.
  */
-import { basename } from 'node:path'
 import type { Clock } from '../core/clock.ts'
 import { CodedError, ERROR_CODES, JournalError, messageOf } from '../core/errors.ts'
 import type { ChaosEvent, DaemonEvent, PlanView } from '../core/events.ts'
 import type { Experiment } from '../core/experiment.ts'
 import type { Report } from '../core/report.ts'
-import { identityMismatch } from '../core/target.ts'
 import type { Identity, Target } from '../core/target.ts'
 import { Claims } from '../engine/claims.ts'
 import { pendingSteps } from '../journal/journal.ts'
 import type { RunState } from '../journal/journal.ts'
 import { mintRun } from '../journal/state-dir.ts'
 import type { StateDir } from '../journal/state-dir.ts'
+import { BlockedRuns, runOf } from './blocked.ts'
+import type { Blocked } from './blocked.ts'
 import type { StateLock } from './lock.ts'
 import type { Job, Result, ToWorker } from './protocol.ts'
 import { startWorker } from './worker-process.ts'
@@ -32,19 +32,6 @@ export interface SupervisorOptions {
   experiments(): readonly Experiment[]
 }
 
-/** A run that is not clean, and why. */
-export interface Blocked {
-  run: string
-  experiment: string
-  /** Empty where the journal does not say any more: then every target is refused. */
-  endpoint: string
-  identity: Identity['parts']
-  /** What its pending steps touch, as claim keys: on another database of the same server they are in the way too. */
-  claims: string[]
-  pending: number
-  reason: string
-}
-
 /** How long the kernel may take to end a killed worker. */
 const KILL_MS = 5_000
 
@@ -55,7 +42,7 @@ export class Supervisor {
   readonly #options: SupervisorOptions
   readonly #claims = new Claims()
   readonly #workers = new Map<string, WorkerHandle>()
-  readonly #blocked = new Map<string, Blocked>()
+  readonly #blocked = new BlockedRuns()
   readonly #recovering = new Map<string, Promise<Report | undefined>>()
   #stopping: string | undefined
   /** Calls of recoverAll that are under way: between its workers, too, there is something to wait for. */
@@ -69,7 +56,7 @@ export class Supervisor {
 
   /** Runs that are not clean; their targets are refused to new runs. */
   get blocked(): readonly Blocked[] {
-    return [...this.#blocked.values()]
+    return this.#blocked.list
   }
 
   get running(): readonly string[] {
@@ -84,7 +71,7 @@ export class Supervisor {
     const seed = options.seed ?? run
     try {
       if (this.#stopping !== undefined) throw new CodedError('ABORTED', this.#stopping)
-      this.#refuseBlocked(this.#endpointOf(experiment))
+      this.#blocked.refuse(this.#endpointOf(experiment))
       const result = await this.#work({ kind: 'run', run, state_dir: state.path, experiment, seed }, options.wait)
       if (result.kind === 'report') {
         if (!isClean(result.report)) await this.#block(run, whyNotClean(result.report))
@@ -147,7 +134,7 @@ export class Supervisor {
     const open = (await this.#openRuns()).filter((s) => options.only === undefined || runOf(s) === options.only)
     if (open.length === 0) return []
     this.tell({ type: 'recovery.started', runs: open.map(runOf) })
-    for (const state of open) this.#setBlocked(state, this.#blocked.get(runOf(state))?.reason ?? 'it is being undone')
+    for (const state of open) this.#blocked.set(state, this.#blocked.get(runOf(state))?.reason ?? 'it is being undone')
     const lanes = new Map<string, RunState[]>()
     for (const state of open.reverse()) {
       const lane = state.started?.identity.scopes.server ?? state.file
@@ -298,34 +285,13 @@ export class Supervisor {
   /** Unless its journal is gone: then it is clean after all. */
   async #block(run: string, reason: string): Promise<void> {
     const state = (await this.#openRuns()).find((s) => runOf(s) === run)
-    if (state) this.#setBlocked(state, reason)
+    if (state) this.#blocked.set(state, reason)
     else this.#blocked.delete(run)
-  }
-
-  #setBlocked(state: RunState, reason: string): void {
-    const run = runOf(state)
-    const { experiment = '', endpoint = '', identity } = state.started ?? {}
-    const pending = pendingSteps(state).length
-    const claims = claimsOf(state)
-    this.#blocked.set(run, { run, experiment, endpoint, identity: identity?.parts ?? {}, claims, pending, reason })
-  }
-
-  /** By the name the configuration uses; by identity and claims once the worker knows them. */
-  #refuseBlocked(endpoint: string, identity?: Identity['parts'], keys: readonly string[] = []): void {
-    for (const blocked of this.#blocked.values()) {
-      const same = ['', endpoint].includes(blocked.endpoint) || (identity && sameSystem(blocked.identity, identity))
-      if (same === true || keys.some((key) => blocked.claims.includes(key))) {
-        throw new CodedError(
-          'BLOCKED_BY_RESIDUE',
-          `blocked by run ${blocked.run} (${blocked.experiment || 'unknown experiment'}): ${blocked.pending} steps on ${blocked.endpoint || 'an unknown target'} are not undone: ${blocked.reason}`,
-        )
-      }
-    }
   }
 
   async #claim(run: string, keys: string[], identity: Identity['parts'], wait: 'queue' | 'skip'): Promise<ToWorker> {
     try {
-      this.#refuseBlocked('', identity, keys)
+      this.#blocked.refuse('', identity, keys)
     } catch (error) {
       return { type: 'refused', code: 'BLOCKED_BY_RESIDUE', message: messageOf(error) }
     }
@@ -363,17 +329,6 @@ export class Supervisor {
 
 type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never
 
-function runOf({ file }: RunState): string {
-  return basename(file, '.jsonl')
-}
-
-/** Under every scope, because a journal does not say which one a skill has: rather one too many than one too few. */
-function claimsOf(state: RunState): string[] {
-  const touched = [...new Set(pendingSteps(state).flatMap((step) => step.touches))]
-  const scopes = new Set(Object.values(state.started?.identity.scopes ?? {}))
-  return [...scopes].flatMap((scope) => touched.map((id) => `${scope}/${id}`))
-}
-
 /** Nothing is left on the target, and the journal says so. */
 function isClean({ residue, exit_code }: Report): boolean {
   return residue.length === 0 && exit_code !== ERROR_CODES.JOURNAL_WRITE
@@ -390,12 +345,4 @@ function damagedStart({ file, damage }: RunState): JournalError {
     'JOURNAL_READ',
     `${file} does not say any more which target it is of (byte ${first?.offset ?? 0}: ${first?.reason ?? 'no start'}). Read it, put back by hand what it names, then move it away`,
   )
-}
-
-/** The same system as far as both sides could read: at least one part was compared, and none differs. */
-function sameSystem(a: Identity['parts'], b: Identity['parts']): boolean {
-  const compared = Object.keys(a).some(
-    (part) => part !== 'port' && (a[part] ?? null) !== null && (b[part] ?? null) !== null,
-  )
-  return compared && identityMismatch(a, b).length === 0
 }

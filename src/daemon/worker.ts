@@ -6,7 +6,7 @@ import { systemClock } from '../core/clock.ts'
 import { CodedError, ConfigError, messageOf, RefusedError, TargetError } from '../core/errors.ts'
 import type { EventBody } from '../core/events.ts'
 import type { Target } from '../core/target.ts'
-import { planRun } from '../engine/plan.ts'
+import { planRun, refuseProtected } from '../engine/plan.ts'
 import { recoverRun } from '../engine/recover.ts'
 import { runExperiment } from '../engine/run.ts'
 import { openStateDir } from '../journal/state-dir.ts'
@@ -120,11 +120,12 @@ async function doJob(job: Job, targets: readonly Target[], link: Link): Promise<
     }
     case 'preview': {
       const { install, run, experiment, seed } = job
+      const endpoint = target.endpoint(experiment.target_config)
+      refuseProtected(experiment, endpoint)
       emit({ type: 'run.phase', phase: 'connect' })
       const agent = await target.connect(experiment.target_config, { install, run, clock, signal })
       try {
         const identity = await agent.identity(signal)
-        const endpoint = target.endpoint(experiment.target_config)
         const { view } = await planRun({
           agent,
           identity,

@@ -61,10 +61,21 @@ export async function planRun(input: PlanInput): Promise<RunPlan> {
       resources,
       steps: steps.map(({ step, skill, resource, describe }) => ({ step, skill, resource, describe })),
       skipped: invocations.flatMap(({ skill, plan }) => (plan.skipped ?? []).map((s) => ({ ...s, skill: skill.name }))),
-      notes: [...new Set(invocations.flatMap(({ plan }) => plan.notes ?? []))],
+      notes: [...new Set([...invocations.flatMap(({ plan }) => plan.notes ?? []), ...withoutFailsafe(invocations)])],
       seed: input.seed,
     },
   }
+}
+
+/** `failsafe: warn`: which faults would stay for as long as nobody starts us again. */
+function withoutFailsafe(invocations: Invocation[]): string[] {
+  const names = invocations.flatMap(({ skill, plan }) =>
+    skill.failsafe === 'none' && plan.steps.length > 0 ? [skill.name] : [],
+  )
+  if (names.length === 0) return []
+  return [
+    `nothing on the target itself ends ${[...new Set(names)].join(', ')} should this program never come back; its next start does`,
+  ]
 }
 
 interface Invocation {
@@ -73,7 +84,8 @@ interface Invocation {
   plan: Plan<object>
 }
 
-function refuseProtected(experiment: Experiment, endpoint: Endpoint): void {
+/** The production guard: needs the names only, so it is asked before anybody connects, too. */
+export function refuseProtected(experiment: Experiment, endpoint: Endpoint): void {
   const names = protectedNames(endpoint.names, experiment.safety)
   if (names.length === 0) return
   throw new RefusedError(

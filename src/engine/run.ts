@@ -13,7 +13,7 @@ import { JOURNAL_FORMAT } from '../journal/journal.ts'
 import type { StateDir } from '../journal/state-dir.ts'
 import { endRun } from './end.ts'
 import type { Started } from './end.ts'
-import { planRun } from './plan.ts'
+import { planRun, refuseProtected } from './plan.ts'
 import type { RunPlan } from './plan.ts'
 import { exitCodeOf } from './report.ts'
 import { closeWithin } from './rollback.ts'
@@ -57,6 +57,7 @@ export async function runExperiment(given: RunInput): Promise<Report> {
   })
   let agent: Agent | undefined
   try {
+    refuseProtected(experiment, endpoint)
     emit({ type: 'run.phase', phase: 'connect', detail: endpoint.key })
     agent = await target.connect(experiment.target_config, { install: state.install, run: input.run, clock, signal })
     const { plan, identity } = await planAndClaim(agent, input)
@@ -107,7 +108,11 @@ async function planAndClaim(agent: Agent, input: RunInput): Promise<{ plan: RunP
       onPhase: (phase, detail) => emit({ type: 'run.phase', phase, ...(detail === undefined ? {} : { detail }) }),
     })
     emit({ type: 'run.planned', plan: plan.view })
-    emit({ type: 'run.phase', phase: 'claim', detail: `${plan.claims.length} claims` })
+    emit({
+      type: 'run.phase',
+      phase: 'claim',
+      detail: plan.claims.length === 1 ? '1 claim' : `${plan.claims.length} claims`,
+    })
     const { waited } = await input.claim(
       plan.claims.map((claim) => claim.key),
       identity.parts,

@@ -354,7 +354,10 @@ function assertEffect(seen: Inspection, pureLoad = false): void {
     assert.equal(seen.inEffect, 0)
     assert.ok((seen.load ?? 0) > 0, 'the step reports the work it did')
   } else {
-    assert.ok(seen.inEffect + (seen.load ?? 0) > 0, `the step takes effect: ${JSON.stringify({ ...seen, names: undefined })}`)
+    assert.ok(
+      seen.inEffect + (seen.load ?? 0) > 0,
+      `the step takes effect: ${JSON.stringify({ ...seen, names: undefined })}`,
+    )
     assert.equal(seen.foreign, 0)
   }
 }

@@ -142,6 +142,13 @@ test('two swapped lines are reported as damage', async () => {
   }
 })
 
+test('a line of another journal is reported as damage although its number fits', async () => {
+  const lines = linesOf(await bytesOf(RECORDS))
+  const others = linesOf(await bytesOf([started({ run: 'r2' }), planned(7), planned(8), planned(9)]))
+  const state = await read(Buffer.concat(lines.toSpliced(3, 1, others[3]!)))
+  assert.match(state.damage[0]?.reason ?? '', /record 4 does not follow record 3/)
+})
+
 test('a missing line is reported as damage unless it is the last', async () => {
   const lines = linesOf(await bytesOf(RECORDS))
   for (let i = 0; i < lines.length; i++) {

@@ -1,6 +1,6 @@
 /** Finding values that CHECKs (of tables and domains) let pass: candidates are made here and tried by the server, read-only. */
 import type { Random } from '../../core/random.ts'
-import type { Column, Queries, Table } from './catalog.ts'
+import type { Column, Queries, Table } from './table-facts.ts'
 import type { Value } from './rows.ts'
 import { quoteIdent, quoteTable } from './sql.ts'
 import { formsOf, lengthOf, maker } from './values.ts'

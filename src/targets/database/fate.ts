@@ -1,7 +1,7 @@
 /** What became of a transaction of ours, and undoing in the face of locks. */
 import type { Clock } from '../../core/clock.ts'
 import { messageOf, RollbackError } from '../../core/errors.ts'
-import type { Queries } from './catalog.ts'
+import type { Queries } from './table-facts.ts'
 import { sqlState } from './sql.ts'
 
 /**

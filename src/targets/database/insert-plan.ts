@@ -1,21 +1,53 @@
 /** Choosing tables for db.insert_load and cutting the load into batches; changes nothing. */
+import { z } from 'zod'
 import type { Plan, PlanContext, Planned } from '../../core/skill.ts'
 import { loadCatalog } from './catalog.ts'
-import type { Table } from './catalog.ts'
+import type { Table } from './table-facts.ts'
 import type { DbReader } from './client.ts'
+import { keySchema, keysSchema } from './keys.ts'
+import { parentsSchema } from './parents.ts'
 import { cook } from './recipe.ts'
 import type { Cooked } from './recipe.ts'
-import type { InsertStep } from './skills/insert_load.ts'
+import { recipeSchema } from './rows.ts'
 import { refusal, skippedFor, unfitForDeletes, unfitForWrites, unreadable } from './suitable.ts'
 import type { Privilege, Unfit } from './suitable.ts'
 import { resolveTables, tableOf } from './tables.ts'
 import type { TableRef } from './tables.ts'
 
-export interface InsertParams {
-  rows_per_table: number
-  tables?: string[] | undefined
-  batch_rows?: number | undefined
-}
+export const insertParams = z.strictObject({
+  rows_per_table: z.int().min(1).default(1000),
+  tables: z.array(z.string().min(1)).min(1).optional(),
+  batch_rows: z.int().min(1).optional(),
+})
+
+export const insertStep = z.object({
+  id: z.string(),
+  schema: z.string(),
+  table: z.string(),
+  oid: z.string(),
+  /** Of the table when it was planned; another one is stale. */
+  shape: z.string(),
+  key: keySchema,
+  /** The application could come up with the same keys. */
+  common: z.boolean(),
+  counter: z.string().optional(),
+  collisions: z.enum(['none', 'skip', 'fail']),
+  seed: z.string(),
+  batch: z.int(),
+  first: z.int(),
+  rows: z.int(),
+  recipe: recipeSchema,
+  parents: z.array(parentsSchema),
+  /** Recorded before COMMIT: the rows that went in, and the transaction. */
+  keys: keysSchema.optional(),
+  xid: z.string().optional(),
+  /** When the server had been started, where a crash of it could give `xid` and `keys` out a second time. */
+  server_start: z.string().optional(),
+})
+
+export type InsertStep = z.infer<typeof insertStep>
+
+export type InsertParams = z.infer<typeof insertParams>
 
 /** All of them: the undo locks rows before it deletes them, which needs UPDATE. */
 const NEEDS: readonly Privilege[] = ['USAGE', 'SELECT', 'INSERT', 'UPDATE', 'DELETE']

@@ -1,6 +1,6 @@
 /** Inserting one batch in an open transaction, and learning the keys of exactly the rows that went in. */
 import { StaleError, TargetError } from '../../core/errors.ts'
-import type { Queries } from './catalog.ts'
+import type { Queries } from './table-facts.ts'
 import type { DbSession } from './client.ts'
 import { countKeys, foldKeys, keyCells, keyFrom } from './keys.ts'
 import type { Key, Keys } from './keys.ts'

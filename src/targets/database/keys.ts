@@ -1,6 +1,6 @@
 /** The keys that name rows of ours: as the journal holds them, in batches, and as SQL that finds the rows. */
 import { z } from 'zod'
-import type { Index, Table } from './catalog.ts'
+import type { Index, Table } from './table-facts.ts'
 import { quoteIdent } from './sql.ts'
 
 /** The columns that name a row. */

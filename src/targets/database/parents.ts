@@ -1,6 +1,6 @@
 /** Rows that a table's foreign keys may refer to: which keys belong together, and how existing rows are sampled. */
 import { z } from 'zod'
-import type { ForeignKey, Queries, Table } from './catalog.ts'
+import type { ForeignKey, Queries, Table } from './table-facts.ts'
 import type { Value } from './rows.ts'
 import { quoteIdent, quoteTable } from './sql.ts'
 import type { TableRef } from './tables.ts'

@@ -1,6 +1,6 @@
 /** How rows for one table are to be made so that it takes them, or why they cannot be. */
 import type { Random } from '../../core/random.ts'
-import type { Column, ForeignKey, Queries, Table } from './catalog.ts'
+import type { Column, ForeignKey, Queries, Table } from './table-facts.ts'
 import { satisfyChecks } from './checks.ts'
 import type { Satisfied, Wanted } from './checks.ts'
 import { keyOf } from './keys.ts'

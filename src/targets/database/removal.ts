@@ -1,5 +1,5 @@
 /** Taking rows of ours out again, without touching a row of anybody else's. */
-import type { ForeignKey, Queries } from './catalog.ts'
+import type { ForeignKey, Queries } from './table-facts.ts'
 import { finder, keyCells, keyFrom } from './keys.ts'
 import type { Key, Keys } from './keys.ts'
 import { quoteIdent, quoteTable } from './sql.ts'

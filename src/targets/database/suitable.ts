@@ -1,7 +1,7 @@
 /** Tables that writes of ours must keep away from, and why. */
 import { messageOf, RefusedError, TargetError } from '../../core/errors.ts'
 import type { Skipped } from '../../core/skill.ts'
-import type { ForeignKey, Table } from './catalog.ts'
+import type { ForeignKey, Table } from './table-facts.ts'
 import { grantLine, sqlState } from './sql.ts'
 
 export interface Unfit {

@@ -1,5 +1,5 @@
 /** Putting values of rows back by comparing, and reading how far that is: a value is ours, as before, or somebody else's. */
-import type { Queries } from './catalog.ts'
+import type { Queries } from './table-facts.ts'
 import { finder } from './keys.ts'
 import type { Key } from './keys.ts'
 import type { Value } from './rows.ts'

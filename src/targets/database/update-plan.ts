@@ -1,12 +1,13 @@
 /** Choosing tables, columns and rows for db.update_load; changes nothing. */
+import { z } from 'zod'
 import { ConfigError } from '../../core/errors.ts'
 import type { Plan, PlanContext, Planned, Resource } from '../../core/skill.ts'
 import { loadCatalog } from './catalog.ts'
-import type { Column, Table } from './catalog.ts'
+import type { Column, Table } from './table-facts.ts'
 import type { DbReader } from './client.ts'
-import { keyCells, keyFrom, keyOf } from './keys.ts'
+import { keyCells, keyFrom, keyOf, keySchema } from './keys.ts'
 import type { Key } from './keys.ts'
-import type { UpdateStep } from './skills/update_load.ts'
+import { valueTypeSchema } from './rows.ts'
 import { quoteIdent, quoteTable } from './sql.ts'
 import { refusal, skippedFor, unfitForWrites, unreadable } from './suitable.ts'
 import type { Privilege, Unfit } from './suitable.ts'
@@ -14,11 +15,37 @@ import { resolveTables, tableOf } from './tables.ts'
 import type { TableRef } from './tables.ts'
 import { manyValued } from './values.ts'
 
-export interface UpdateParams {
-  rows: number
-  tables?: string[] | undefined
-  columns?: string[] | undefined
-}
+export const updateParams = z.strictObject({
+  rows: z.int().min(1).default(100),
+  tables: z.array(z.string().min(1)).min(1).optional(),
+  columns: z.array(z.string().min(1)).min(1).optional(),
+})
+
+const values = z.array(z.array(z.string().nullable()))
+
+export const updateStep = z.object({
+  id: z.string(),
+  schema: z.string(),
+  table: z.string(),
+  oid: z.string(),
+  /** Of the table when it was planned; another one is stale. */
+  shape: z.string(),
+  key: keySchema,
+  columns: z.array(z.object({ name: z.string(), type: z.string(), value: valueTypeSchema })),
+  keys: z.array(z.array(z.string())),
+  /** Values are written as they are: load, and nothing to undo. */
+  pure: z.boolean(),
+  seed: z.string(),
+  /** Recorded before COMMIT: which of `keys` were changed, from what to what, and by which transaction. */
+  changed: z.array(z.int()).optional(),
+  before: values.optional(),
+  ours: values.optional(),
+  xid: z.string().optional(),
+})
+
+export type UpdateStep = z.infer<typeof updateStep>
+
+export type UpdateParams = z.infer<typeof updateParams>
 
 const NEEDS: readonly Privilege[] = ['USAGE', 'SELECT', 'UPDATE']
 /** Of one step. */

@@ -1,6 +1,6 @@
 /** One value of a type, in PostgreSQL's text form: pure, seeded, and recognisable as ours where there is room for it. */
 import type { Random } from '../../core/random.ts'
-import type { ValueType } from './catalog.ts'
+import type { ValueType } from './table-facts.ts'
 
 export interface ValueSpec {
   type: ValueType

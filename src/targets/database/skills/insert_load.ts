@@ -1,53 +1,20 @@
 /** db.insert_load: bulk-inserts rows into tables; the undo deletes exactly those rows, by the keys that came back. */
-import { z } from 'zod'
 import { StepError } from '../../../core/errors.ts'
 import type { InspectContext, Inspection, SkillSpec } from '../../../core/skill.ts'
 import { loadReferencing, locateTable, lockAsPlanned } from '../catalog.ts'
 import type { DbClient, DbReader, DbSession } from '../client.ts'
 import { fateOf, stubbornly, uncommitted } from '../fate.ts'
 import { insertBatch } from '../insert.ts'
-import { planInserts } from '../insert-plan.ts'
-import { countKeys, keySchema, keysSchema, rowName, splitKeys } from '../keys.ts'
+import { insertParams, insertStep, planInserts } from '../insert-plan.ts'
+import type { InsertParams, InsertStep } from '../insert-plan.ts'
+import { countKeys, rowName, splitKeys } from '../keys.ts'
 import type { Keys } from '../keys.ts'
-import { parentsSchema, SAMPLE, sampleParents } from '../parents.ts'
+import { SAMPLE, sampleParents } from '../parents.ts'
 import { anyProven, countOurs, removeOurs } from '../removal.ts'
 import type { Ours } from '../removal.ts'
-import { makeColumn, recipeSchema } from '../rows.ts'
+import { makeColumn } from '../rows.ts'
 import { quoteIdent } from '../sql.ts'
 import { recognisable } from '../values.ts'
-
-const params = z.strictObject({
-  rows_per_table: z.int().min(1).default(1000),
-  tables: z.array(z.string().min(1)).min(1).optional(),
-  batch_rows: z.int().min(1).optional(),
-})
-
-const step = z.object({
-  id: z.string(),
-  schema: z.string(),
-  table: z.string(),
-  oid: z.string(),
-  /** Of the table when it was planned; another one is stale. */
-  shape: z.string(),
-  key: keySchema,
-  /** The application could come up with the same keys. */
-  common: z.boolean(),
-  counter: z.string().optional(),
-  collisions: z.enum(['none', 'skip', 'fail']),
-  seed: z.string(),
-  batch: z.int(),
-  first: z.int(),
-  rows: z.int(),
-  recipe: recipeSchema,
-  parents: z.array(parentsSchema),
-  /** Recorded before COMMIT: the rows that went in, and the transaction. */
-  keys: keysSchema.optional(),
-  xid: z.string().optional(),
-  /** When the server had been started, where a crash of it could give `xid` and `keys` out a second time. */
-  server_start: z.string().optional(),
-})
-
-export type InsertStep = z.infer<typeof step>
 
 /** Rows looked at or deleted in one statement, and of how many referring rows without an index one delete may read all. */
 const PART = 10_000
@@ -55,11 +22,13 @@ const SCANNED = 2e8
 /** Names reported at most. */
 const NAMES = 20
 
-export const insertLoad: SkillSpec<DbReader, DbClient, z.infer<typeof params>, InsertStep> = {
+export type { InsertStep }
+
+export const insertLoad: SkillSpec<DbReader, DbClient, InsertParams, InsertStep> = {
   name: 'db.insert_load',
   summary: 'Bulk INSERT random rows into tables; rollback deletes exactly those rows',
-  params,
-  step,
+  params: insertParams,
+  step: insertStep,
   version: 1,
   scope: 'resource',
   phase: 'data',

@@ -1,50 +1,19 @@
 /** db.update_load: overwrites values of existing rows; the undo puts each back where it is still ours. */
-import { z } from 'zod'
 import { seededRandom } from '../../../core/random.ts'
 import { StaleError } from '../../../core/errors.ts'
 import type { InspectContext, Inspection, SkillSpec } from '../../../core/skill.ts'
 import { locateTable, lockAsPlanned } from '../catalog.ts'
-import type { Queries } from '../catalog.ts'
+import type { Queries } from '../table-facts.ts'
 import type { DbClient, DbReader, DbSession } from '../client.ts'
 import { fateOf, stubbornly, uncommitted } from '../fate.ts'
-import { finder, keySchema, rowName } from '../keys.ts'
-import { valueTypeSchema } from '../rows.ts'
+import { finder, rowName } from '../keys.ts'
 import type { Value } from '../rows.ts'
 import { quoteIdent, quoteTable } from '../sql.ts'
 import { statesOf, swapBack, swapStrays } from '../swap.ts'
 import type { RowState, Swap, SwapRow } from '../swap.ts'
-import { planUpdates } from '../update-plan.ts'
+import { planUpdates, updateParams, updateStep } from '../update-plan.ts'
+import type { UpdateParams, UpdateStep } from '../update-plan.ts'
 import { wildMaker } from '../values.ts'
-
-const params = z.strictObject({
-  rows: z.int().min(1).default(100),
-  tables: z.array(z.string().min(1)).min(1).optional(),
-  columns: z.array(z.string().min(1)).min(1).optional(),
-})
-
-const values = z.array(z.array(z.string().nullable()))
-
-const step = z.object({
-  id: z.string(),
-  schema: z.string(),
-  table: z.string(),
-  oid: z.string(),
-  /** Of the table when it was planned; another one is stale. */
-  shape: z.string(),
-  key: keySchema,
-  columns: z.array(z.object({ name: z.string(), type: z.string(), value: valueTypeSchema })),
-  keys: z.array(z.array(z.string())),
-  /** Values are written as they are: load, and nothing to undo. */
-  pure: z.boolean(),
-  seed: z.string(),
-  /** Recorded before COMMIT: which of `keys` were changed, from what to what, and by which transaction. */
-  changed: z.array(z.int()).optional(),
-  before: values.optional(),
-  ours: values.optional(),
-  xid: z.string().optional(),
-})
-
-export type UpdateStep = z.infer<typeof step>
 
 /** Rows put back in one transaction. */
 const PART = 100
@@ -53,11 +22,13 @@ const RECORD_BYTES = 700_000
 /** Names reported at most. */
 const NAMES = 20
 
-export const updateLoad: SkillSpec<DbReader, DbClient, z.infer<typeof params>, UpdateStep> = {
+export type { UpdateStep }
+
+export const updateLoad: SkillSpec<DbReader, DbClient, UpdateParams, UpdateStep> = {
   name: 'db.update_load',
   summary: 'Randomly UPDATE existing rows; rollback puts every value back that is still ours',
-  params,
-  step,
+  params: updateParams,
+  step: updateStep,
   version: 1,
   scope: 'resource',
   phase: 'data',

@@ -1,0 +1,85 @@
+/** Runs that are not clean: they keep new runs away from what they still have to undo. */
+import { basename } from 'node:path'
+import { CodedError } from '../core/errors.ts'
+import { identityMismatch } from '../core/target.ts'
+import type { Identity } from '../core/target.ts'
+import { pendingSteps } from '../journal/journal.ts'
+import type { RunState } from '../journal/journal.ts'
+
+/** A run that is not clean, and why. */
+export interface Blocked {
+  run: string
+  experiment: string
+  /** Empty where the journal does not say any more: then every target is refused. */
+  endpoint: string
+  identity: Identity['parts']
+  /** What its pending steps touch, as claim keys: on another database of the same server they are in the way too. */
+  claims: string[]
+  pending: number
+  reason: string
+}
+
+export class BlockedRuns {
+  readonly #runs = new Map<string, Blocked>()
+
+  get list(): readonly Blocked[] {
+    return [...this.#runs.values()]
+  }
+
+  get size(): number {
+    return this.#runs.size
+  }
+
+  get(run: string): Blocked | undefined {
+    return this.#runs.get(run)
+  }
+
+  has(run: string): boolean {
+    return this.#runs.has(run)
+  }
+
+  delete(run: string): void {
+    this.#runs.delete(run)
+  }
+
+  set(state: RunState, reason: string): void {
+    const run = runOf(state)
+    const { experiment = '', endpoint = '', identity } = state.started ?? {}
+    const pending = pendingSteps(state).length
+    const claims = claimsOf(state)
+    this.#runs.set(run, { run, experiment, endpoint, identity: identity?.parts ?? {}, claims, pending, reason })
+  }
+
+  /** Throws BLOCKED_BY_RESIDUE. By the name the configuration uses; by identity and claims once the worker knows them. */
+  refuse(endpoint: string, identity?: Identity['parts'], keys: readonly string[] = []): void {
+    for (const blocked of this.#runs.values()) {
+      const same = ['', endpoint].includes(blocked.endpoint) || (identity && sameSystem(blocked.identity, identity))
+      if (same === true || keys.some((key) => blocked.claims.includes(key))) {
+        throw new CodedError(
+          'BLOCKED_BY_RESIDUE',
+          `blocked by run ${blocked.run} (${blocked.experiment || 'unknown experiment'}): ${blocked.pending} steps on ${blocked.endpoint || 'an unknown target'} are not undone: ${blocked.reason}`,
+        )
+      }
+    }
+  }
+}
+
+/** The run that a journal is of. */
+export function runOf({ file }: RunState): string {
+  return basename(file, '.jsonl')
+}
+
+/** Under every scope, because a journal does not say which one a skill has: rather one too many than one too few. */
+function claimsOf(state: RunState): string[] {
+  const touched = [...new Set(pendingSteps(state).flatMap((step) => step.touches))]
+  const scopes = new Set(Object.values(state.started?.identity.scopes ?? {}))
+  return [...scopes].flatMap((scope) => touched.map((id) => `${scope}/${id}`))
+}
+
+/** The same system as far as both sides could read: at least one part was compared, and none differs. */
+function sameSystem(a: Identity['parts'], b: Identity['parts']): boolean {
+  const compared = Object.keys(a).some(
+    (part) => part !== 'port' && (a[part] ?? null) !== null && (b[part] ?? null) !== null,
+  )
+  return compared && identityMismatch(a, b).length === 0
+}

@@ -1,0 +1,109 @@
+/** What the row skills know about a table, as read from the catalog. */
+import type { DbReader } from './client.ts'
+import type { TableRef } from './tables.ts'
+
+/** Something that answers queries: the plan's reader, the control connection, a session, a transaction. */
+export type Queries = Pick<DbReader, 'query'>
+
+/** A type as values of it are written; domains are resolved to what they are made of, arrays to their elements. */
+export interface ValueType {
+  /** PostgreSQL's internal name of the base type: `int4`, `varchar`, `timestamptz`, an enum's own name. */
+  name: string
+  /** Length, precision and scale as PostgreSQL packs them; -1 for none. */
+  typmod: number
+  /** Of an enum, in order. */
+  labels?: string[] | undefined
+  array?: boolean | undefined
+}
+
+export interface Column {
+  name: string
+  /** Castable: `character varying(20)`, `public.mood`. */
+  type: string
+  /** What a domain is made of, castable; same as `type` when it is none. */
+  baseType: string
+  value: ValueType
+  notNull: boolean
+  hasDefault: boolean
+  /** Its value comes from a sequence or an identity. */
+  sequence: boolean
+  /** The sequence behind it, quoted, when its numbers only rise and we may draw one. */
+  counter: string | null
+  /** The sequence behind a default that we may not use, quoted; the GRANT line names it. */
+  deniedSequence: string | null
+  generated: boolean
+  /** The expression and the columns of a generated column. */
+  expression: string | null
+  uses: string[]
+  /** Domain CHECKs over `value`. */
+  domainChecks: string[]
+  mayInsert: boolean
+  mayUpdate: boolean
+}
+
+export interface Index {
+  unique: boolean
+  primary: boolean
+  exclusion: boolean
+  /** False for deferrable constraints: those cannot decide a conflict. */
+  immediate: boolean
+  /** Covers every row, and stands on plain columns: it can name rows. */
+  total: boolean
+  columns: string[]
+  /** Every column it depends on, those of expressions and predicates too. */
+  uses: string[]
+  /** The equality operator of each column, schema-qualified: `OPERATOR(pg_catalog.=)`. */
+  equality: string[]
+}
+
+export interface ForeignKey {
+  name: string
+  /** The table that holds the reference, and its columns. */
+  from: TableRef
+  columns: string[]
+  /** The table referred to, and its columns. */
+  to: TableRef
+  refs: string[]
+  /** `to.ref <operator> from.column`, one for each column. */
+  equality: string[]
+  /** Planner's estimates of the rows of both tables, and whether an index serves the look-up of referring rows. */
+  fromRows: number
+  toRows: number
+  fromIndexed: boolean
+  /** Whether we may read both tables, and see all rows of the referring one. */
+  mayReadFrom: boolean
+  mayReadTo: boolean
+  fromHidden: boolean
+}
+
+export interface Check {
+  name: string
+  columns: string[]
+  /** SQL over the table's columns. */
+  expression: string
+}
+
+export interface Table extends TableRef {
+  oid: string
+  /** Planner's estimate. */
+  rows: number
+  /** Changes when anything does that a write of ours depends on. */
+  shape: string
+  partitioned: boolean
+  /** A partition, or part of an inheritance tree. */
+  inherits: boolean
+  triggers: string[]
+  rules: string[]
+  rowSecurity: boolean
+  extension: string | null
+  /** Published for replication without a way to name rows: updates and deletes fail. */
+  unreplicable: boolean
+  /** Missing of USAGE (on the schema), SELECT, INSERT, UPDATE, DELETE. */
+  denied: ReadonlySet<string>
+  columns: Column[]
+  indexes: Index[]
+  /** Foreign keys of this table, and those of others (or itself) that refer to it. */
+  references: ForeignKey[]
+  referencedBy: ForeignKey[]
+  checks: Check[]
+}
