@@ -10,7 +10,7 @@ import { harmless, scrubbed } from '../observe/scrub.ts'
 import { json, stateDirOf } from './context.ts'
 import type { Context } from './context.ts'
 import { storedSecrets } from './secrets.ts'
-import { supervised } from './supervised.ts'
+import { stopOnSignal, supervised } from './supervised.ts'
 
 export interface RecoverOptions {
   stateDir?: string
@@ -21,6 +21,8 @@ export interface RecoverOptions {
 
 /** Somebody is watching: an undo that waits for a lock may take longer than in the daemon's round. */
 const NO_PROGRESS_MS = 60_000
+/** After a signal: what is being undone is finished in this time, or left to the next start. */
+const STOP_MS = 60_000
 
 export async function recover(context: Context, options: RecoverOptions): Promise<number> {
   const stateDir = stateDirOf(options.stateDir, context.env)
@@ -50,17 +52,23 @@ export async function recover(context: Context, options: RecoverOptions): Promis
       options.json === true ? ndjson(write) : progress({ write: (text) => context.out(text), tty: context.tty }),
     ),
   )
-  return supervised(context, { command: 'recover', stateDir, experiments: [], emit }, async ({ supervisor }) => {
-    const reports = await supervisor.recoverAll({
-      noProgressMs: NO_PROGRESS_MS,
-      ...(options.run === undefined ? {} : { only: options.run }),
-    })
-    const pending = supervisor.blocked
-    if (options.json === true) context.out(json({ recovered: reports, pending }))
-    // What the experiment had come to is history; here only the undo counts.
-    const journal = reports.filter((r) => r.exit_code === ERROR_CODES.JOURNAL_WRITE).map((r) => r.exit_code)
-    return worstExitCode([...journal, pending.length > 0 ? ERROR_CODES.RESIDUE : 0])
-  })
+  return supervised(
+    context,
+    { command: 'recover', stateDir, experiments: [], emit },
+    async ({ supervisor, signals }) => {
+      const stopping = stopOnSignal(signals.signal, supervisor, STOP_MS)
+      const reports = await supervisor.recoverAll({
+        noProgressMs: NO_PROGRESS_MS,
+        ...(options.run === undefined ? {} : { only: options.run }),
+      })
+      await stopping.done()
+      const pending = supervisor.blocked
+      if (options.json === true) context.out(json({ recovered: reports, pending }))
+      // What the experiment had come to is history; here only the undo counts.
+      const journal = reports.filter((r) => r.exit_code === ERROR_CODES.JOURNAL_WRITE).map((r) => r.exit_code)
+      return worstExitCode([...journal, pending.length > 0 ? ERROR_CODES.RESIDUE : 0])
+    },
+  )
 }
 
 interface OpenRun {

@@ -1,7 +1,7 @@
 /** `chaos run CONFIG`: runs the experiments of a file one after the other, now. */
 import { loadConfig } from '../config/load.ts'
 import { systemClock } from '../core/clock.ts'
-import { ConfigError } from '../core/errors.ts'
+import { ConfigError, ERROR_CODES } from '../core/errors.ts'
 import type { Sink } from '../core/events.ts'
 import type { Config, Experiment } from '../core/experiment.ts'
 import { worstExitCode } from '../core/report.ts'
@@ -15,7 +15,7 @@ import { harmless, scrubbed } from '../observe/scrub.ts'
 import { stateDirOf } from './context.ts'
 import type { Context } from './context.ts'
 import { secretsOf } from './secrets.ts'
-import { supervised } from './supervised.ts'
+import { stopOnSignal, supervised } from './supervised.ts'
 
 export interface RunOptions {
   stateDir?: string
@@ -80,7 +80,9 @@ async function realRun(
     const codes = reports.map((report) =>
       report.outcome === 'aborted' && report.exit_code === 130 ? signals.exitCode : report.exit_code,
     )
-    const exitCode = worstExitCode(codes.length === 0 ? [signals.exitCode] : codes)
+    // Stopped before anything was run: what an earlier run left may still be pending.
+    const unbegun = supervisor.blocked.length > 0 ? ERROR_CODES.RESIDUE : signals.exitCode
+    const exitCode = worstExitCode(codes.length === 0 ? [unbegun] : codes)
     if (options.json === true) {
       const [only] = reports
       context.out(
@@ -90,17 +92,6 @@ async function realRun(
     await stopping.done()
     return exitCode
   })
-}
-
-/** On a signal everything is undone; past the deadline the journal keeps the rest for the next start. */
-function stopOnSignal(signal: AbortSignal, supervisor: Supervisor, deadlineMs: number): { done(): Promise<void> } {
-  let stopping: Promise<void> | undefined
-  const stop = (): void => {
-    stopping ??= supervisor.stop((signal.reason as Error).message, deadlineMs)
-  }
-  if (signal.aborted) stop()
-  signal.addEventListener('abort', stop, { once: true })
-  return { done: () => stopping ?? Promise.resolve() }
 }
 
 async function dryRun(context: Context, experiments: Experiment[], options: RunOptions): Promise<number> {

@@ -4,9 +4,10 @@ import { CodedError } from '../core/errors.ts'
 export interface StopSignals {
   /** Aborts at the first signal; its reason names it. */
   readonly signal: AbortSignal
-  /** What a clean command that was stopped by a signal exits with: 130 for SIGINT, 143 otherwise. */
+  /** What a clean command that was stopped exits with: 130 for SIGINT, 143 for other signals. */
   readonly exitCode: number
-  stop(reason: Error): void
+  /** As a signal would, for a reason of our own; its exit code becomes the command's. */
+  stop(reason: CodedError): void
   dispose(): void
 }
 
@@ -30,7 +31,10 @@ export function onStopSignals(say: (text: string) => void): StopSignals {
     get exitCode() {
       return exitCode
     },
-    stop: (reason) => controller.abort(reason),
+    stop(reason) {
+      exitCode = reason.exitCode
+      controller.abort(reason)
+    },
     dispose() {
       for (const name of names) process.off(name, handler)
     },

@@ -53,3 +53,18 @@ export async function supervised<T>(
     signals.dispose()
   }
 }
+
+/** On a signal everything is undone; past the deadline the journal keeps the rest for the next start. */
+export function stopOnSignal(
+  signal: AbortSignal,
+  supervisor: Supervisor,
+  deadlineMs: number,
+): { done(): Promise<void> } {
+  let stopping: Promise<void> | undefined
+  const stop = (): void => {
+    stopping ??= supervisor.stop((signal.reason as Error).message, deadlineMs)
+  }
+  if (signal.aborted) stop()
+  signal.addEventListener('abort', stop, { once: true })
+  return { done: () => stopping ?? Promise.resolve() }
+}

@@ -319,6 +319,20 @@ describe('db.insert_load', () => {
     })
   }
 
+  test('leaves out rows that collide with keys the application chose itself, and takes back only its own', async () => {
+    await server.sql('insert into nasty.flags (id, is_on) select i, true from generate_series(20, 400, 2) i')
+    const before = await snapshot(server.url())
+    const rig = await open({ rows_per_table: 100, tables: ['nasty.flags'] })
+    const [seen] = await rig.applyAll()
+    assert.ok(seen && seen.inEffect > 20 && seen.inEffect < 100, JSON.stringify(seen?.inEffect))
+    assert.equal(await count('nasty.flags'), 8 + 191 + seen.inEffect)
+    await rig.undoAll()
+    assert.deepEqual(
+      diff(before, await snapshot(server.url())).filter((line) => !line.startsWith('session ')),
+      [],
+    )
+  })
+
   test('leaves alone what earlier invocations of the run have taken', async () => {
     const rig = await open({ rows_per_table: 5 })
     const taken = new Set((await rig.plan()).steps.flatMap((s) => s.touches))

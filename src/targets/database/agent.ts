@@ -74,8 +74,9 @@ export async function connectPostgres(
       for (let pause = 5; ; pause = Math.min(pause * 2, 250)) {
         const left = await client.query<{ pid: string; application_name: string }>(
           `select pid::text, application_name, pg_terminate_backend(pid) from pg_stat_activity
-            where starts_with(application_name, $1) and application_name <> $2`,
-          [runMark(install, run), markOf(install, run, 0)],
+            where starts_with(application_name, $1) and pid <> all ($2::int[])`,
+          // The control session of a worker that died carries mark 0 as ours does, and its undo may be under way too.
+          [runMark(install, run), client.ownPids()],
         )
         if (left.length === 0) return
         if (clock.monotonic() > deadline) {

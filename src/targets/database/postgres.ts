@@ -110,6 +110,11 @@ class Connection {
     return connection
   }
 
+  /** Of the server process. */
+  get pid(): string {
+    return String((this.client as unknown as { processID: number | null }).processID ?? 0)
+  }
+
   get lost(): boolean {
     return this.#lost !== undefined
   }
@@ -165,6 +170,7 @@ export class PostgresClient implements DbClient {
   readonly serverVersion: number
   readonly #options: PostgresOptions
   readonly #auxiliary = new Map<string, Connection>()
+  readonly #readers: Connection[] = []
   #control: Connection
   #queue: Promise<unknown> = Promise.resolve()
   #closed = false
@@ -284,6 +290,7 @@ export class PostgresClient implements DbClient {
     )
     const connection = await Connection.open(config, this.#options.signal)
     await connection.query('set search_path = pg_catalog')
+    this.#readers.push(connection)
     return {
       searchPath: this.searchPath,
       role: this.role,
@@ -291,6 +298,11 @@ export class PostgresClient implements DbClient {
       query: (sql, params) => connection.query(sql, params),
       close: () => connection.close(),
     }
+  }
+
+  /** The server processes of the connections that live as long as this client: control, readers, other databases. */
+  ownPids(): string[] {
+    return [this.#control, ...this.#readers, ...this.#auxiliary.values()].map((connection) => connection.pid)
   }
 
   /** A further connection of the control's own, to another database of the same server; kept until close. */

@@ -38,8 +38,8 @@ export async function removeOurs(on: Queries, ours: Ours): Promise<void> {
     params,
   )
   await on.query(
-    `${partition(ours)} delete from ${quoteTable(table)} as t using ours as o
-      where t.ctid = o.tid and not exists (select from kept where kept.tid = o.tid::text)`,
+    `${partition(ours)} delete from ${quoteTable(table)} as t where t.ctid = any(array(
+       select o.tid from ours as o where not exists (select from kept where kept.tid = o.tid::text)))`,
     [...params, ...proofParams(ours)],
   )
 }

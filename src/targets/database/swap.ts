@@ -91,7 +91,7 @@ export async function swapStrays(
 }
 
 /** FROM item `r` with the key, `o0…` (ours) and `b0…` (before) of each row. */
-function source({ key, columns, rows }: Swap): { from: string; where: string; params: Value[][] } {
+function source({ key, columns, rows }: Swap): { from: string; where: string; params: (Value | Value[])[] } {
   const keys = rows.map((row) => row.key)
   const { where } = finder(key, keys)
   const { from, params } = finder(key, keys, 'k')
