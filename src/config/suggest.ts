@@ -1,4 +1,5 @@
 /** "Did you mean": the known word closest to one that is not known. */
+import { distance } from '../core/edit-distance.ts'
 
 /** One of `known`, or undefined when none is close enough to be what was meant. */
 export function closest(word: string, known: readonly string[]): string | undefined {
@@ -31,24 +32,4 @@ function normal(word: string): string {
 /** `url` for `connection_url`, `insert_load` for `db.insert_load`, `berlin` for `Europe/Berlin`. */
 function isPartOf(word: string, known: string): boolean {
   return word.length >= 3 && known.split('.').concat(known.split(/[._/]/)).includes(word)
-}
-
-/** Edits (insert, delete, replace, swap two neighbours) from one word to the other. */
-function distance(a: string, b: string): number {
-  let [before, row]: [number[], number[]] = [[], Array.from({ length: b.length + 1 }, (_, j) => j)]
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i]
-    for (let j = 1; j <= b.length; j++) {
-      const same = a[i - 1] === b[j - 1]
-      let best = Math.min(at(row, j) + 1, at(next, j - 1) + 1, at(row, j - 1) + (same ? 0 : 1))
-      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) best = Math.min(best, at(before, j - 2) + 1)
-      next.push(best)
-    }
-    ;[before, row] = [row, next]
-  }
-  return at(row, b.length)
-}
-
-function at(row: number[], index: number): number {
-  return row[index] ?? Infinity
 }

@@ -1,4 +1,5 @@
 /** Plans changes of settings: whether each may and can be made, what its line is to be, and what is worth knowing first. */
+import { distance } from '../../core/edit-distance.ts'
 import { ConfigError, messageOf, RefusedError } from '../../core/errors.ts'
 import type { ConfigProblem } from '../../core/errors.ts'
 import type { Plan, PlanContext } from '../../core/skill.ts'
@@ -8,7 +9,6 @@ import type { DbReader } from './client.ts'
 import { caution, readValue, sameSetting, whyRefused, whyValueRefused } from './setting-rules.ts'
 import type { Setting } from './setting-rules.ts'
 import { isPinned, overridesOf, readFiles, readSettings, requirePrivileges, tryValue, unloaded } from './settings.ts'
-import { distance } from './tables.ts'
 
 /** One setting as it is to be, and all that is needed to put it back. */
 export interface SettingChange extends LineChange {

@@ -1,4 +1,5 @@
 /** Tables by name: how people write them in params, and what that means on the target. */
+import { distance } from '../../core/edit-distance.ts'
 import { ConfigError, RefusedError } from '../../core/errors.ts'
 import type { ConfigProblem } from '../../core/errors.ts'
 import type { Resource } from '../../core/skill.ts'
@@ -99,18 +100,4 @@ function nearest(name: string, tables: readonly TableRef[]): string[] {
     .filter(({ far }) => far <= Math.max(1, Math.floor(wanted.length / 3)))
     .sort((a, b) => a.far - b.far)
     .map(({ id }) => id)
-}
-
-/** Edits (insert, delete, replace) from one word to the other. */
-export function distance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j)
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i]
-    for (let j = 1; j <= b.length; j++) {
-      const change = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)
-      next.push(Math.min(change, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1))
-    }
-    row = next
-  }
-  return row[b.length] ?? 0
 }
