@@ -6,6 +6,10 @@ import { pipeline } from 'node:stream/promises'
 import { messageOf, RefusedError, TargetError } from '../../core/errors.ts'
 import type { DbClient, DbReader, DbSession, Row, SessionOptions } from './client.ts'
 
+/** Longest statement, unless a session asks for another limit. */
+const STATEMENT_MS = 60_000
+/** How much later than its own timeout a server may answer. */
+const ANSWER_GRACE_MS = 15_000
 const CONNECT_MS = 10_000
 
 /** Values come back as the server's text, so that before-images are exact (int8, numeric, infinity, bytea …). */
@@ -17,7 +21,7 @@ const TEXT_TYPES = { getTypeParser: () => (value: string) => value } as unknown 
  */
 function pinned(version: number, options: SessionOptions & { readOnly?: boolean } = {}): Record<string, string> {
   const settings: Record<string, string> = {
-    statement_timeout: String(options.statementMs ?? 60_000),
+    statement_timeout: String(options.statementMs ?? STATEMENT_MS),
     lock_timeout: String(options.lockMs ?? 10_000),
     idle_in_transaction_session_timeout: String(options.idleInTransactionMs ?? 60_000),
     default_transaction_read_only: options.readOnly ? 'on' : 'off',
@@ -74,6 +78,8 @@ class Connection {
   readonly client: pg.Client
   /** What the server calls itself while it lets us in, before any statement: 150000 for every 15.x; 0 when it does not say. */
   majorVersion = 0
+  /** How long a statement may stay without an answer, milliseconds. */
+  answerMs = STATEMENT_MS + ANSWER_GRACE_MS
   #lost: Error | undefined
   private constructor(client: pg.Client) {
     this.client = client
@@ -122,19 +128,30 @@ class Connection {
   async query<R extends Row>(sql: string, params: readonly unknown[] = []): Promise<R[]> {
     if (this.#lost)
       throw new TargetError('TARGET_UNREACHABLE', 'the connection to the database was lost', { cause: this.#lost })
-    const result = await this.client.query<R>({ text: sql, values: [...params], types: TEXT_TYPES })
-    return result.rows
+    // The server ends a long statement by its own timeout; one that does not even do that is gone or cut off.
+    const silence = setTimeout(() => {
+      this.#lost ??= new Error('the server does not answer')
+      this.#socket?.destroy()
+    }, this.answerMs)
+    try {
+      return (await this.client.query<R>({ text: sql, values: [...params], types: TEXT_TYPES })).rows
+    } finally {
+      clearTimeout(silence)
+    }
+  }
+
+  get #socket(): { destroy(): void } | undefined {
+    return (this.client as unknown as { connection?: { stream?: { destroy(): void } } }).connection?.stream
   }
 
   /** Ends the connection without waiting for a server that does not answer. */
   async close(): Promise<void> {
-    const socket = (this.client as unknown as { connection?: { stream?: { destroy(): void } } }).connection?.stream
-    const timer = setTimeout(() => socket?.destroy(), 1_000)
+    const timer = setTimeout(() => this.#socket?.destroy(), 1_000)
     try {
       if (!this.#lost) await this.client.end()
-      else socket?.destroy()
+      else this.#socket?.destroy()
     } catch {
-      socket?.destroy()
+      this.#socket?.destroy()
     } finally {
       clearTimeout(timer)
     }
@@ -232,6 +249,7 @@ export class PostgresClient implements DbClient {
       clientConfig(this.#options.connectionUrl, mark, pinned(this.serverVersion, options)),
       signal,
     )
+    connection.answerMs = (options.statementMs ?? STATEMENT_MS) + ANSWER_GRACE_MS
     try {
       if (!options.unpinned?.includes('search_path')) await connection.query('set search_path = pg_catalog')
       const [self] = await connection.query<{ pid: string; backend_start: string }>(
