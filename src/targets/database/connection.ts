@@ -1,0 +1,171 @@
+/** One connection to PostgreSQL: with pinned settings and our mark, its death made visible, its silence bounded. */
+import pg from 'pg'
+import { messageOf, RefusedError, TargetError } from '../../core/errors.ts'
+import type { Row, SessionOptions } from './client.ts'
+
+/** Longest statement, unless a session asks for another limit. */
+export const STATEMENT_MS = 60_000
+/** How much later than its own timeout a server may answer. */
+export const ANSWER_GRACE_MS = 15_000
+export const CONNECT_MS = 10_000
+
+/** Values come back as the server's text, so that before-images are exact (int8, numeric, infinity, bytea …). */
+const TEXT_TYPES = { getTypeParser: () => (value: string) => value } as unknown as pg.CustomTypesConfig
+
+/**
+ * Settings every connection of ours pins, so that neither the role's defaults nor a fault in place changes what the undo
+ * reads and writes. They travel in the startup packet: a chaos `statement_timeout` cannot hit before they hold.
+ */
+export function pinned(version: number, options: SessionOptions & { readOnly?: boolean } = {}): Record<string, string> {
+  const settings: Record<string, string> = {
+    statement_timeout: String(options.statementMs ?? STATEMENT_MS),
+    lock_timeout: String(options.lockMs ?? 10_000),
+    idle_in_transaction_session_timeout: String(options.idleInTransactionMs ?? 60_000),
+    default_transaction_read_only: options.readOnly ? 'on' : 'off',
+    default_transaction_isolation: 'read\\ committed',
+    default_transaction_deferrable: 'off',
+    DateStyle: 'ISO,YMD',
+    IntervalStyle: 'postgres',
+    TimeZone: 'UTC',
+    bytea_output: 'hex',
+    extra_float_digits: '1',
+    xmloption: 'content',
+    lc_monetary: 'C',
+    standard_conforming_strings: 'on',
+    array_nulls: 'on',
+    transform_null_equals: 'off',
+    quote_all_identifiers: 'off',
+    row_security: 'on',
+    exit_on_error: 'off',
+    jit: 'off',
+    client_min_messages: 'warning',
+    default_tablespace: '',
+    temp_tablespaces: '',
+    tcp_user_timeout: '0',
+    // A server that does not know a name in the startup packet refuses the connection.
+    ...(version >= 140_000 ? { idle_session_timeout: '0' } : {}),
+    ...(version >= 170_000 ? { transaction_timeout: '0' } : {}),
+    // The server notices that our host is gone within about 25 s, and then ends the session and its locks.
+    tcp_keepalives_idle: '10',
+    tcp_keepalives_interval: '5',
+    tcp_keepalives_count: '3',
+  }
+  const unpinned = new Set(options.unpinned?.map((name) => name.toLowerCase()))
+  return Object.fromEntries(Object.entries(settings).filter(([name]) => !unpinned.has(name.toLowerCase())))
+}
+
+/** The pg configuration of one connection. Throws nothing; the URL was validated with the configuration. */
+export function clientConfig(connectionUrl: string, mark: string, settings: Record<string, string>): pg.ClientConfig {
+  const url = new URL(connectionUrl)
+  const options = Object.entries(settings).map(([name, value]) => `-c ${name}=${value}`)
+  // What stands in the URL would win over the fields beside it, and our mark must not be overridden.
+  const given = url.searchParams.get('options')
+  for (const key of ['application_name', 'fallback_application_name', 'options']) url.searchParams.delete(key)
+  return {
+    connectionString: url.toString(),
+    application_name: mark,
+    options: [...(given === null ? [] : [given]), ...options].join(' '),
+    connectionTimeoutMillis: CONNECT_MS,
+    keepAlive: true,
+  }
+}
+
+/** One connected client, its own death made visible instead of crashing the process. */
+export class Connection {
+  readonly client: pg.Client
+  /** What the server calls itself while it lets us in, before any statement: 150000 for every 15.x; 0 when it does not say. */
+  majorVersion = 0
+  /** How long a statement may stay without an answer, milliseconds. */
+  answerMs = STATEMENT_MS + ANSWER_GRACE_MS
+  #lost: Error | undefined
+  private constructor(client: pg.Client) {
+    this.client = client
+    const { connection } = client as unknown as { connection: NodeJS.EventEmitter }
+    connection.on('parameterStatus', (status: { parameterName: string; parameterValue: string }) => {
+      if (status.parameterName === 'server_version') this.majorVersion = (parseInt(status.parameterValue) || 0) * 10_000
+    })
+    client.on('error', (error) => (this.#lost ??= error))
+    client.on('end', () => (this.#lost ??= new Error('the server closed the connection')))
+  }
+
+  static async open(config: pg.ClientConfig, signal: AbortSignal): Promise<Connection> {
+    signal.throwIfAborted()
+    const connection = new Connection(new pg.Client(config))
+    let stop = (): void => undefined
+    const aborted = new Promise<never>((_resolve, reject) => {
+      // The driver never settles a connect() of a client that is closed meanwhile.
+      stop = () => {
+        void connection.close()
+        reject(signal.reason as Error)
+      }
+    })
+    signal.addEventListener('abort', stop, { once: true })
+    try {
+      await Promise.race([connection.client.connect(), aborted])
+      signal.throwIfAborted()
+    } catch (error) {
+      void connection.close()
+      signal.throwIfAborted()
+      throw connectError(error)
+    } finally {
+      signal.removeEventListener('abort', stop)
+    }
+    return connection
+  }
+
+  /** Of the server process. */
+  get pid(): string {
+    return String((this.client as unknown as { processID: number | null }).processID ?? 0)
+  }
+
+  get lost(): boolean {
+    return this.#lost !== undefined
+  }
+
+  async query<R extends Row>(sql: string, params: readonly unknown[] = []): Promise<R[]> {
+    if (this.#lost)
+      throw new TargetError('TARGET_UNREACHABLE', 'the connection to the database was lost', { cause: this.#lost })
+    // The server ends a long statement by its own timeout; one that does not even do that is gone or cut off.
+    const silence = setTimeout(() => {
+      this.#lost ??= new Error('the server does not answer')
+      this.#socket?.destroy()
+    }, this.answerMs)
+    try {
+      return (await this.client.query<R>({ text: sql, values: [...params], types: TEXT_TYPES })).rows
+    } finally {
+      clearTimeout(silence)
+    }
+  }
+
+  get #socket(): { destroy(): void } | undefined {
+    return (this.client as unknown as { connection?: { stream?: { destroy(): void } } }).connection?.stream
+  }
+
+  /** Ends the connection without waiting for a server that does not answer. */
+  async close(): Promise<void> {
+    const timer = setTimeout(() => this.#socket?.destroy(), 1_000)
+    try {
+      if (!this.#lost) await this.client.end()
+      else this.#socket?.destroy()
+    } catch {
+      this.#socket?.destroy()
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+}
+
+function connectError(error: unknown): Error {
+  const message = messageOf(error)
+  if (/unsupported startup parameter/i.test(message)) {
+    return new RefusedError(
+      'REFUSED_POOLER',
+      `a connection pooler stands between us and the database (${message}); connect to the server itself`,
+      { cause: error },
+    )
+  }
+  const code = typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : ''
+  if (/^28/.test(code))
+    return new TargetError('TARGET_PRIVILEGE', `the database refuses the login: ${message}`, { cause: error })
+  return new TargetError('TARGET_UNREACHABLE', `cannot connect to the database: ${message}`, { cause: error })
+}
