@@ -74,9 +74,10 @@ export async function connectPostgres(
       for (let pause = 5; ; pause = Math.min(pause * 2, 250)) {
         const left = await client.query<{ pid: string; application_name: string }>(
           `select pid::text, application_name, pg_terminate_backend(pid) from pg_stat_activity
-            where starts_with(application_name, $1) and pid <> all ($2::int[])`,
-          // The control session of a worker that died carries mark 0 as ours does, and its undo may be under way too.
-          [runMark(install, run), client.ownPids()],
+            where starts_with(application_name, $1) and pid <> pg_backend_pid() and pid <> all ($2::int[])`,
+          // The control session of a worker that died carries mark 0 as ours does, and its undo may be under way too. Our
+          // own control says who it is itself: it may be opened anew for this very statement.
+          [runMark(install, run), client.otherPids()],
         )
         if (left.length === 0) return
         if (clock.monotonic() > deadline) {

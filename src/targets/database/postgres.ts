@@ -151,9 +151,9 @@ export class PostgresClient implements DbClient {
     }
   }
 
-  /** The server processes of the connections that live as long as this client: control, readers, other databases. */
-  ownPids(): string[] {
-    return [this.#control, ...this.#readers, ...this.#auxiliary.values()].map((connection) => connection.pid)
+  /** The server processes of our connections besides the control: readers, and other databases. */
+  otherPids(): string[] {
+    return [...this.#readers, ...this.#auxiliary.values()].map((connection) => connection.pid)
   }
 
   /** A further connection of the control's own, to another database of the same server; kept until close. */
