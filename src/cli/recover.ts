@@ -1,9 +1,9 @@
 /** `chaos recover`: undoes what a crash left, now. */
 import { basename } from 'node:path'
-import { ConfigError, ERROR_CODES } from '../core/errors.ts'
+import { CodedError, ConfigError, ERROR_CODES } from '../core/errors.ts'
 import { worstExitCode } from '../core/report.ts'
 import { pendingSteps } from '../journal/journal.ts'
-import { peekStateDir } from '../journal/state-dir.ts'
+import { findStateDir, peekStateDir } from '../journal/state-dir.ts'
 import { ndjson } from '../observe/ndjson.ts'
 import { progress } from '../observe/progress.ts'
 import { harmless, scrubbed } from '../observe/scrub.ts'
@@ -41,6 +41,15 @@ export async function recover(context: Context, options: RecoverOptions): Promis
       options,
     )
   if (open.length === 0) {
+    // A kill between a run's secret and its journal leaves the secret: whoever holds the folder clears it away.
+    if (await findStateDir(stateDir)) {
+      const quiet = { command: 'recover', stateDir, experiments: [], emit: () => undefined }
+      await supervised(context, quiet, ({ supervisor }) =>
+        supervisor.recoverAll({ noProgressMs: NO_PROGRESS_MS }),
+      ).catch((error: unknown) => {
+        if (!(error instanceof CodedError && error.code === 'LOCKED')) throw error
+      })
+    }
     context.out(options.json === true ? json({ recovered: [], pending: [] }) : 'nothing to recover\n')
     return 0
   }
