@@ -42,13 +42,36 @@ type RunEventBody =
 /** Every event of a run carries when (ISO 8601, UTC), and of which run. */
 export type RunEvent = RunEventBody & { at: string; run: string }
 
+/** Why a due time did not become a run: a word for machines beside the sentence for people. */
+export type SkipCause =
+  | 'overlap' // its previous run is not over
+  | 'busy' // all slots are taken, or the queue is full or took too long
+  | 'claimed' // another run uses the same thing
+  | 'blocked' // an earlier run on its target is not undone
+  | 'missed' // the process was not there, or could not run, when it was due
+  | 'no_such_time' // the clocks were set forward over it
+  | 'window' // outside its windows
+  | 'blackout'
+  | 'frozen'
+  | 'disabled'
+  | 'untrusted' // its target waits for `chaos trust`
+  | 'stopping'
+  | 'error'
+
 export type DaemonEvent = { at: string } & (
   | { type: 'daemon.started'; pid: number; state_dir: string; experiments: number }
   | { type: 'daemon.ready' }
   | { type: 'daemon.stopping'; reason: string }
   | { type: 'daemon.stopped'; exit_code: number }
+  | { type: 'daemon.reloaded'; file: string; experiments: number }
+  | { type: 'daemon.reload_failed'; file: string; problem: string }
+  | { type: 'daemon.frozen'; reason: string; until?: string }
+  | { type: 'daemon.unfrozen'; reason: string }
+  | { type: 'experiment.disabled'; experiment: string; until?: string }
+  | { type: 'experiment.enabled'; experiment: string }
+  | { type: 'clock.stepped'; by_ms: number }
   | { type: 'schedule.due'; experiment: string; slot: string }
-  | { type: 'schedule.skipped'; experiment: string; slot: string; reason: string }
+  | { type: 'schedule.skipped'; experiment: string; slot: string; cause: SkipCause; reason: string }
   | { type: 'schedule.queued'; experiment: string; slot: string; reason: string }
   | { type: 'schedule.next'; experiment: string; next: string }
   | { type: 'worker.lost'; run: string; detail: string }

@@ -1,6 +1,7 @@
 /** The daemon: one round of recovery, then experiments on their schedules, until it is told to stop. */
 import type { Clock } from '../core/clock.ts'
 import { messageOf } from '../core/errors.ts'
+import type { SkipCause } from '../core/events.ts'
 import type { Config, ScheduledExperiment } from '../core/experiment.ts'
 import { makeSchedule } from './schedule.ts'
 import type { Schedule } from './schedule.ts'
@@ -42,7 +43,7 @@ class Daemon {
     this.#slots = new Slots(options.config.settings.max_concurrent, QUEUE_LIMIT)
     this.#schedule = makeSchedule(options.config.experiments, {
       due: (entry, slot) => this.#due(entry, slot),
-      missed: (entry, slot) => this.#skip(entry, slot, 'its time passed while this process could not run'),
+      missed: (entry, slot) => this.#skip(entry, slot, 'missed', 'its time passed while this process could not run'),
     })
   }
 
@@ -91,13 +92,13 @@ class Daemon {
     const { name } = entry.experiment
     if (this.#options.stop.aborted) return
     if (this.#active.has(name)) {
-      this.#skip(entry, slot, 'its previous run is not over')
+      this.#skip(entry, slot, 'overlap', 'its previous run is not over')
       return
     }
     this.#tell({ type: 'schedule.due', experiment: name, slot: slot.toISOString() })
     if (!this.#slots.free) {
       if (entry.on_busy === 'skip') {
-        this.#skip(entry, slot, 'all slots are taken')
+        this.#skip(entry, slot, 'busy', 'all slots are taken')
         return
       }
       this.#tell({ type: 'schedule.queued', experiment: name, slot: slot.toISOString(), reason: 'all slots are taken' })
@@ -121,7 +122,7 @@ class Daemon {
     } catch (error) {
       if (stop.aborted) return
       const late = error instanceof Error && error.name === 'TimeoutError'
-      this.#skip(entry, slot, late ? 'it waited too long for a slot' : messageOf(error))
+      this.#skip(entry, slot, 'busy', late ? 'it waited too long for a slot' : messageOf(error))
     }
   }
 
@@ -151,8 +152,8 @@ class Daemon {
     while (await slept(clock, PRUNE_MS, stop))
   }
 
-  #skip(entry: ScheduledExperiment, slot: Date, reason: string): void {
-    this.#tell({ type: 'schedule.skipped', experiment: entry.experiment.name, slot: slot.toISOString(), reason })
+  #skip(entry: ScheduledExperiment, slot: Date, cause: SkipCause, reason: string): void {
+    this.#tell({ type: 'schedule.skipped', experiment: entry.experiment.name, slot: slot.toISOString(), cause, reason })
   }
 
   #tellNext(name: string): void {

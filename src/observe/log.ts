@@ -22,6 +22,9 @@ function levelOf(event: ChaosEvent): 'info' | 'warn' | 'error' | 'debug' {
     case 'worker.lost':
     case 'recovery.retry':
     case 'schedule.skipped':
+    case 'daemon.reload_failed':
+    case 'daemon.frozen':
+    case 'clock.stepped':
     case 'warning':
       return 'warn'
     case 'step.applying':

@@ -89,6 +89,25 @@ export function linesOf(event: ChaosEvent, paint: Paint): string[] {
       return [`stopping: ${event.reason}; what is running is being undone`]
     case 'daemon.stopped':
       return [`stopped (exit code ${event.exit_code})`]
+    case 'daemon.reloaded':
+      return [paint('bold', `read ${event.file} anew: ${event.experiments} experiments`)]
+    case 'daemon.reload_failed':
+      return [paint('red', `${event.file} is not used, the configuration before stays:`), ...event.problem.split('\n')]
+    case 'daemon.frozen':
+      return [paint('yellow', `frozen${event.until === undefined ? '' : ` until ${event.until}`}: ${event.reason}`)]
+    case 'daemon.unfrozen':
+      return [`no longer frozen: ${event.reason}`]
+    case 'experiment.disabled':
+      return [`${event.experiment} is disabled${event.until === undefined ? '' : ` until ${event.until}`}`]
+    case 'experiment.enabled':
+      return [`${event.experiment} is enabled`]
+    case 'clock.stepped':
+      return [
+        paint(
+          'yellow',
+          `the clock was set ${event.by_ms > 0 ? 'forward' : 'back'} by ${formatDuration(Math.abs(event.by_ms))}`,
+        ),
+      ]
     case 'schedule.due':
       return [`${event.experiment} is due (${event.slot})`]
     case 'schedule.queued':

@@ -114,9 +114,32 @@ const EXPECTED: { [T in ChaosEvent['type']]: [ChaosEvent & { type: T }, string[]
     [{ type: 'daemon.stopping', at, reason: 'SIGTERM' }, ['stopping: SIGTERM; what is running is being undone']],
   ],
   'daemon.stopped': [[{ type: 'daemon.stopped', at, exit_code: 4 }, ['stopped (exit code 4)']]],
+  'daemon.reloaded': [
+    [{ type: 'daemon.reloaded', at, file: 'c.yaml', experiments: 2 }, ['read c.yaml anew: 2 experiments']],
+  ],
+  'daemon.reload_failed': [
+    [
+      { type: 'daemon.reload_failed', at, file: 'c.yaml', problem: 'c.yaml:1:1: a\nc.yaml:2:1: b' },
+      ['c.yaml is not used, the configuration before stays:', 'c.yaml:1:1: a', 'c.yaml:2:1: b'],
+    ],
+  ],
+  'daemon.frozen': [
+    [{ type: 'daemon.frozen', at, reason: 'release' }, ['frozen: release']],
+    [{ type: 'daemon.frozen', at, reason: 'release', until: 't' }, ['frozen until t: release']],
+  ],
+  'daemon.unfrozen': [[{ type: 'daemon.unfrozen', at, reason: 'unfreeze' }, ['no longer frozen: unfreeze']]],
+  'experiment.disabled': [
+    [{ type: 'experiment.disabled', at, experiment: 'e' }, ['e is disabled']],
+    [{ type: 'experiment.disabled', at, experiment: 'e', until: 't' }, ['e is disabled until t']],
+  ],
+  'experiment.enabled': [[{ type: 'experiment.enabled', at, experiment: 'e' }, ['e is enabled']]],
+  'clock.stepped': [[{ type: 'clock.stepped', at, by_ms: -3_600_000 }, ['the clock was set back by 1h']]],
   'schedule.due': [[{ type: 'schedule.due', at, experiment: 'e', slot: 't' }, ['e is due (t)']]],
   'schedule.skipped': [
-    [{ type: 'schedule.skipped', at, experiment: 'e', slot: 't', reason: 'busy' }, ['e at t is skipped: busy']],
+    [
+      { type: 'schedule.skipped', at, experiment: 'e', slot: 't', cause: 'busy', reason: 'busy' },
+      ['e at t is skipped: busy'],
+    ],
   ],
   'schedule.queued': [
     [

@@ -1,0 +1,68 @@
+/**
+ * What became of every due time: `<state>/slots.jsonl`, one JSON line each, oldest first. The digest, `status` and the
+ * schedule read it. It is a record for people, not part of the undo: a line that a crash cut off is passed over.
+ */
+import { appendFile, readFile, rename, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { SkipCause } from '../core/events.ts'
+
+export interface SlotRecord {
+  /** When it was decided, ISO 8601, UTC. */
+  at: string
+  experiment: string
+  /** The due time. */
+  slot: string
+  /** The run it became… */
+  run?: string
+  /** …or why it did not run. */
+  skipped?: { cause: SkipCause; reason: string }
+}
+
+export interface SlotLog {
+  append(record: SlotRecord): Promise<void>
+  /** Those decided since then (milliseconds since the epoch), oldest first. */
+  read(since?: number): Promise<SlotRecord[]>
+  /** Forgets those decided before then. */
+  prune(before: number): Promise<void>
+}
+
+export function slotLog(stateDir: string): SlotLog {
+  const file = join(stateDir, 'slots.jsonl')
+  let writing = Promise.resolve()
+  /** One at a time, so that a line is never written into a file that is being replaced. */
+  const inTurn = (work: () => Promise<void>): Promise<void> => {
+    const done = writing.then(work)
+    writing = done.catch(() => undefined)
+    return done
+  }
+  const read = async (since = 0): Promise<SlotRecord[]> => {
+    const text = await readFile(file, 'utf8').catch((error: unknown) => {
+      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return ''
+      throw error
+    })
+    return text.split('\n').flatMap((line) => {
+      const record = parse(line)
+      return record && Date.parse(record.at) >= since ? [record] : []
+    })
+  }
+  return {
+    // Begins with a newline: what a crash left of the line before does not take this one with it.
+    append: (record) => inTurn(() => appendFile(file, `\n${JSON.stringify(record)}`, { mode: 0o600 })),
+    read,
+    prune: (before) =>
+      inTurn(async () => {
+        const kept = await read(before)
+        await writeFile(`${file}.tmp`, kept.map((record) => `\n${JSON.stringify(record)}`).join(''), { mode: 0o600 })
+        await rename(`${file}.tmp`, file)
+      }),
+  }
+}
+
+function parse(line: string): SlotRecord | undefined {
+  if (line === '') return undefined
+  try {
+    return JSON.parse(line) as SlotRecord
+  } catch {
+    return undefined
+  }
+}
