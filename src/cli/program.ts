@@ -2,6 +2,7 @@
 import { Command, CommanderError, Option } from 'commander'
 import { CodedError, messageOf } from '../core/errors.ts'
 import type { Context } from './context.ts'
+import { addControls } from './program-controls.ts'
 
 const USAGE = 2
 /** EX_SOFTWARE of sysexits: a bug of ours, not of the caller's. */
@@ -71,6 +72,12 @@ function build(context: Context, done: (exitCode: number) => void): Command {
     .description('undo what a crash left')
     .option('--run <run>', 'only this run')
     .option('--dry-run', 'show what would be undone')
+    .option('--retry', 'try again now (what recover does anyway)')
+    .option('--target-config <file>', 'with --run: where its target is now, as YAML or JSON of a target_config')
+    .option('--accept-identity', 'with --run: it is the same system, although it says otherwise')
+    .option('--accept-residue', 'with --run: leave what is pending as it is (needs --note)')
+    .option('--step <number>', 'with --accept-residue: only this step')
+    .option('--note <text>', 'with --accept-residue: why, for the report')
     .addOption(json())
     .addOption(stateDir())
     .action((options: object) => finish(import('./recover.ts').then((m) => m.recover(context, options))))
@@ -90,6 +97,7 @@ function build(context: Context, done: (exitCode: number) => void): Command {
     .addOption(json())
     .addOption(stateDir())
     .action((options: object) => finish(import('./status.ts').then((m) => m.status(context, options))))
+  addControls(program, { context, json, stateDir, finish })
   program.command('worker', { hidden: true }).action(() => finish(import('./worker.ts').then((m) => m.worker(context))))
   return program
 }

@@ -2,21 +2,30 @@
 import { basename } from 'node:path'
 import { CodedError, ConfigError, ERROR_CODES } from '../core/errors.ts'
 import { worstExitCode } from '../core/report.ts'
+import type { Report } from '../core/report.ts'
+import type { Blocked } from '../daemon/blocked.ts'
+import { askDaemon } from '../daemon/control.ts'
+import type { Request } from '../daemon/control.ts'
+import type { HandOver } from '../engine/recover.ts'
 import { pendingSteps } from '../journal/journal.ts'
 import { findStateDir, peekStateDir } from '../journal/state-dir.ts'
+import { isAlive, readHolder } from '../daemon/lock.ts'
 import { ndjson } from '../observe/ndjson.ts'
-import { progress } from '../observe/progress.ts'
+import { plain, progress, summaryLines } from '../observe/progress.ts'
 import { harmless, scrubbed } from '../observe/scrub.ts'
 import { json, stateDirOf } from './context.ts'
 import type { Context } from './context.ts'
 import { storedSecrets } from './secrets.ts'
+import { handOverOf } from './hand-over.ts'
+import type { HandOverOptions } from './hand-over.ts'
 import { stopOnSignal, supervised } from './supervised.ts'
 
-export interface RecoverOptions {
+export interface RecoverOptions extends HandOverOptions {
   stateDir?: string
-  run?: string
   dryRun?: boolean
   json?: boolean
+  /** What it does anyway; for those who want to say it. */
+  retry?: boolean
 }
 
 /** Somebody is watching: an undo that waits for a lock may take longer than in the daemon's round. */
@@ -34,16 +43,24 @@ export async function recover(context: Context, options: RecoverOptions): Promis
       'USAGE',
     )
   }
+  const target = open.find((o) => o.run === options.run)?.target
+  const targets = await context.targets()
+  const handOver = await handOverOf(
+    options,
+    targets.find((t) => t.name === target),
+    context.env,
+  )
   if (options.dryRun === true)
     return show(
       context,
       open.filter((o) => options.run === undefined || o.run === options.run),
       options,
     )
+  if (await daemonIsUp(stateDir)) return askForIt(context, stateDir, options, handOver)
   if (open.length === 0) {
     // A kill between a run's secret and its journal leaves the secret: whoever holds the folder clears it away.
     if (await findStateDir(stateDir)) {
-      const quiet = { command: 'recover', stateDir, experiments: [], emit: () => undefined }
+      const quiet = { command: 'recover', stateDir, experiments: () => [], emit: () => undefined }
       await supervised(context, quiet, ({ supervisor }) =>
         supervisor.recoverAll({ noProgressMs: NO_PROGRESS_MS }),
       ).catch((error: unknown) => {
@@ -54,7 +71,7 @@ export async function recover(context: Context, options: RecoverOptions): Promis
     return 0
   }
   const write = (text: string): void => context.err(text)
-  const secrets = await storedSecrets(await context.targets(), await peekStateDir(stateDir))
+  const secrets = await storedSecrets(targets, await peekStateDir(stateDir))
   const emit = harmless(
     scrubbed(
       secrets,
@@ -63,26 +80,61 @@ export async function recover(context: Context, options: RecoverOptions): Promis
   )
   return supervised(
     context,
-    { command: 'recover', stateDir, experiments: [], emit },
+    { command: 'recover', stateDir, experiments: () => [], emit },
     async ({ supervisor, signals }) => {
       const stopping = stopOnSignal(signals.signal, supervisor, STOP_MS)
       const reports = await supervisor.recoverAll({
         noProgressMs: NO_PROGRESS_MS,
         ...(options.run === undefined ? {} : { only: options.run }),
+        ...(handOver === undefined ? {} : { handOver }),
       })
       await stopping.done()
       const pending = supervisor.blocked
       if (options.json === true) context.out(json({ recovered: reports, pending }))
-      // What the experiment had come to is history; here only the undo counts.
-      const journal = reports.filter((r) => r.exit_code === ERROR_CODES.JOURNAL_WRITE).map((r) => r.exit_code)
-      return worstExitCode([...journal, pending.length > 0 ? ERROR_CODES.RESIDUE : 0])
+      return exitCodeOf(reports, pending.length)
     },
   )
+}
+
+/** What the experiment had come to is history; here only the undo counts. */
+function exitCodeOf(reports: readonly Report[], pending: number): number {
+  const journal = reports.filter((r) => r.exit_code === ERROR_CODES.JOURNAL_WRITE).map((r) => r.exit_code)
+  return worstExitCode([...journal, pending > 0 ? ERROR_CODES.RESIDUE : 0])
+}
+
+/** While a daemon holds the lock, it is the one that recovers. */
+async function daemonIsUp(stateDir: string): Promise<boolean> {
+  const holder = await readHolder(stateDir)
+  return holder?.control !== undefined && (await isAlive(holder))
+}
+
+async function askForIt(
+  context: Context,
+  stateDir: string,
+  options: RecoverOptions,
+  handOver: HandOver | undefined,
+): Promise<number> {
+  const request: Request = {
+    op: 'recover',
+    ...(options.run === undefined ? {} : { run: options.run }),
+    ...(handOver === undefined ? {} : { hand_over: handOver }),
+  }
+  const { recovered, pending } = (await askDaemon(stateDir, request)) as { recovered: Report[]; pending: Blocked[] }
+  if (options.json === true) context.out(json({ recovered, pending }))
+  else {
+    if (recovered.length + pending.length === 0) context.out('nothing to recover\n')
+    for (const report of recovered)
+      context.out(`${report.run} (${report.experiment})  ${summaryLines(report, plain).join('\n')}\n`)
+    for (const { run, endpoint, pending: steps, reason } of pending)
+      context.out(`not undone: ${run} on ${endpoint}, ${steps} steps: ${reason}\n`)
+  }
+  return exitCodeOf(recovered, pending.length)
 }
 
 interface OpenRun {
   run: string
   experiment: string
+  target: string
   endpoint: string
   started_at: string
   steps: { step: number; skill: string; resource: string; describe: string; state: string }[]
@@ -101,6 +153,7 @@ async function openRuns(stateDir: string): Promise<OpenRun[]> {
       {
         run: basename(journal.file, '.jsonl'),
         experiment: started?.experiment ?? '',
+        target: started?.target ?? '',
         endpoint: started?.endpoint ?? '',
         started_at: started?.at ?? '',
         steps: steps

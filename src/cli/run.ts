@@ -1,13 +1,16 @@
 /** `chaos run CONFIG`: runs the experiments of a file one after the other, now. */
 import { loadConfig } from '../config/load.ts'
 import { systemClock } from '../core/clock.ts'
-import { ConfigError, ERROR_CODES } from '../core/errors.ts'
+import { CodedError, ConfigError, ERROR_CODES } from '../core/errors.ts'
 import type { Sink } from '../core/events.ts'
 import type { Config, Experiment } from '../core/experiment.ts'
 import { worstExitCode } from '../core/report.ts'
 import type { Report } from '../core/report.ts'
 import { noLock } from '../daemon/lock.ts'
 import { Supervisor } from '../daemon/supervisor.ts'
+import { Tracker } from '../daemon/tracker.ts'
+import { Trust } from '../daemon/trust.ts'
+import { frozenNow, openOrders } from '../journal/orders.ts'
 import { mintRun, peekStateDir } from '../journal/state-dir.ts'
 import { ndjson } from '../observe/ndjson.ts'
 import { coloured, plain, planLines, progress } from '../observe/progress.ts'
@@ -62,36 +65,57 @@ async function realRun(
   experiments: Experiment[],
   options: RunOptions,
 ): Promise<number> {
-  const emit = await sinkOf(context, experiments, options)
+  const tracker = new Tracker()
+  const told = await sinkOf(context, experiments, options)
+  const emit: Sink = (event) => {
+    tracker.see(event)
+    told(event)
+  }
   const stateDir = stateDirOf(options.stateDir, context.env)
-  return supervised(context, { command: 'run', stateDir, experiments, emit }, async ({ supervisor, signals }) => {
-    const stopping = stopOnSignal(signals.signal, supervisor, config.settings.stop_deadline_ms)
-    await supervisor.recoverAll({ noProgressMs: RECOVERY_MS })
-    const reports: Report[] = []
-    for (const experiment of experiments) {
-      if (signals.signal.aborted) break
-      reports.push(
-        await supervisor.run(experiment, {
-          ...(options.seed === undefined ? {} : { seed: options.seed }),
-          wait: 'skip',
-        }),
+  return supervised(
+    context,
+    { command: 'run', stateDir, experiments: () => experiments, emit },
+    async ({ supervisor, state, signals }) => {
+      const orders = await openOrders(state.path, systemClock.now())
+      const trust = new Trust({
+        orders,
+        clock: systemClock,
+        // Whoever types this has decided.
+        mode: () => 'warn',
+        summaryOf: (run) => tracker.summaryOf(run),
+        warn: (message) => supervisor.tell({ type: 'warning', message }),
+      })
+      supervisor.admitBy((run) => trust.admit(run))
+      const stopping = stopOnSignal(signals.signal, supervisor, config.settings.stop_deadline_ms)
+      await supervisor.recoverAll({ noProgressMs: RECOVERY_MS })
+      const frozen = frozenNow(orders.current, systemClock.now())
+      if (frozen) throw new CodedError('REFUSED_FROZEN', `frozen: ${frozen.reason}; chaos unfreeze ends that`)
+      const reports: Report[] = []
+      for (const experiment of experiments) {
+        if (signals.signal.aborted) break
+        reports.push(
+          await supervisor.run(experiment, {
+            ...(options.seed === undefined ? {} : { seed: options.seed }),
+            wait: 'skip',
+          }),
+        )
+      }
+      const codes = reports.map((report) =>
+        report.outcome === 'aborted' && report.exit_code === 130 ? signals.exitCode : report.exit_code,
       )
-    }
-    const codes = reports.map((report) =>
-      report.outcome === 'aborted' && report.exit_code === 130 ? signals.exitCode : report.exit_code,
-    )
-    // Stopped before anything was run: what an earlier run left may still be pending.
-    const unbegun = supervisor.blocked.length > 0 ? ERROR_CODES.RESIDUE : signals.exitCode
-    const exitCode = worstExitCode(codes.length === 0 ? [unbegun] : codes)
-    if (options.json === true) {
-      const [only] = reports
-      context.out(
-        `${JSON.stringify(reports.length === 1 && only ? { type: 'report', ...only } : { type: 'report', exit_code: exitCode, reports })}\n`,
-      )
-    }
-    await stopping.done()
-    return exitCode
-  })
+      // Stopped before anything was run: what an earlier run left may still be pending.
+      const unbegun = supervisor.blocked.length > 0 ? ERROR_CODES.RESIDUE : signals.exitCode
+      const exitCode = worstExitCode(codes.length === 0 ? [unbegun] : codes)
+      if (options.json === true) {
+        const [only] = reports
+        context.out(
+          `${JSON.stringify(reports.length === 1 && only ? { type: 'report', ...only } : { type: 'report', exit_code: exitCode, reports })}\n`,
+        )
+      }
+      await stopping.done()
+      return exitCode
+    },
+  )
 }
 
 async function dryRun(context: Context, experiments: Experiment[], options: RunOptions): Promise<number> {

@@ -8,6 +8,8 @@ export interface StopSignals {
   readonly exitCode: number
   /** As a signal would, for a reason of our own; its exit code becomes the command's. */
   stop(reason: CodedError): void
+  /** From now on SIGHUP does this, and stops nothing. */
+  hangupMeans(act: () => void): void
   dispose(): void
 }
 
@@ -25,7 +27,9 @@ export function onStopSignals(say: (text: string) => void): StopSignals {
     controller.abort(new CodedError('ABORTED', name))
   }
   const names = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
-  for (const name of names) process.on(name, handler)
+  let hangup: (() => void) | undefined
+  const handle = (name: NodeJS.Signals): void => (name === 'SIGHUP' && hangup ? hangup() : handler(name))
+  for (const name of names) process.on(name, handle)
   return {
     signal: controller.signal,
     get exitCode() {
@@ -35,8 +39,11 @@ export function onStopSignals(say: (text: string) => void): StopSignals {
       exitCode = reason.exitCode
       controller.abort(reason)
     },
+    hangupMeans(act) {
+      hangup = act
+    },
     dispose() {
-      for (const name of names) process.off(name, handler)
+      for (const name of names) process.off(name, handle)
     },
   }
 }

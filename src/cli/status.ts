@@ -1,13 +1,21 @@
 /** `chaos status`: is it up, and is everything put back? Exit code 0 up and clean, 4 pending undo, 1 no daemon. */
 import { basename } from 'node:path'
-import { ERROR_CODES } from '../core/errors.ts'
+import { CodedError, ERROR_CODES } from '../core/errors.ts'
+import type { Report } from '../core/report.ts'
+import type { DaemonStatus } from '../core/status.ts'
+import { askDaemon } from '../daemon/control.ts'
 import { isAlive, readHolder } from '../daemon/lock.ts'
 import { pendingSteps } from '../journal/journal.ts'
+import { frozenNow, openOrders } from '../journal/orders.ts'
+import type { Orders } from '../journal/orders.ts'
 import { peekStateDir } from '../journal/state-dir.ts'
 import { json, stateDirOf } from './context.ts'
 import type { Context } from './context.ts'
+import { daemonLines } from './status-lines.ts'
 
 const NO_DAEMON = 1
+/** A daemon that is too busy to answer is still described by its files. */
+const ANSWER_MS = 3_000
 
 export async function status(context: Context, options: { stateDir?: string; json?: boolean }): Promise<number> {
   const stateDir = stateDirOf(options.stateDir, context.env)
@@ -25,24 +33,71 @@ export async function status(context: Context, options: { stateDir?: string; jso
     steps_to_undo: pendingSteps(j).length,
     damaged: j.damage.length > 0,
   }))
-  const running = runs.filter((r) => workers.has(r.run))
-  const pending = runs.filter((r) => !workers.has(r.run) && (r.steps_to_undo > 0 || r.damaged))
-  const last = await lastReport(state)
-  const up = holder ? { command: holder.command, pid: holder.pid, started_at: holder.started_at } : null
-  const exitCode = pending.length > 0 ? ERROR_CODES.RESIDUE : up ? 0 : NO_DAEMON
+  const daemon = holder?.control === undefined ? undefined : await answerOf(stateDir)
+  const { frozen } = daemon ?? { frozen: frozenNow((await openOrders(stateDir, Date.now())).current, Date.now()) }
+  const files: Files = {
+    up: holder ? { command: holder.command, pid: holder.pid, started_at: holder.started_at } : null,
+    running: runs.filter((r) => workers.has(r.run)),
+    pending: runs.filter((r) => !workers.has(r.run) && (r.steps_to_undo > 0 || r.damaged)),
+    last: await lastReport(state),
+  }
+  const exitCode = files.pending.length > 0 ? ERROR_CODES.RESIDUE : files.up ? 0 : NO_DAEMON
   if (options.json === true) {
-    context.out(json({ up, state_dir: stateDir, running, pending, last, exit_code: exitCode }))
+    context.out(json({ ...files, state_dir: stateDir, frozen, daemon, exit_code: exitCode }))
     return exitCode
   }
-  context.out(up ? `chaos ${up.command} is up (pid ${up.pid}, since ${up.started_at})\n` : 'no daemon is up\n')
-  for (const r of running) context.out(`running: ${r.run} (${r.experiment}) on ${r.endpoint}, since ${r.started_at}\n`)
-  for (const r of pending)
-    context.out(
-      `not undone: ${r.run} (${r.experiment}) on ${r.endpoint}, ${r.steps_to_undo} steps; chaos recover undoes them\n`,
-    )
-  if (pending.length === 0) context.out('nothing is left to undo\n')
-  if (last) context.out(`last run: ${last.run} (${last.experiment}) ${last.outcome}, residue ${last.residue.length}\n`)
+  for (const line of [...linesOf(files, frozen, daemon), ...(daemon ? daemonLines(daemon) : [])])
+    context.out(`${line}\n`)
   return exitCode
+}
+
+interface Files {
+  up: { command: string; pid: number; started_at: string } | null
+  running: OpenRun[]
+  pending: OpenRun[]
+  last: Report | undefined
+}
+
+interface OpenRun {
+  run: string
+  experiment: string
+  endpoint: string
+  started_at: string
+  steps_to_undo: number
+  damaged: boolean
+}
+
+/** What anybody can read from the state folder. */
+function linesOf({ up, running, pending, last }: Files, frozen: Orders['frozen'], daemon?: DaemonStatus): string[] {
+  const phase = (run: string): string => {
+    const found = daemon?.running.find((r) => r.run === run)
+    if (!found) return ''
+    return `, ${found.phase}${found.soak_ends === undefined ? '' : ` until ${found.soak_ends}`}, ${found.steps_done} of ${found.steps_total} steps`
+  }
+  return [
+    up ? `chaos ${up.command} is up (pid ${up.pid}, since ${up.started_at})` : 'no daemon is up',
+    ...(frozen
+      ? [
+          `frozen since ${frozen.since}${frozen.until === undefined ? '' : ` until ${frozen.until}`}: ${frozen.reason}; chaos unfreeze ends that`,
+        ]
+      : []),
+    ...running.map((r) => `running: ${r.run} (${r.experiment}) on ${r.endpoint}, since ${r.started_at}${phase(r.run)}`),
+    ...pending.map(
+      (r) =>
+        `not undone: ${r.run} (${r.experiment}) on ${r.endpoint}, ${r.steps_to_undo} steps; chaos recover undoes them`,
+    ),
+    ...(pending.length === 0 ? ['nothing is left to undo'] : []),
+    ...(last ? [`last run: ${last.run} (${last.experiment}) ${last.outcome}, residue ${last.residue.length}`] : []),
+  ]
+}
+
+async function answerOf(stateDir: string): Promise<DaemonStatus | undefined> {
+  try {
+    return (await askDaemon(stateDir, { op: 'status' }, { timeoutMs: ANSWER_MS })) as DaemonStatus
+  } catch (error) {
+    if (error instanceof CodedError) return undefined
+    throw error
+  }
 }
 
 async function lastReport(state: Awaited<ReturnType<typeof peekStateDir>>): ReturnType<typeof state.report> {

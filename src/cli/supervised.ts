@@ -4,6 +4,7 @@ import { CodedError } from '../core/errors.ts'
 import type { ChaosEvent } from '../core/events.ts'
 import type { Experiment } from '../core/experiment.ts'
 import { lockState } from '../daemon/lock.ts'
+import type { StateLock } from '../daemon/lock.ts'
 import { Supervisor } from '../daemon/supervisor.ts'
 import { openStateDir } from '../journal/state-dir.ts'
 import type { StateDir } from '../journal/state-dir.ts'
@@ -15,12 +16,14 @@ export interface Supervised {
   supervisor: Supervisor
   state: StateDir
   signals: StopSignals
+  lock: StateLock
 }
 
 export interface SupervisedOptions {
   command: string
   stateDir: string
-  experiments: readonly Experiment[]
+  /** As they are now: where a recovery finds a rotated password. */
+  experiments(): readonly Experiment[]
   emit(event: ChaosEvent): void
 }
 
@@ -42,10 +45,10 @@ export async function supervised<T>(
       targets: await context.targets(),
       clock: systemClock,
       emit: (event) => options.emit(event),
-      experiments: () => options.experiments,
+      experiments: () => options.experiments(),
     })
     try {
-      return await work({ supervisor, state, signals })
+      return await work({ supervisor, state, signals, lock })
     } finally {
       await lock.release()
     }

@@ -3,6 +3,7 @@ import { dirname } from 'node:path'
 import { ConfigError } from '../core/errors.ts'
 import type { Config, ScheduledExperiment, Settings } from '../core/experiment.ts'
 import type { Target } from '../core/target.ts'
+import { checkTargetConfig } from './targets.ts'
 import { check } from './check.ts'
 import { clockChanges } from './clock-changes.ts'
 import type { ClockChanges } from './clock-changes.ts'
@@ -31,6 +32,14 @@ export async function loadConfig(file: string, options: LoadOptions): Promise<Co
 export async function parseConfig(file: string, text: string, options: LoadOptions): Promise<Config> {
   const source = openSource(file, text, { env: options.env, folder: dirname(file) })
   const config = await readFile(source, options)
+  if (config === undefined || source.problems.length > 0) throw new ConfigError(inOrder(source))
+  return config
+}
+
+/** A file that holds nothing but a `target_config`, checked by the target it is for. Throws ConfigError. */
+export async function loadTargetConfig(file: string, target: Target, env: NodeJS.ProcessEnv): Promise<unknown> {
+  const source = openSource(file, await readText(file), { env, folder: dirname(file) })
+  const config = source.value === undefined ? undefined : checkTargetConfig(source, [], target)
   if (config === undefined || source.problems.length > 0) throw new ConfigError(inOrder(source))
   return config
 }
@@ -72,6 +81,7 @@ async function readFile(source: Source, options: LoadOptions): Promise<Config | 
     timezone: settings.timezone ?? 'UTC',
     stop_deadline_ms: settings.stop_deadline,
     history: settings.history,
+    trust: settings.trust,
   }
   return { file: source.file, settings: result, experiments: entries, warnings: source.warnings }
 }

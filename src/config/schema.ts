@@ -28,6 +28,7 @@ const timingKeys = {
 export const settingsSchema = z.strictObject({
   max_concurrent: wholeNumber.default(2),
   stop_deadline: kindSchema(duration).default(5 * 60_000),
+  trust: z.enum(['warn', 'require']).default('warn'),
   history: z.strictObject({ keep_days: z.int().min(0).default(30) }).prefault({}),
   ...timingKeys,
   ...safetyKeys,

@@ -60,6 +60,8 @@ export interface Settings {
   timezone: string
   stop_deadline_ms: number
   history: { keep_days: number }
+  /** Before the first run on a system that was never broken: say so, or wait for `chaos trust`. */
+  trust: 'warn' | 'require'
 }
 
 export interface Config {

@@ -1,4 +1,5 @@
 /** The result of a run. *Outcome* says whether the experiment ran; *residue* says whether we cleaned up. */
+import type { ErrorCode } from './errors.ts'
 import type { Inspection } from './skill.ts'
 
 export type Outcome = 'completed' | 'ineffective' | 'failed' | 'refused' | 'aborted'
@@ -27,6 +28,8 @@ export interface Report {
   outcome: Outcome
   /** Why it is not `completed`; the first thing that went wrong. */
   reason?: string
+  /** The stable code of that reason, where it has one. */
+  code?: ErrorCode
   /** True when a later process finished the undo. */
   recovered: boolean
   /** ISO 8601, UTC. */

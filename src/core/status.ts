@@ -52,7 +52,7 @@ export interface DaemonStatus {
   /** Runs that are not clean, and keep their targets from new runs. */
   blocked: { run: string; experiment: string; endpoint: string; pending: number; reason: string }[]
   /** Targets that wait for `chaos trust`. */
-  untrusted: { experiment: string; endpoint: string; identity: Record<string, string | null> }[]
+  untrusted: { experiment: string; endpoint: string; identity: Record<string, string | null>; summary: string }[]
   /** What became of notifications since the start. */
   notify: { delivered: number; failed: number; dropped: number; waiting: number }
 }

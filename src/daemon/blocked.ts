@@ -77,7 +77,7 @@ function claimsOf(state: RunState): string[] {
 }
 
 /** The same system as far as both sides could read: at least one part was compared, and none differs. */
-function sameSystem(a: Identity['parts'], b: Identity['parts']): boolean {
+export function sameSystem(a: Identity['parts'], b: Identity['parts']): boolean {
   const compared = Object.keys(a).some(
     (part) => part !== 'port' && (a[part] ?? null) !== null && (b[part] ?? null) !== null,
   )

@@ -1,72 +1,259 @@
 /** The daemon: one round of recovery, then experiments on their schedules, until it is told to stop. */
 import type { Clock } from '../core/clock.ts'
-import { messageOf } from '../core/errors.ts'
-import type { SkipCause } from '../core/events.ts'
+import { CodedError, messageOf } from '../core/errors.ts'
 import type { Config, ScheduledExperiment } from '../core/experiment.ts'
+import type { Report } from '../core/report.ts'
+import type { DaemonStatus } from '../core/status.ts'
+import { disabledNow, frozenNow } from '../journal/orders.ts'
+import type { Orders, StandingOrders } from '../journal/orders.ts'
+import type { SlotLog } from '../journal/slots.ts'
+import { Dispatcher } from './dispatch.ts'
 import { makeSchedule } from './schedule.ts'
 import type { Schedule } from './schedule.ts'
-import { Slots } from './slots.ts'
 import type { Supervisor } from './supervisor.ts'
+import type { Tracker } from './tracker.ts'
+import type { Trust } from './trust.ts'
 
 export interface DaemonOptions {
   config: Config
+  version: string
   supervisor: Supervisor
   stateDir: string
+  orders: StandingOrders
+  slotLog: SlotLog
+  tracker: Tracker
+  trust: Trust
   clock: Clock
+  /** Reads the configuration anew. Throws ConfigError. */
+  reload(): Promise<Config>
   /** Aborts when the daemon must stop. */
   stop: AbortSignal
 }
 
 /** One target that hangs must not keep the others from being scheduled. */
 const RECOVERY_ROUND_MS = 30_000
-const QUEUE_LIMIT = 16
-const QUEUE_WAIT_MS = 60 * 60_000
 const RETRY_FIRST_MS = 5_000
 const RETRY_LONGEST_MS = 5 * 60_000
 const PRUNE_MS = 60 * 60_000
 
-/** Returns when stopped and nothing is running any more; the number of runs that are not clean. */
-export async function runDaemon(options: DaemonOptions): Promise<{ pending: number }> {
-  const daemon = new Daemon(options)
-  await daemon.main()
-  return { pending: options.supervisor.blocked.length }
-}
-
-class Daemon {
+export class Daemon {
   readonly #options: DaemonOptions
-  readonly #slots: Slots
-  readonly #active = new Map<string, Promise<void>>()
+  readonly #dispatcher: Dispatcher
+  readonly #startedAt: string
+  #config: Config
+  #loadedAt: string
+  #problem: string | undefined
   #schedule: Schedule
+  #ready = false
+  #reloading: Promise<Config> | undefined
 
   constructor(options: DaemonOptions) {
+    const { config, supervisor, orders, slotLog, clock, stop } = options
     this.#options = options
-    this.#slots = new Slots(options.config.settings.max_concurrent, QUEUE_LIMIT)
-    this.#schedule = makeSchedule(options.config.experiments, {
-      due: (entry, slot) => this.#due(entry, slot),
-      missed: (entry, slot) => this.#skip(entry, slot, 'missed', 'its time passed while this process could not run'),
+    this.#config = config
+    this.#startedAt = this.#loadedAt = this.#now()
+    this.#dispatcher = new Dispatcher({
+      ...{ supervisor, orders, slotLog, clock, stop },
+      maxConcurrent: config.settings.max_concurrent,
+      closed: () => undefined,
+      over: (name) => this.#tellNext(name),
     })
+    this.#schedule = this.#makeSchedule()
   }
 
-  async main(): Promise<void> {
-    const { config, supervisor, stop, stateDir } = this.#options
+  /** Returns when stopped and nothing is running any more; the number of runs that are not clean. */
+  async main(): Promise<{ pending: number }> {
+    const { supervisor, stop, stateDir, clock } = this.#options
     this.#tell({
       type: 'daemon.started',
       pid: process.pid,
       state_dir: stateDir,
-      experiments: config.experiments.length,
+      experiments: this.#config.experiments.length,
     })
-    for (const warning of config.warnings) this.#tell({ type: 'warning', message: warning })
+    this.#warnings(this.#config)
     const { rest } = await this.#firstRound()
-    const retrying = this.#retryBlocked()
-    const pruning = this.#prune()
-    this.#schedule.start()
+    const background = [rest, this.#retryBlocked(), this.#prune(), this.#thaw(this.#options.orders.current.frozen)]
+    const frozen = frozenNow(this.#options.orders.current, clock.now())
+    if (frozen) this.#tell({ type: 'daemon.frozen', ...frozenEvent(frozen) })
+    if (!stop.aborted) this.#schedule.start()
+    this.#ready = !stop.aborted
     this.#tell({ type: 'daemon.ready' })
-    for (const { experiment } of config.experiments) this.#tellNext(experiment.name)
+    for (const { experiment } of this.#config.experiments) this.#tellNext(experiment.name)
     if (!stop.aborted) await new Promise((resolve) => stop.addEventListener('abort', resolve, { once: true }))
+    this.#ready = false
     this.#schedule.stop()
     this.#tell({ type: 'daemon.stopping', reason: messageOf(stop.reason) })
-    await supervisor.stop(messageOf(stop.reason), config.settings.stop_deadline_ms)
-    await Promise.all([rest, retrying, pruning, ...this.#active.values()])
+    await supervisor.stop(messageOf(stop.reason), this.#config.settings.stop_deadline_ms)
+    await Promise.all([...background, this.#dispatcher.idle()])
+    return { pending: supervisor.blocked.length }
+  }
+
+  get status(): DaemonStatus {
+    const { version, supervisor, stateDir, orders, tracker, trust, clock, stop } = this.#options
+    const now = clock.now()
+    const frozen = frozenNow(orders.current, now)
+    const alive = new Set(supervisor.running)
+    const experimentOf = new Map(supervisor.blocked.map(({ run, experiment }) => [run, experiment]))
+    return {
+      pid: process.pid,
+      version,
+      state_dir: stateDir,
+      started_at: this.#startedAt,
+      ready: this.#ready,
+      ...(stop.aborted ? { stopping: messageOf(stop.reason) } : {}),
+      config: {
+        file: this.#config.file,
+        loaded_at: this.#loadedAt,
+        ...(this.#problem === undefined ? {} : { problem: this.#problem }),
+      },
+      ...(frozen ? { frozen } : {}),
+      running: tracker.running
+        .filter(({ run }) => alive.has(run))
+        .map((run) => (run.experiment === '' ? { ...run, experiment: experimentOf.get(run.run) ?? '' } : run)),
+      queued: this.#dispatcher.queued,
+      experiments: this.#config.experiments.map((entry) => this.#statusOf(entry, now)),
+      blocked: supervisor.blocked.map(({ run, experiment, endpoint, pending, reason }) => ({
+        ...{ run, experiment, endpoint, pending, reason },
+      })),
+      untrusted: trust.waiting,
+      notify: { delivered: 0, failed: 0, dropped: 0, waiting: 0 },
+    }
+  }
+
+  /** Validates first: a configuration with a mistake changes nothing, is reported, and thrown. What runs keeps its own. */
+  async reload(): Promise<Config> {
+    this.#reloading ??= this.#reload().finally(() => (this.#reloading = undefined))
+    return this.#reloading
+  }
+
+  /** Starts an experiment beside its schedule. Throws when it may not run. */
+  runNow(name: string): ReturnType<Dispatcher['runNow']> {
+    return this.#dispatcher.runNow(this.#entry(name))
+  }
+
+  /** Ends a run, or the run of an experiment; resolves with its report when everything is undone. */
+  async abort(name: string, reason: string): Promise<Report> {
+    const { tracker } = this.#options
+    const found = tracker.running.find(({ run, experiment }) => [run, experiment].includes(name))
+    if (!found) {
+      const names = tracker.running.map(({ run, experiment }) => `${run} (${experiment})`).join(', ')
+      throw new CodedError('USAGE', `no run ${name} is running${names === '' ? '' : `; there is ${names}`}`)
+    }
+    await this.#dispatcher.end(found.experiment, reason)
+    const report = tracker.lastOf(found.experiment)
+    if (report?.run === found.run) return report
+    throw new CodedError('RESIDUE', `${found.run} ended without a report; chaos status shows what is left`)
+  }
+
+  /** Nothing is started any more, what runs is undone; resolves when it is. Holds over restarts. */
+  async freeze(reason: string, forMs?: number): Promise<{ ended: string[]; pending: number }> {
+    const { orders, clock, supervisor } = this.#options
+    const until = forMs === undefined ? {} : { until: new Date(clock.now() + forMs).toISOString() }
+    const frozen = { since: this.#now(), reason, ...until }
+    await orders.change((current) => ({ ...current, frozen }))
+    this.#tell({ type: 'daemon.frozen', ...frozenEvent(frozen) })
+    void this.#thaw(frozen)
+    const ended = await this.#dispatcher.endAll(`frozen: ${reason}`)
+    return { ended, pending: supervisor.blocked.length }
+  }
+
+  async unfreeze(reason = 'unfrozen'): Promise<void> {
+    const { orders } = this.#options
+    if (!orders.current.frozen) return
+    await orders.change(({ disabled, trusted }) => ({ disabled, trusted }))
+    this.#tell({ type: 'daemon.unfrozen', reason })
+    for (const { experiment } of this.#config.experiments) this.#tellNext(experiment.name)
+  }
+
+  async disable(name: string, until?: string): Promise<void> {
+    this.#entry(name)
+    const order = { since: this.#now(), ...(until === undefined ? {} : { until }) }
+    await this.#options.orders.change((orders) => ({ ...orders, disabled: { ...orders.disabled, [name]: order } }))
+    this.#tell({ type: 'experiment.disabled', experiment: name, ...(until === undefined ? {} : { until }) })
+  }
+
+  async enable(name: string): Promise<void> {
+    const { orders } = this.#options
+    if (!Object.hasOwn(orders.current.disabled, name)) {
+      this.#entry(name)
+      return
+    }
+    await orders.change((current) => ({
+      ...current,
+      disabled: Object.fromEntries(Object.entries(current.disabled).filter(([other]) => other !== name)),
+    }))
+    this.#tell({ type: 'experiment.enabled', experiment: name })
+    this.#tellNext(name)
+  }
+
+  #entry(name: string): ScheduledExperiment {
+    const found = this.#config.experiments.find(({ experiment }) => experiment.name === name)
+    if (found) return found
+    const names = this.#config.experiments.map(({ experiment }) => JSON.stringify(experiment.name)).join(', ')
+    throw new CodedError('USAGE', `no experiment ${JSON.stringify(name)}; there is ${names}`)
+  }
+
+  #statusOf({ experiment, schedule, timezone }: ScheduledExperiment, now: number): DaemonStatus['experiments'][number] {
+    const { supervisor, orders, tracker } = this.#options
+    const { name } = experiment
+    const next = this.#schedule.next(name)
+    const disabled = disabledNow(orders.current, name, now)
+    const last = tracker.lastOf(name)
+    const skipped = this.#dispatcher.lastSkip(name)
+    return {
+      experiment: name,
+      endpoint: supervisor.endpointOf(experiment),
+      ...(schedule === undefined ? {} : { schedule }),
+      timezone,
+      ...(next ? { next: next.toISOString() } : {}),
+      ...(disabled ? { disabled } : {}),
+      ...(last
+        ? {
+            last: {
+              ...{ run: last.run, outcome: last.outcome, residue: last.residue.length, finished_at: last.finished_at },
+            },
+          }
+        : {}),
+      ...(skipped ? { skipped } : {}),
+    }
+  }
+
+  async #reload(): Promise<Config> {
+    let config: Config
+    try {
+      config = await this.#options.reload()
+    } catch (error) {
+      this.#problem = messageOf(error)
+      this.#tell({ type: 'daemon.reload_failed', file: this.#config.file, problem: this.#problem })
+      throw error
+    }
+    this.#problem = undefined
+    this.#config = config
+    this.#loadedAt = this.#now()
+    this.#dispatcher.resize(config.settings.max_concurrent)
+    const running = this.#ready
+    this.#schedule.stop()
+    this.#schedule = this.#makeSchedule()
+    if (running) this.#schedule.start()
+    this.#warnings(config)
+    this.#tell({ type: 'daemon.reloaded', file: config.file, experiments: config.experiments.length })
+    if (running) for (const { experiment } of config.experiments) this.#tellNext(experiment.name)
+    return config
+  }
+
+  #warnings(config: Config): void {
+    for (const warning of config.warnings) this.#tell({ type: 'warning', message: warning })
+  }
+
+  #makeSchedule(): Schedule {
+    return makeSchedule(this.#config.experiments, {
+      due: (entry, slot) => this.#dispatcher.due(entry, slot),
+      missed: (entry, slot) =>
+        this.#dispatcher.skip(entry, slot, {
+          cause: 'missed',
+          reason: 'its time passed while this process could not run',
+        }),
+    })
   }
 
   /** Waits for the recovery of everything, but not for long; what it is still at stays blocked. Throws what it throws by then. */
@@ -85,44 +272,6 @@ class Daemon {
         () => undefined,
         (error: unknown) => this.#warn(error),
       ),
-    }
-  }
-
-  #due(entry: ScheduledExperiment, slot: Date): void {
-    const { name } = entry.experiment
-    if (this.#options.stop.aborted) return
-    if (this.#active.has(name)) {
-      this.#skip(entry, slot, 'overlap', 'its previous run is not over')
-      return
-    }
-    this.#tell({ type: 'schedule.due', experiment: name, slot: slot.toISOString() })
-    if (!this.#slots.free) {
-      if (entry.on_busy === 'skip') {
-        this.#skip(entry, slot, 'busy', 'all slots are taken')
-        return
-      }
-      this.#tell({ type: 'schedule.queued', experiment: name, slot: slot.toISOString(), reason: 'all slots are taken' })
-    }
-    const running = this.#runInSlot(entry, slot).finally(() => {
-      this.#active.delete(name)
-      this.#tellNext(name)
-    })
-    this.#active.set(name, running)
-  }
-
-  async #runInSlot(entry: ScheduledExperiment, slot: Date): Promise<void> {
-    const { supervisor, stop } = this.#options
-    try {
-      const give = await this.#slots.take(AbortSignal.any([stop, AbortSignal.timeout(QUEUE_WAIT_MS)]))
-      try {
-        await supervisor.run(entry.experiment, { wait: entry.on_busy })
-      } finally {
-        give()
-      }
-    } catch (error) {
-      if (stop.aborted) return
-      const late = error instanceof Error && error.name === 'TimeoutError'
-      this.#skip(entry, slot, 'busy', late ? 'it waited too long for a slot' : messageOf(error))
     }
   }
 
@@ -146,14 +295,23 @@ class Daemon {
     }
   }
 
-  async #prune(): Promise<void> {
-    const { config, supervisor, clock, stop } = this.#options
-    do await supervisor.pruneHistory(config.settings.history.keep_days).catch(() => undefined)
-    while (await slept(clock, PRUNE_MS, stop))
+  /** Says when a freeze is over by itself; what it forbids is decided by the time alone. */
+  async #thaw(frozen: Orders['frozen']): Promise<void> {
+    const { orders, clock, stop } = this.#options
+    if (frozen?.until === undefined) return
+    if (!(await slept(clock, Math.max(0, Date.parse(frozen.until) - clock.now()), stop))) return
+    // Somebody may have frozen it anew meanwhile.
+    if (orders.current.frozen?.since !== frozen.since) return
+    await this.unfreeze('its time is over').catch((error: unknown) => this.#warn(error))
   }
 
-  #skip(entry: ScheduledExperiment, slot: Date, cause: SkipCause, reason: string): void {
-    this.#tell({ type: 'schedule.skipped', experiment: entry.experiment.name, slot: slot.toISOString(), cause, reason })
+  async #prune(): Promise<void> {
+    const { supervisor, slotLog, clock, stop } = this.#options
+    do {
+      const days = this.#config.settings.history.keep_days
+      await supervisor.pruneHistory(days).catch(() => undefined)
+      await slotLog.prune(clock.now() - days * 86_400_000).catch(() => undefined)
+    } while (await slept(clock, PRUNE_MS, stop))
   }
 
   #tellNext(name: string): void {
@@ -168,6 +326,14 @@ class Daemon {
   #tell(event: Parameters<Supervisor['tell']>[0]): void {
     this.#options.supervisor.tell(event)
   }
+
+  #now(): string {
+    return new Date(this.#options.clock.now()).toISOString()
+  }
+}
+
+function frozenEvent({ reason, until }: { reason: string; until?: string }): { reason: string; until?: string } {
+  return { reason, ...(until === undefined ? {} : { until }) }
 }
 
 /** False when it was told to stop meanwhile. */

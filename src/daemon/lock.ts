@@ -22,6 +22,8 @@ export interface HolderNote extends ProcessId {
   command: string
   started_at: string
   workers: (ProcessId & { run: string })[]
+  /** The path of its control socket, once a daemon listens there. */
+  control?: string
 }
 
 export interface StateLock {
@@ -30,6 +32,8 @@ export interface StateLock {
   /** Adds a worker before it gets its job, so that a successor knows whom to wait for. */
   addWorker(pid: number, run: string): Promise<void>
   removeWorker(pid: number): Promise<void>
+  /** Says where commands reach the holder. */
+  setControl(path: string): Promise<void>
   release(): Promise<void>
 }
 
@@ -38,6 +42,7 @@ export const noLock: StateLock = {
   fd: -1,
   addWorker: () => Promise.resolve(),
   removeWorker: () => Promise.resolve(),
+  setControl: () => Promise.resolve(),
   release: () => Promise.resolve(),
 }
 
@@ -174,6 +179,10 @@ async function held(fd: number, stateDir: string, note: HolderNote, release: () 
     },
     async removeWorker(pid) {
       note.workers = note.workers.filter((worker) => worker.pid !== pid)
+      await write()
+    },
+    async setControl(path) {
+      note.control = path
       await write()
     },
     async release() {

@@ -3,6 +3,7 @@ import type { ConfigProblem, ErrorCode } from '../core/errors.ts'
 import type { ChaosEvent, PlanView } from '../core/events.ts'
 import type { Experiment } from '../core/experiment.ts'
 import type { Report } from '../core/report.ts'
+import type { HandOver } from '../engine/recover.ts'
 import type { Identity } from '../core/target.ts'
 
 /** What a worker is started for; its first message. Secrets travel here and never in argv. */
@@ -16,6 +17,7 @@ export type Job =
       target: string
       target_configs: unknown[]
       no_progress_ms: number
+      hand_over?: HandOver
     }
 
 export type Result = { kind: 'report'; report: Report } | { kind: 'plan'; plan: PlanView }

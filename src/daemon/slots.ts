@@ -3,7 +3,7 @@
 export class SlotsFullError extends Error {}
 
 export class Slots {
-  readonly #max: number
+  #max: number
   readonly #queueLimit: number
   #used = 0
   #queue: (() => void)[] = []
@@ -28,9 +28,20 @@ export class Slots {
     return () => {
       if (given) return
       given = true
-      const next = this.#queue.shift()
+      const next = this.#used <= this.#max ? this.#queue.shift() : undefined
       if (next) next()
       else this.#used -= 1
+    }
+  }
+
+  /** Fewer slots end nobody: they go as they are given back. */
+  resize(max: number): void {
+    this.#max = max
+    while (this.free) {
+      const next = this.#queue.shift()
+      if (!next) return
+      this.#used += 1
+      next()
     }
   }
 

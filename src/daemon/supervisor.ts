@@ -9,6 +9,7 @@ import type { Experiment } from '../core/experiment.ts'
 import type { Report } from '../core/report.ts'
 import type { Identity, Target } from '../core/target.ts'
 import { Claims } from '../engine/claims.ts'
+import type { HandOver } from '../engine/recover.ts'
 import { pendingSteps } from '../journal/journal.ts'
 import type { RunState } from '../journal/journal.ts'
 import { mintRun } from '../journal/state-dir.ts'
@@ -16,9 +17,10 @@ import type { StateDir } from '../journal/state-dir.ts'
 import { BlockedRuns, runOf } from './blocked.ts'
 import type { Blocked } from './blocked.ts'
 import type { StateLock } from './lock.ts'
+import { lostReport } from './lost-report.ts'
 import type { Job, Result, ToWorker } from './protocol.ts'
 import { startWorker } from './worker-process.ts'
-import type { WorkerHandle } from './worker-process.ts'
+import type { WorkerHandle, WorkerOptions } from './worker-process.ts'
 
 export interface SupervisorOptions {
   state: StateDir
@@ -30,6 +32,21 @@ export interface SupervisorOptions {
   emit(event: ChaosEvent): void
   /** The experiments of the configuration as it is now: where a recovery finds a rotated password. */
   experiments(): readonly Experiment[]
+}
+
+/** `handOver` goes with `only`: it is a word about that one run. */
+export interface RecoverOptions {
+  noProgressMs: number
+  only?: string
+  handOver?: HandOver
+}
+
+/** A run that has planned and is about to begin. */
+export interface Admission {
+  run: string
+  experiment: string
+  endpoint: string
+  identity: Identity['parts']
 }
 
 /** How long the kernel may take to end a killed worker. */
@@ -44,6 +61,7 @@ export class Supervisor {
   readonly #workers = new Map<string, WorkerHandle>()
   readonly #blocked = new BlockedRuns()
   readonly #recovering = new Map<string, Promise<Report | undefined>>()
+  #admit: (run: Admission) => Promise<string | undefined> = () => Promise.resolve(undefined)
   #stopping: string | undefined
   /** Calls of recoverAll that are under way: between its workers, too, there is something to wait for. */
   #rounds = 0
@@ -63,16 +81,24 @@ export class Supervisor {
     return [...this.#workers.keys()]
   }
 
+  /** Asked of every run that has planned: why it may not change the system that it has found, or undefined. */
+  admitBy(admit: (run: Admission) => Promise<string | undefined>): void {
+    this.#admit = admit
+  }
+
   /** Runs one experiment in a worker of its own. Resolves with its report; a worker that dies is recovered first. */
-  async run(experiment: Experiment, options: { seed?: string; wait: 'queue' | 'skip' }): Promise<Report> {
+  async run(experiment: Experiment, options: { run?: string; seed?: string; wait: 'queue' | 'skip' }): Promise<Report> {
     const { state, clock } = this.#options
-    const run = mintRun(clock.now())
+    const run = options.run ?? mintRun(clock.now())
     const startedAt = new Date(clock.now()).toISOString()
     const seed = options.seed ?? run
     try {
       if (this.#stopping !== undefined) throw new CodedError('ABORTED', this.#stopping)
-      this.#blocked.refuse(this.#endpointOf(experiment))
-      const result = await this.#work({ kind: 'run', run, state_dir: state.path, experiment, seed }, options.wait)
+      const endpoint = this.endpointOf(experiment)
+      this.#blocked.refuse(endpoint)
+      const result = await this.#work({ kind: 'run', run, state_dir: state.path, experiment, seed }, (keys, identity) =>
+        this.#claim({ run, experiment: experiment.name, endpoint, identity }, keys, options.wait),
+      )
       if (result.kind === 'report') {
         if (!isClean(result.report)) await this.#block(run, whyNotClean(result.report))
         return result.report
@@ -85,12 +111,29 @@ export class Supervisor {
     }
   }
 
+  /** Why a run of the experiment would be refused before it connects: an earlier run on its target is not undone. */
+  refusal(experiment: Experiment): string | undefined {
+    try {
+      this.#blocked.refuse(this.endpointOf(experiment))
+      return undefined
+    } catch (error) {
+      return messageOf(error)
+    }
+  }
+
+  /** Tells a run to undo and end. False when there is none of that name, or when it is being recovered: that is its end. */
+  abort(run: string, reason: string): boolean {
+    const worker = this.#recovering.has(run) ? undefined : this.#workers.get(run)
+    worker?.abort(reason)
+    return worker !== undefined
+  }
+
   /** Connects, discovers and plans; changes nothing. */
   async preview(experiment: Experiment, seed: string): Promise<PlanView> {
     const { state, clock } = this.#options
     const result = await this.#work(
       { kind: 'preview', install: state.install, run: mintRun(clock.now()), experiment, seed },
-      'skip',
+      noClaims,
     )
     if (result.kind === 'plan') return result.plan
     throw new CodedError('WORKER_LOST', 'the worker answered something else than a plan')
@@ -100,7 +143,7 @@ export class Supervisor {
    * One round over every open run: targets side by side, the runs of one target newest first. Returns the reports of the
    * runs it could work on; what is not clean afterwards is in `blocked`.
    */
-  async recoverAll(options: { noProgressMs: number; only?: string }): Promise<Report[]> {
+  async recoverAll(options: RecoverOptions): Promise<Report[]> {
     this.#rounds += 1
     try {
       return await this.#recoverOpen(options)
@@ -129,7 +172,7 @@ export class Supervisor {
     return this.#options.state.prune(days * 86_400_000, this.#options.clock.now())
   }
 
-  async #recoverOpen(options: { noProgressMs: number; only?: string }): Promise<Report[]> {
+  async #recoverOpen(options: RecoverOptions): Promise<Report[]> {
     if (this.#workers.size === 0) await this.#options.state.forgetLostSecrets().catch(() => undefined)
     const open = (await this.#openRuns()).filter((s) => options.only === undefined || runOf(s) === options.only)
     if (open.length === 0) return []
@@ -140,21 +183,19 @@ export class Supervisor {
       const lane = state.started?.identity.scopes.server ?? state.file
       lanes.set(lane, [...(lanes.get(lane) ?? []), state])
     }
-    const reports = (
-      await Promise.all([...lanes.values()].map((lane) => this.#recoverLane(lane, options.noProgressMs)))
-    ).flat()
+    const reports = (await Promise.all([...lanes.values()].map((lane) => this.#recoverLane(lane, options)))).flat()
     const pending = this.#blocked.size
     this.tell({ type: 'recovery.finished', clean: reports.filter(isClean).length, pending })
     return reports
   }
 
-  async #work(job: Job, wait: 'queue' | 'skip'): Promise<Result> {
+  async #work(job: Job, onClaim: WorkerOptions['onClaim']): Promise<Result> {
     const worker = await startWorker({
       main: this.#options.main,
       lock: this.#options.lock,
       job,
       onEvent: (event) => this.#options.emit(event),
-      onClaim: (keys, identity) => this.#claim(job.run, keys, identity, wait),
+      onClaim,
     })
     this.#workers.set(job.run, worker)
     if (this.#stopping !== undefined && !this.#recovering.has(job.run)) worker.abort(this.#stopping)
@@ -185,27 +226,10 @@ export class Supervisor {
     // It may have died after it had put everything back and said so.
     const written = blocked ? undefined : await state.report(run).catch(() => undefined)
     if (written) return written
-    const stopped = lost && this.#stopping !== undefined
-    const code = stopped ? 'ABORTED' : error instanceof CodedError ? error.code : 'WORKER_LOST'
-    const report: Report = {
-      run,
-      experiment: experiment.name,
-      target: experiment.target,
-      endpoint: this.#endpointOf(experiment),
-      seed,
-      outcome: code === 'ABORTED' ? 'aborted' : lost || blocked ? 'failed' : 'refused',
-      reason: messageOf(error),
-      recovered: false,
-      started_at: startedAt,
-      finished_at: new Date(clock.now()).toISOString(),
-      soak_ms: experiment.duration_ms,
-      residue: blocked
-        ? [{ step: 0, resource: blocked.endpoint, describe: `${blocked.pending} steps to undo`, error: blocked.reason }]
-        : [],
-      steps: [],
-      notes: [],
-      exit_code: blocked ? ERROR_CODES.RESIDUE : ERROR_CODES[code],
-    }
+    const stopped = this.#stopping !== undefined
+    const endpoint = this.endpointOf(experiment)
+    const finishedAt = new Date(clock.now()).toISOString()
+    const report = lostReport({ run, experiment, endpoint, seed, startedAt, finishedAt, error, lost, blocked, stopped })
     await state.writeReport(report).catch(() => undefined)
     this.#options.emit({ type: 'run.finished', report, run, at: report.finished_at })
     return report
@@ -224,31 +248,36 @@ export class Supervisor {
     return open
   }
 
-  async #recoverLane(lane: RunState[], noProgressMs: number): Promise<Report[]> {
+  async #recoverLane(lane: RunState[], options: RecoverOptions): Promise<Report[]> {
     const reports: Report[] = []
     for (const state of lane) {
-      const report = await this.#recoverOnce(state, noProgressMs)
+      const report = await this.#recoverOnce(state, options)
       if (report) reports.push(report)
     }
     return reports
   }
 
   /** One recovery of a run at a time: two workers would write the same journal. */
-  #recoverOnce(state: RunState, noProgressMs: number): Promise<Report | undefined> {
+  #recoverOnce(state: RunState, options: RecoverOptions): Promise<Report | undefined> {
     const run = runOf(state)
     const begun = this.#recovering.get(run)
-    if (begun) return begun
-    const recovering = this.#recover(state, noProgressMs).finally(() => this.#recovering.delete(run))
+    if (begun && options.handOver === undefined) return begun
+    // What an operator has decided is tried after an attempt that does not know of it.
+    const recovering = (begun ?? Promise.resolve())
+      .then(() => this.#recover(state, options))
+      .finally(() => {
+        if (this.#recovering.get(run) === recovering) this.#recovering.delete(run)
+      })
     this.#recovering.set(run, recovering)
     return recovering
   }
 
-  async #recover(state: RunState, noProgressMs: number): Promise<Report | undefined> {
+  async #recover(state: RunState, options: RecoverOptions): Promise<Report | undefined> {
     const run = runOf(state)
     try {
       if (this.#over) throw new CodedError('ABORTED', this.#stopping ?? 'stopped')
       if (!state.started) throw damagedStart(state)
-      const result = await this.#work(await this.#recoverJob(state.started, noProgressMs), 'skip')
+      const result = await this.#work(await this.#recoverJob(state.started, options), noClaims)
       if (result.kind !== 'report') return undefined
       if (isClean(result.report)) this.#blocked.delete(run)
       else await this.#block(run, whyNotClean(result.report))
@@ -261,12 +290,12 @@ export class Supervisor {
     }
   }
 
-  async #recoverJob(started: NonNullable<RunState['started']>, noProgressMs: number): Promise<Job> {
+  async #recoverJob(started: NonNullable<RunState['started']>, options: RecoverOptions): Promise<Job> {
     const { run, experiment, target, endpoint } = started
     const current = this.#options.experiments().find((e) => e.name === experiment && e.target === target)
     const stored = await this.#options.state.secret(run)
     const configs = [current?.target_config, stored].filter((config) => config !== undefined)
-    if (configs.length === 0) {
+    if (configs.length === 0 && options.handOver === undefined) {
       throw new CodedError(
         'TARGET_UNREACHABLE',
         `no configuration for ${endpoint}: the stored one is gone and experiment ${experiment} is not configured`,
@@ -278,7 +307,8 @@ export class Supervisor {
       state_dir: this.#options.state.path,
       target,
       target_configs: configs,
-      no_progress_ms: noProgressMs,
+      no_progress_ms: options.noProgressMs,
+      ...(options.handOver === undefined ? {} : { hand_over: options.handOver }),
     }
   }
 
@@ -289,12 +319,15 @@ export class Supervisor {
     else this.#blocked.delete(run)
   }
 
-  async #claim(run: string, keys: string[], identity: Identity['parts'], wait: 'queue' | 'skip'): Promise<ToWorker> {
+  async #claim(admission: Admission, keys: string[], wait: 'queue' | 'skip'): Promise<ToWorker> {
+    const { run, identity } = admission
     try {
       this.#blocked.refuse('', identity, keys)
     } catch (error) {
       return { type: 'refused', code: 'BLOCKED_BY_RESIDUE', message: messageOf(error) }
     }
+    const unknown = await this.#admit(admission)
+    if (unknown !== undefined) return { type: 'refused', code: 'REFUSED_UNTRUSTED', message: unknown }
     const taken = this.#claims.take(run, keys)
     if (taken.granted) return { type: 'claimed', waited: false }
     const busy = `${taken.key} is in use by run ${taken.by}`
@@ -317,7 +350,8 @@ export class Supervisor {
     return { type: 'refused', code: 'REFUSED_CLAIMED', message: `${busy}, and it did not end in time` }
   }
 
-  #endpointOf(experiment: Experiment): string {
+  /** Where it points, without credentials. */
+  endpointOf(experiment: Experiment): string {
     return this.#options.targets.find((t) => t.name === experiment.target)?.endpoint(experiment.target_config).key ?? ''
   }
 
@@ -328,6 +362,11 @@ export class Supervisor {
 }
 
 type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never
+
+/** For workers that begin nothing. */
+function noClaims(): Promise<ToWorker> {
+  return Promise.resolve({ type: 'refused', code: 'REFUSED_CLAIMED', message: 'only a run takes claims' })
+}
 
 /** Nothing is left on the target, and the journal says so. */
 function isClean({ residue, exit_code }: Report): boolean {

@@ -114,6 +114,7 @@ async function doJob(job: Job, targets: readonly Target[], link: Link): Promise<
         clock,
         signal,
         noProgressMs: job.no_progress_ms,
+        ...(job.hand_over === undefined ? {} : { handOver: job.hand_over }),
         emit,
       }
       return { kind: 'report', report: await recoverRun(input) }

@@ -1,12 +1,13 @@
 /** Recovery: undoes what a crash left, with the same rollback, after making sure that it is the same target. */
 import type { Clock } from '../core/clock.ts'
-import { JournalError, messageOf, TargetError } from '../core/errors.ts'
+import { CodedError, JournalError, messageOf, TargetError } from '../core/errors.ts'
 import { harmless } from '../core/events.ts'
 import type { EventBody } from '../core/events.ts'
 import type { Report } from '../core/report.ts'
 import { identityMismatch } from '../core/target.ts'
 import type { Agent, Identity, Target } from '../core/target.ts'
 import { FileJournal, readJournal } from '../journal/file-journal.ts'
+import { pendingSteps } from '../journal/journal.ts'
 import type { Journal, RunStarted } from '../journal/journal.ts'
 import type { StateDir } from '../journal/state-dir.ts'
 import { endRun } from './end.ts'
@@ -21,7 +22,18 @@ export interface RecoverInput {
   clock: Clock
   signal: AbortSignal
   noProgressMs: number
+  handOver?: HandOver
   emit(event: EventBody): void
+}
+
+/** What an operator decides about a run that cannot be undone as it is. */
+export interface HandOver {
+  /** Where to reach its target now; tried before everything else. */
+  target_config?: unknown
+  /** It is the same system, although it says something else of itself. */
+  accept_identity?: boolean
+  /** These steps (without a list: all that are pending) may stay as they are. */
+  accept_residue?: { steps?: number[]; note: string }
 }
 
 /** Undoes one open run. Throws when the target cannot be reached or is another one: then everything stays as it is. */
@@ -31,7 +43,8 @@ export async function recoverRun(input: RecoverInput): Promise<Report> {
   const file = state.journalFile(run)
   const before = await readJournal(file)
   if (!before.started) throw new TargetError('TARGET_FAILED', `the journal ${file} has no start: nothing was applied`)
-  const agent = await connectSame(before.started, input)
+  if (input.handOver?.accept_residue) await acceptResidue(file, input.handOver.accept_residue)
+  const agent = await agentFor(before.started, input)
   try {
     const journal = await resume(file)
     const outcome = before.undo?.outcome ?? 'aborted'
@@ -54,6 +67,49 @@ export async function recoverRun(input: RecoverInput): Promise<Report> {
   }
 }
 
+/** An operator's word, before anything else: those steps are not looked at any more. */
+async function acceptResidue(file: string, { steps, note }: NonNullable<HandOver['accept_residue']>): Promise<void> {
+  const pending = pendingSteps(await readJournal(file))
+  const unknown = steps?.filter((step) => !pending.some((p) => p.step === step)) ?? []
+  if (unknown.length > 0) {
+    const there = pending.map((p) => p.step).join(', ')
+    throw new CodedError('USAGE', `step ${unknown.join(', ')} is not pending; there is ${there || 'none'}`)
+  }
+  const journal = await FileJournal.resume(file)
+  try {
+    for (const { step } of pending) {
+      if (steps === undefined || steps.includes(step))
+        await journal.append({ type: 'step.accepted', step, note }, { durable: true })
+    }
+  } finally {
+    await journal.close()
+  }
+}
+
+/** Where nothing is left to undo, the target may be gone for good: then nobody is needed there. */
+async function agentFor(started: RunStarted, input: RecoverInput): Promise<Agent> {
+  const accepted = input.handOver?.accept_residue !== undefined
+  if (accepted && pendingSteps(await readJournal(input.state.journalFile(input.run))).length === 0) return nobody
+  return connectSame(started, input)
+}
+
+const nobody: Agent = {
+  identity: gone,
+  discover: gone,
+  plan: gone,
+  claim: gone,
+  quiesce: () => Promise.resolve(),
+  apply: gone,
+  inspect: gone,
+  revert: gone,
+  sweep: gone,
+  close: () => Promise.resolve(),
+}
+
+function gone(): Promise<never> {
+  return Promise.reject(new TargetError('TARGET_UNREACHABLE', 'nothing of this run is left to undo'))
+}
+
 /** What cannot be journalled is undone all the same; the run stays open, and undoing it again is harmless. */
 async function resume(file: string): Promise<Journal> {
   try {
@@ -67,11 +123,12 @@ async function resume(file: string): Promise<Journal> {
 /** A connection to the very system the run was started on, by its identity; names and addresses prove nothing. */
 async function connectSame(
   started: RunStarted,
-  { target, targetConfigs, run, clock, signal, emit }: RecoverInput,
+  { target, targetConfigs, run, clock, signal, emit, handOver = {} }: RecoverInput,
 ): Promise<Agent> {
   emit({ type: 'run.phase', phase: 'connect', detail: started.endpoint })
   const errors: unknown[] = []
-  for (const raw of targetConfigs) {
+  const given = handOver.target_config === undefined ? [] : [handOver.target_config]
+  for (const raw of [...given, ...targetConfigs]) {
     const parsed = target.config.safeParse(raw)
     if (!parsed.success) {
       errors.push(
@@ -84,7 +141,7 @@ async function connectSame(
       agent = await target.connect(parsed.data, { install: started.install, run, clock, signal })
       const { key } = target.endpoint(parsed.data)
       const doubt = otherSystem(started, (await agent.identity(signal)).parts, key)
-      if (doubt === undefined) return agent
+      if (doubt === undefined || handOver.accept_identity === true) return agent
       errors.push(new TargetError('IDENTITY_MISMATCH', `${key} is not the system that run ${run} changed: ${doubt}`))
     } catch (error) {
       errors.push(error)

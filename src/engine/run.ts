@@ -210,6 +210,7 @@ async function notBegun(error: unknown, startedAt: string, endpoint: string, inp
     seed: input.seed,
     outcome: ending.outcome,
     reason: ending.reason,
+    ...(ending.code === undefined ? {} : { code: ending.code }),
     recovered: false,
     started_at: startedAt,
     finished_at: new Date(clock.now()).toISOString(),

@@ -6,15 +6,25 @@ export { harmless } from '../core/events.ts'
 /** Values shorter than this are too common to be searched for in texts. */
 const SHORTEST = 4
 
-export function scrubbed(secrets: readonly string[], sink: Sink): Sink {
-  const values = [...new Set(secrets)].filter((value) => value.length >= SHORTEST).sort((a, b) => b.length - a.length)
-  if (values.length === 0) return sink
+/** The secrets that are known so far; a configuration that is read anew brings new ones, and the old ones stay secret. */
+export class Secrets {
+  values: readonly string[] = []
+
+  add(secrets: readonly string[]): void {
+    const known = [...this.values, ...secrets].filter((value) => value.length >= SHORTEST)
+    this.values = [...new Set(known)].sort((a, b) => b.length - a.length)
+  }
+}
+
+export function scrubbed(secrets: readonly string[] | Secrets, sink: Sink): Sink {
+  const known = secrets instanceof Secrets ? secrets : new Secrets()
+  if (!(secrets instanceof Secrets)) known.add(secrets)
   const scrub = (value: unknown): unknown => {
-    if (typeof value === 'string') return values.reduce((text, secret) => text.replaceAll(secret, '***'), value)
+    if (typeof value === 'string') return known.values.reduce((text, secret) => text.replaceAll(secret, '***'), value)
     if (Array.isArray(value)) return value.map(scrub)
     if (typeof value === 'object' && value !== null)
       return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, scrub(v)]))
     return value
   }
-  return (event) => sink(scrub(event) as ChaosEvent)
+  return (event) => sink(known.values.length === 0 ? event : (scrub(event) as ChaosEvent))
 }

@@ -3,9 +3,14 @@ import { afterEach, test } from 'node:test'
 import type { DaemonEvent } from '../../src/core/events.ts'
 import type { Config, ScheduledExperiment } from '../../src/core/experiment.ts'
 import { JournalError } from '../../src/core/errors.ts'
-import { runDaemon } from '../../src/daemon/daemon.ts'
+import { Daemon } from '../../src/daemon/daemon.ts'
 import type { Blocked } from '../../src/daemon/blocked.ts'
+import type { Report } from '../../src/core/report.ts'
 import type { Supervisor } from '../../src/daemon/supervisor.ts'
+import { Tracker } from '../../src/daemon/tracker.ts'
+import { Trust } from '../../src/daemon/trust.ts'
+import type { Orders, StandingOrders } from '../../src/journal/orders.ts'
+import type { SlotRecord } from '../../src/journal/slots.ts'
 import { fakeExperiment } from '../fakes/agent.ts'
 import { FakeClock, until } from '../fakes/clock.ts'
 
@@ -18,6 +23,10 @@ class Stub {
   readonly running = new Map<string, () => void>()
   readonly ran: string[] = []
   readonly rounds: string[] = []
+  readonly aborts = new Map<string, (reason: string) => void>()
+  readonly refused = new Map<string, string>()
+  /** What the reports of its runs say besides. */
+  answer: Partial<Report> = {}
   blocked: Blocked[] = []
   recover: () => Promise<void> = () => Promise.resolve()
   pruned = 0
@@ -30,11 +39,24 @@ class Stub {
     await this.recover()
     return []
   }
-  run(experiment: { name: string }, { wait }: { wait: string }): Promise<unknown> {
+  async run(experiment: { name: string }, { wait, run }: { wait: string; run: string }): Promise<unknown> {
     this.ran.push(`${experiment.name} ${wait}`)
-    return new Promise<void>((resolve) => this.running.set(experiment.name, resolve)).finally(() =>
-      this.running.delete(experiment.name),
-    )
+    const outcome = await new Promise<string>((resolve) => {
+      this.running.set(experiment.name, () => resolve('completed'))
+      this.aborts.set(run, (reason) => resolve(`aborted: ${reason}`))
+    })
+    this.running.delete(experiment.name)
+    return { run, experiment: experiment.name, outcome, exit_code: 0, residue: [], ...this.answer }
+  }
+  abort(run: string, reason: string): boolean {
+    this.aborts.get(run)?.(reason)
+    return this.aborts.has(run)
+  }
+  refusal({ name }: { name: string }): string | undefined {
+    return this.refused.get(name)
+  }
+  endpointOf({ name }: { name: string }): string {
+    return `fake://${name}`
   }
   stop(reason: string): Promise<void> {
     this.told.push({ type: 'warning', message: `stop ${reason}` })
@@ -48,6 +70,21 @@ class Stub {
   is(type: Told['type']): Told[] {
     return this.told.filter((e) => e.type === type)
   }
+}
+
+class MemoryOrders implements StandingOrders {
+  current: Orders = { disabled: {}, trusted: [] }
+  change(next: (orders: Orders) => Orders): Promise<void> {
+    this.current = next(this.current)
+    return Promise.resolve()
+  }
+}
+
+function configOf(experiments: ScheduledExperiment[], max_concurrent = 2): Config {
+  const settings: Config['settings'] = {
+    ...{ max_concurrent, timezone: 'UTC', stop_deadline_ms: 1000, history: { keep_days: 30 }, trust: 'warn' as const },
+  }
+  return { file: 'f', settings, experiments, warnings: ['mind the gap'] }
 }
 
 const EVERY_SECOND = '* * * * * *'
@@ -72,15 +109,26 @@ function start(
   prepare(supervisor)
   const clock = new FakeClock()
   const stop = new AbortController()
-  const settings = { max_concurrent, timezone: 'UTC', stop_deadline_ms: 1000, history: { keep_days: 30 } }
-  const config: Config = { file: 'f', settings, experiments, warnings: ['mind the gap'] }
-  const done = runDaemon({
-    ...{ config, clock, stop: stop.signal, stateDir: '/state' },
+  const config = configOf(experiments, max_concurrent)
+  const orders = new MemoryOrders()
+  const slots: SlotRecord[] = []
+  const reload: { next: () => Promise<Config> } = { next: () => Promise.resolve(config) }
+  const tracker = new Tracker()
+  const daemon = new Daemon({
+    ...{ config, clock, stop: stop.signal, stateDir: '/state', orders, tracker, version: '0' },
     supervisor: supervisor as unknown as Supervisor,
+    slotLog: {
+      append: (record) => Promise.resolve(void slots.push(record)),
+      read: () => Promise.resolve(slots),
+      prune: () => Promise.resolve(),
+    },
+    trust: new Trust({ orders, clock, mode: () => 'warn', summaryOf: () => '', warn: () => undefined }),
+    reload: () => reload.next(),
   })
+  const done = daemon.main()
   ends.push(() => stop.abort(new Error('the test is over')))
   done.catch(() => undefined)
-  return { supervisor, clock, done, stop: () => stop.abort(new Error('SIGTERM')) }
+  return { daemon, supervisor, clock, done, orders, slots, reload, stop: () => stop.abort(new Error('SIGTERM')) }
 }
 
 test('the daemon recovers before it is ready, and is ready before anything is due', async () => {

@@ -1,0 +1,190 @@
+/** The daemon's controls: commands that ask a running daemon for something, over its control socket. */
+import { formatDuration, parseDuration } from '../core/duration.ts'
+import { CodedError, ConfigError } from '../core/errors.ts'
+import { systemClock } from '../core/clock.ts'
+import type { Report } from '../core/report.ts'
+import type { DaemonStatus } from '../core/status.ts'
+import { askDaemon } from '../daemon/control.ts'
+import type { Request } from '../daemon/control.ts'
+import { lockState } from '../daemon/lock.ts'
+import { openOrders } from '../journal/orders.ts'
+import type { Orders } from '../journal/orders.ts'
+import { openStateDir } from '../journal/state-dir.ts'
+import { plain, summaryLines } from '../observe/progress.ts'
+import { json, stateDirOf } from './context.ts'
+import type { Context } from './context.ts'
+
+export interface ControlOptions {
+  stateDir?: string
+  json?: boolean
+}
+
+/** `chaos abort RUN`: undoes it now, and waits until that is done. Its exit code is 0 when everything is undone. */
+export async function abort(
+  context: Context,
+  run: string,
+  options: ControlOptions & { reason?: string },
+): Promise<number> {
+  const reason = options.reason ?? 'chaos abort'
+  const report = (await ask(context, options, { op: 'abort', run, reason })) as Report
+  return (
+    show(context, options, report, [`${report.run} (${report.experiment})`, ...summaryLines(report, plain)]) ||
+    residue(report)
+  )
+}
+
+/** `chaos run-now NAME`: beside its schedule, in the daemon. */
+export async function runNow(
+  context: Context,
+  experiment: string,
+  options: ControlOptions & { wait?: boolean },
+): Promise<number> {
+  const wait = options.wait === true
+  const { run, report } = (await ask(context, options, { op: 'run-now', experiment, wait })) as {
+    run: string
+    report?: Report
+  }
+  if (!report) return show(context, options, { run }, [`${experiment} runs as ${run}`])
+  show(context, options, report, [`${run} (${experiment})`, ...summaryLines(report, plain)])
+  return report.exit_code
+}
+
+/** `chaos reload`: like SIGHUP, but says what is wrong. */
+export async function reload(context: Context, options: ControlOptions): Promise<number> {
+  const result = (await ask(context, options, { op: 'reload' })) as {
+    file: string
+    experiments: number
+    warnings: string[]
+  }
+  const warnings = result.warnings.map((warning) => `warning: ${warning}`)
+  return show(context, options, result, [`read ${result.file} anew: ${result.experiments} experiments`, ...warnings])
+}
+
+/** `chaos freeze [REASON] [--for 2h]`: aborts, undoes and blocks; also where no daemon is up, for the next one. */
+export async function freeze(
+  context: Context,
+  reason: string | undefined,
+  options: ControlOptions & { for?: string },
+): Promise<number> {
+  const why = reason ?? 'chaos freeze'
+  const forMs = options.for === undefined ? undefined : durationOf('freeze', '--for', options.for)
+  const request: Request = { op: 'freeze', reason: why, ...(forMs === undefined ? {} : { for_ms: forMs }) }
+  const now = systemClock.now()
+  const until = forMs === undefined ? {} : { until: new Date(now + forMs).toISOString() }
+  const frozen = { since: new Date(now).toISOString(), reason: why, ...until }
+  const result = (await askOrWrite(context, options, request, (orders) => ({ ...orders, frozen }))) as
+    { ended: string[]; pending: number } | undefined
+  const lines = [
+    `frozen${forMs === undefined ? '' : ` for ${formatDuration(forMs)}`}: ${why}`,
+    ...(result?.ended ?? []).map((name) => `${name} was ended and undone`),
+    ...(result && result.pending > 0 ? [`${result.pending} runs are not undone yet; chaos status shows them`] : []),
+  ]
+  show(context, options, { frozen: true, ...until, ...result }, lines)
+  return result && result.pending > 0 ? 4 : 0
+}
+
+export async function unfreeze(context: Context, options: ControlOptions): Promise<number> {
+  await askOrWrite(context, options, { op: 'unfreeze' }, ({ disabled, trusted }) => ({ disabled, trusted }))
+  return show(context, options, { frozen: false }, ['no longer frozen'])
+}
+
+/** `chaos disable NAME [--until T]`. */
+export async function disable(
+  context: Context,
+  experiment: string,
+  options: ControlOptions & { until?: string },
+): Promise<number> {
+  const until = options.until === undefined ? undefined : timeOf(options.until)
+  await ask(context, options, { op: 'disable', experiment, ...(until === undefined ? {} : { until }) })
+  const text = `${experiment} is disabled${until === undefined ? '' : ` until ${until}`}`
+  return show(context, options, { experiment, disabled: true, ...(until === undefined ? {} : { until }) }, [text])
+}
+
+export async function enable(context: Context, experiment: string, options: ControlOptions): Promise<number> {
+  await ask(context, options, { op: 'enable', experiment })
+  return show(context, options, { experiment, disabled: false }, [`${experiment} is enabled`])
+}
+
+/** `chaos trust [NAME]`: without a name it only shows what waits. */
+export async function trust(
+  context: Context,
+  experiment: string | undefined,
+  options: ControlOptions & { all?: boolean },
+): Promise<number> {
+  if (experiment === undefined && options.all !== true) {
+    const { untrusted } = (await ask(context, options, { op: 'status' })) as DaemonStatus
+    const lines = untrusted.map(systemLine)
+    return show(context, options, { untrusted }, lines.length === 0 ? ['nothing waits to be trusted'] : lines)
+  }
+  const request: Request = { op: 'trust', ...(experiment === undefined ? {} : { experiment }) }
+  const trusted = (await ask(context, options, request)) as DaemonStatus['untrusted']
+  return show(
+    context,
+    options,
+    { trusted },
+    trusted.map((system) => `trusted: ${systemLine(system)}`),
+  )
+}
+
+function systemLine({ experiment, endpoint, identity, summary }: DaemonStatus['untrusted'][number]): string {
+  const parts = Object.entries(identity).map(([part, value]) => `${part} ${value ?? 'unreadable'}`)
+  return `${experiment} on ${endpoint}: ${summary} (${parts.join(', ')})`
+}
+
+function ask(context: Context, { stateDir }: ControlOptions, request: Request): Promise<unknown> {
+  return askDaemon(stateDirOf(stateDir, context.env), request)
+}
+
+/** Where no daemon is up, the order is written for the next one. */
+async function askOrWrite(
+  context: Context,
+  options: ControlOptions,
+  request: Request,
+  change: (orders: Orders) => Orders,
+): Promise<unknown> {
+  try {
+    return await ask(context, options, request)
+  } catch (error) {
+    if (!(error instanceof CodedError) || error.code !== 'NO_DAEMON') throw error
+  }
+  const state = await openStateDir(stateDirOf(options.stateDir, context.env))
+  const lock = await lockState(state.path, request.op, systemClock, () => undefined)
+  try {
+    await (await openOrders(state.path, systemClock.now())).change(change)
+  } finally {
+    await lock.release()
+  }
+  return undefined
+}
+
+function show(context: Context, options: ControlOptions, result: unknown, lines: readonly string[]): number {
+  context.out(options.json === true ? json(result) : lines.map((line) => `${line}\n`).join(''))
+  return 0
+}
+
+function residue(report: Report): number {
+  return report.residue.length > 0 ? 4 : 0
+}
+
+function durationOf(command: string, option: string, text: string): number {
+  const ms = parseDuration(text)
+  if (ms !== undefined && ms > 0) return ms
+  throw usage(command, option, `${JSON.stringify(text)} is not a duration: write e.g. 2h or 30m`)
+}
+
+/** A time, or how long from now. */
+function timeOf(text: string): string {
+  const ms = parseDuration(text)
+  const at = ms === undefined ? Date.parse(text) : systemClock.now() + ms
+  if (Number.isNaN(at) || at <= systemClock.now())
+    throw usage(
+      'disable',
+      '--until',
+      `${JSON.stringify(text)} is not a time to come: write e.g. 2026-12-01T08:00:00Z or 3d`,
+    )
+  return new Date(at).toISOString()
+}
+
+function usage(file: string, path: string, message: string): ConfigError {
+  return new ConfigError([{ file, line: 0, column: 0, path, message }], 'USAGE')
+}

@@ -1,0 +1,54 @@
+/** What an operator decides about a run that cannot be undone as it is, from the options of `chaos recover`. */
+import { ConfigError } from '../core/errors.ts'
+import type { Target } from '../core/target.ts'
+import type { HandOver } from '../engine/recover.ts'
+import { loadTargetConfig } from '../config/load.ts'
+
+export interface HandOverOptions {
+  run?: string
+  targetConfig?: string
+  acceptIdentity?: boolean
+  acceptResidue?: boolean
+  step?: string
+  note?: string
+}
+
+/** Undefined where nothing is decided: then it is only tried again. */
+export async function handOverOf(
+  options: HandOverOptions,
+  target: Target | undefined,
+  env: NodeJS.ProcessEnv,
+): Promise<HandOver | undefined> {
+  const { run, targetConfig, acceptIdentity, acceptResidue, step, note } = options
+  if (step !== undefined && acceptResidue !== true) throw usage('--step', 'goes with --accept-residue')
+  if (note !== undefined && acceptResidue !== true) throw usage('--note', 'goes with --accept-residue')
+  if (targetConfig === undefined && acceptIdentity !== true && acceptResidue !== true) return undefined
+  if (run === undefined) throw usage('--run', 'is needed: a hand-over is about one run (chaos status names them)')
+  return {
+    ...(targetConfig === undefined ? {} : { target_config: await targetConfigOf(targetConfig, target, env) }),
+    ...(acceptIdentity === true ? { accept_identity: true } : {}),
+    ...(acceptResidue === true ? { accept_residue: { ...stepsOf(step), note: noteOf(note) } } : {}),
+  }
+}
+
+async function targetConfigOf(file: string, target: Target | undefined, env: NodeJS.ProcessEnv): Promise<unknown> {
+  if (target) return loadTargetConfig(file, target, env)
+  throw usage('--target-config', 'cannot be used: the journal of that run does not say any more which target it is of')
+}
+
+function stepsOf(step: string | undefined): { steps?: number[] } {
+  if (step === undefined) return {}
+  const steps = step.split(',').map(Number)
+  if (!steps.every((n) => Number.isInteger(n) && n > 0))
+    throw usage('--step', `${JSON.stringify(step)} is not a step: write a number, or several like 3,4`)
+  return { steps }
+}
+
+function noteOf(note: string | undefined): string {
+  if (note !== undefined && note.trim() !== '') return note
+  throw usage('--note', 'is needed: why what is pending may stay, for the report')
+}
+
+function usage(path: string, message: string): ConfigError {
+  return new ConfigError([{ file: 'recover', line: 0, column: 0, path, message }], 'USAGE')
+}

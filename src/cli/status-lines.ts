@@ -1,0 +1,44 @@
+/** What only a running daemon can say of itself, as lines for a person. */
+import type { DaemonStatus } from '../core/status.ts'
+import { table } from './context.ts'
+
+export function daemonLines(status: DaemonStatus): string[] {
+  const { config, blocked, untrusted, queued, notify } = status
+  return [
+    ...(status.stopping === undefined ? [] : [`stopping: ${status.stopping}`]),
+    ...(status.ready || status.stopping !== undefined ? [] : ['not ready: recovering what was left']),
+    ...(config.problem === undefined
+      ? []
+      : [`the last reload failed, the configuration of ${config.loaded_at} is used:`, ...indented(config.problem)]),
+    ...blocked.map(
+      (b) => `blocked: ${b.endpoint} by run ${b.run} (${b.experiment}), ${b.pending} steps are not undone: ${b.reason}`,
+    ),
+    ...untrusted.map(
+      (u) => `not trusted yet: ${u.endpoint} (${u.summary}); chaos trust ${JSON.stringify(u.experiment)}`,
+    ),
+    ...queued.map((q) => `waiting for a slot: ${q.experiment} (due ${q.slot})`),
+    ...(notify.failed + notify.dropped > 0
+      ? [`notifications: ${notify.failed} could not be delivered, ${notify.dropped} dropped`]
+      : []),
+    ...experimentTable(status),
+  ]
+}
+
+function experimentTable({ experiments }: DaemonStatus): string[] {
+  if (experiments.length === 0) return []
+  const rows = experiments.map(({ experiment, next, disabled, last, skipped, schedule }) => [
+    experiment,
+    disabled
+      ? `disabled${disabled.until === undefined ? '' : ` until ${disabled.until}`}`
+      : (next ?? (schedule === undefined ? 'no schedule' : 'never')),
+    last ? `${last.outcome}, residue ${last.residue} (${last.finished_at})` : '-',
+    skipped ? `${skipped.slot}: ${skipped.reason}` : '-',
+  ])
+  return table([['EXPERIMENT', 'NEXT', 'LAST RUN', 'LAST SKIPPED'], ...rows])
+    .trimEnd()
+    .split('\n')
+}
+
+function indented(text: string): string[] {
+  return text.split('\n').map((line) => `  ${line}`)
+}

@@ -1,0 +1,234 @@
+/** From a due time to a run: what may start now, in which slot, and what became of it. */
+import type { Clock } from '../core/clock.ts'
+import { CodedError, messageOf } from '../core/errors.ts'
+import type { ErrorCode } from '../core/errors.ts'
+import type { SkipCause } from '../core/events.ts'
+import type { ScheduledExperiment } from '../core/experiment.ts'
+import type { Report } from '../core/report.ts'
+import type { DaemonStatus } from '../core/status.ts'
+import { disabledNow, frozenNow } from '../journal/orders.ts'
+import type { StandingOrders } from '../journal/orders.ts'
+import type { SlotLog, SlotRecord } from '../journal/slots.ts'
+import { mintRun } from '../journal/state-dir.ts'
+import { Slots, SlotsFullError } from './slots.ts'
+import type { Supervisor } from './supervisor.ts'
+
+export interface DispatchOptions {
+  supervisor: Supervisor
+  orders: StandingOrders
+  slotLog: SlotLog
+  clock: Clock
+  maxConcurrent: number
+  stop: AbortSignal
+  /** Why the calendar forbids a run of the entry at this moment. */
+  closed(entry: ScheduledExperiment): { cause: SkipCause; reason: string } | undefined
+  /** An experiment's run is over, or its due time is skipped. */
+  over(experiment: string): void
+}
+
+interface Active {
+  /** Absent while it waits for its slot. */
+  run?: string
+  slot: Date
+  /** Told to end before it had begun. */
+  called?: AbortController
+  done: Promise<unknown>
+}
+
+const QUEUE_LIMIT = 16
+const QUEUE_WAIT_MS = 60 * 60_000
+
+/** A run that its worker refused was not a run: the slot counts as skipped, for this cause. */
+const REFUSALS: Partial<Record<ErrorCode, SkipCause>> = {
+  REFUSED_CLAIMED: 'claimed',
+  REFUSED_UNTRUSTED: 'untrusted',
+  BLOCKED_BY_RESIDUE: 'blocked',
+}
+
+type Skip = { cause: SkipCause; reason: string }
+
+export class Dispatcher {
+  readonly #options: DispatchOptions
+  readonly #slots: Slots
+  readonly #active = new Map<string, Active>()
+  readonly #skipped = new Map<string, { slot: string } & Skip>()
+
+  constructor(options: DispatchOptions) {
+    this.#options = options
+    this.#slots = new Slots(options.maxConcurrent, QUEUE_LIMIT)
+  }
+
+  get queued(): DaemonStatus['queued'] {
+    return [...this.#active].flatMap(([experiment, { run, slot }]) =>
+      run === undefined ? [{ experiment, slot: slot.toISOString() }] : [],
+    )
+  }
+
+  lastSkip(experiment: string): DaemonStatus['experiments'][number]['skipped'] {
+    return this.#skipped.get(experiment)
+  }
+
+  resize(maxConcurrent: number): void {
+    this.#slots.resize(maxConcurrent)
+  }
+
+  due(entry: ScheduledExperiment, slot: Date): void {
+    const { name } = entry.experiment
+    if (this.#options.stop.aborted) return
+    const skip = this.#active.has(name)
+      ? { cause: 'overlap' as const, reason: 'its previous run is not over' }
+      : this.#forbidden(entry)
+    if (skip) {
+      this.skip(entry, slot, skip)
+      return
+    }
+    const at = slot.toISOString()
+    this.#options.supervisor.tell({ type: 'schedule.due', experiment: name, slot: at })
+    if (!this.#slots.free) {
+      const reason = 'all slots are taken'
+      if (entry.on_busy === 'skip') {
+        this.skip(entry, slot, { cause: 'busy', reason })
+        return
+      }
+      this.#options.supervisor.tell({ type: 'schedule.queued', experiment: name, slot: at, reason })
+    }
+    void this.#start(entry, slot, (active) => this.#runDue(entry, active))
+  }
+
+  /** A due time that does not become a run. */
+  skip(entry: ScheduledExperiment, slot: Date, { cause, reason }: Skip): void {
+    const experiment = entry.experiment.name
+    const at = slot.toISOString()
+    this.#skipped.set(experiment, { slot: at, cause, reason })
+    this.#options.supervisor.tell({ type: 'schedule.skipped', experiment, slot: at, cause, reason })
+    this.#record({ experiment, slot: at, skipped: { cause, reason } })
+    this.#options.over(experiment)
+  }
+
+  /** A run that an operator wants now: beside the schedule, but within the same slots and rules. Throws when it may not. */
+  runNow(entry: ScheduledExperiment): { run: string; report: Promise<Report> } {
+    const { name } = entry.experiment
+    const { stop, orders, clock, supervisor, closed } = this.#options
+    if (stop.aborted) throw new CodedError('ABORTED', 'the daemon is stopping')
+    const active = this.#active.get(name)
+    if (active)
+      throw new CodedError(
+        'REFUSED_CLAIMED',
+        `${name} is ${active.run ? `running (${active.run})` : 'waiting'} already`,
+      )
+    const frozen = frozenNow(orders.current, clock.now())
+    if (frozen) throw new CodedError('REFUSED_FROZEN', `frozen: ${frozen.reason}; chaos unfreeze ends that`)
+    // Windows say when the schedule may run; a blackout is for everybody.
+    const shut = closed(entry)
+    if (shut?.cause === 'blackout') throw new CodedError('REFUSED_CALENDAR', shut.reason)
+    const blocked = supervisor.refusal(entry.experiment)
+    if (blocked !== undefined) throw new CodedError('BLOCKED_BY_RESIDUE', blocked)
+    if (!this.#slots.free) throw new CodedError('REFUSED_CLAIMED', 'all slots are taken; try again later')
+    const run = mintRun(clock.now())
+    const report = this.#start(entry, new Date(clock.now()), async (mine) => {
+      const give = await this.#slots.take(stop)
+      try {
+        mine.run = run
+        return await supervisor.run(entry.experiment, { run, wait: 'skip' })
+      } finally {
+        give()
+      }
+    })
+    return { run, report }
+  }
+
+  /** Ends what runs or waits of an experiment: everything is undone. Resolves when it is over. */
+  async end(experiment: string, reason: string): Promise<boolean> {
+    const active = this.#active.get(experiment)
+    if (!active) return false
+    if (active.run === undefined) active.called?.abort(new CodedError('ABORTED', reason))
+    else this.#options.supervisor.abort(active.run, reason)
+    await active.done
+    return true
+  }
+
+  /** Ends all; resolves with the names of the experiments, when everything is undone. */
+  async endAll(reason: string): Promise<string[]> {
+    const names = [...this.#active.keys()]
+    await Promise.all(names.map((name) => this.end(name, reason)))
+    return names
+  }
+
+  /** Resolves when nothing is active any more. */
+  async idle(): Promise<void> {
+    while (this.#active.size > 0) await Promise.all([...this.#active.values()].map(({ done }) => done))
+  }
+
+  #start<T>(entry: ScheduledExperiment, slot: Date, work: (active: Active) => Promise<T>): Promise<T> {
+    const { name } = entry.experiment
+    const active: Active = { slot, called: new AbortController(), done: Promise.resolve() }
+    this.#active.set(name, active)
+    const working = work(active).finally(() => {
+      this.#active.delete(name)
+      this.#options.over(name)
+    })
+    active.done = working.catch(() => undefined)
+    return working
+  }
+
+  async #runDue(entry: ScheduledExperiment, active: Active): Promise<void> {
+    const { supervisor, stop, clock } = this.#options
+    const calledOff = active.called?.signal ?? stop
+    try {
+      const give = await this.#slots.take(AbortSignal.any([stop, calledOff, AbortSignal.timeout(QUEUE_WAIT_MS)]))
+      try {
+        // It may have waited for long.
+        const skip = this.#forbidden(entry)
+        if (skip) {
+          this.skip(entry, active.slot, skip)
+          return
+        }
+        const run = mintRun(clock.now())
+        active.run = run
+        const report = await supervisor.run(entry.experiment, { run, wait: entry.on_busy })
+        this.#cameTo(entry, active.slot, report)
+      } finally {
+        give()
+      }
+    } catch (error) {
+      this.skip(entry, active.slot, whyNot(error, stop))
+    }
+  }
+
+  #cameTo(entry: ScheduledExperiment, slot: Date, { run, code, reason }: Report): void {
+    const cause = code && REFUSALS[code]
+    if (cause) this.skip(entry, slot, { cause, reason: reason ?? cause })
+    else this.#record({ experiment: entry.experiment.name, slot: slot.toISOString(), run })
+  }
+
+  #forbidden(entry: ScheduledExperiment): Skip | undefined {
+    const { orders, clock, supervisor, closed } = this.#options
+    const now = clock.now()
+    const frozen = frozenNow(orders.current, now)
+    if (frozen) return { cause: 'frozen', reason: `frozen: ${frozen.reason}` }
+    const disabled = disabledNow(orders.current, entry.experiment.name, now)
+    if (disabled) {
+      return { cause: 'disabled', reason: `disabled${disabled.until === undefined ? '' : ` until ${disabled.until}`}` }
+    }
+    const shut = closed(entry)
+    if (shut) return shut
+    const blocked = supervisor.refusal(entry.experiment)
+    return blocked === undefined ? undefined : { cause: 'blocked', reason: blocked }
+  }
+
+  #record(record: Omit<SlotRecord, 'at'>): void {
+    const { slotLog, clock, supervisor } = this.#options
+    slotLog.append({ at: new Date(clock.now()).toISOString(), ...record }).catch((error: unknown) => {
+      supervisor.tell({ type: 'warning', message: `cannot record a due time: ${messageOf(error)}` })
+    })
+  }
+}
+
+function whyNot(error: unknown, stop: AbortSignal): Skip {
+  if (stop.aborted) return { cause: 'stopping', reason: `the daemon stops: ${messageOf(stop.reason)}` }
+  if (error instanceof SlotsFullError) return { cause: 'busy', reason: error.message }
+  if (error instanceof Error && error.name === 'TimeoutError')
+    return { cause: 'busy', reason: 'it waited too long for a slot' }
+  if (error instanceof CodedError && error.code === 'ABORTED') return { cause: 'frozen', reason: error.message }
+  return { cause: 'error', reason: messageOf(error) }
+}

@@ -1,0 +1,90 @@
+/**
+ * Which systems may be broken: those that were broken before, or that an operator has named with `chaos trust`. A
+ * connection string that was changed by mistake points at a system that nobody has seen yet.
+ */
+import type { Clock } from '../core/clock.ts'
+import { CodedError } from '../core/errors.ts'
+import type { DaemonStatus } from '../core/status.ts'
+import type { Orders, StandingOrders } from '../journal/orders.ts'
+import { sameSystem } from './blocked.ts'
+import type { Admission } from './supervisor.ts'
+
+export type Untrusted = DaemonStatus['untrusted'][number]
+
+export interface TrustOptions {
+  orders: StandingOrders
+  clock: Clock
+  /** `settings.trust` as it is now. */
+  mode(): 'warn' | 'require'
+  /** What was discovered, for the person who decides. */
+  summaryOf(run: string): string
+  warn(message: string): void
+}
+
+export class Trust {
+  readonly #options: TrustOptions
+  /** By experiment: what has been refused and waits for a word. */
+  readonly #waiting = new Map<string, Untrusted>()
+
+  constructor(options: TrustOptions) {
+    this.#options = options
+  }
+
+  get waiting(): Untrusted[] {
+    return [...this.#waiting.values()]
+  }
+
+  /** Why the run may not begin; undefined when it may. */
+  async admit({ run, experiment, endpoint, identity }: Admission): Promise<string | undefined> {
+    const { orders, mode, summaryOf, warn } = this.#options
+    const system = { experiment, endpoint, identity, summary: summaryOf(run) }
+    if (isTrusted(orders.current, system)) return undefined
+    if (mode() === 'require') {
+      this.#waiting.set(experiment, system)
+      return `${endpoint} was never broken before (${system.summary}): look at it, then chaos trust ${JSON.stringify(experiment)}`
+    }
+    warn(`first run on ${endpoint} (${system.summary}): ${identityText(identity)}`)
+    await this.#remember([system])
+    return undefined
+  }
+
+  /** Trusts what waits, of one experiment or of all. Throws USAGE when nothing waits there. */
+  async trust(experiment?: string): Promise<Untrusted[]> {
+    const chosen = this.waiting.filter((system) => experiment === undefined || system.experiment === experiment)
+    if (chosen.length === 0) {
+      const names = this.waiting.map((system) => JSON.stringify(system.experiment)).join(', ')
+      throw new CodedError(
+        'USAGE',
+        `nothing${experiment === undefined ? '' : ` of ${JSON.stringify(experiment)}`} waits to be trusted${names === '' ? '' : `; there is ${names}`}`,
+      )
+    }
+    await this.#remember(chosen)
+    // Two experiments may have waited for the same system.
+    for (const [name, system] of this.#waiting)
+      if (isTrusted(this.#options.orders.current, system)) this.#waiting.delete(name)
+    return chosen
+  }
+
+  #remember(systems: readonly Untrusted[]): Promise<void> {
+    const since = new Date(this.#options.clock.now()).toISOString()
+    return this.#options.orders.change((orders) => ({
+      ...orders,
+      trusted: [...orders.trusted, ...systems.map(({ endpoint, identity }) => ({ endpoint, identity, since }))],
+    }))
+  }
+}
+
+/** By who it says it is; by its address only where it says nothing. */
+function isTrusted(
+  orders: Readonly<Orders>,
+  { endpoint, identity }: Pick<Untrusted, 'endpoint' | 'identity'>,
+): boolean {
+  const silent = Object.values(identity).every((part) => part === null)
+  return orders.trusted.some((known) => (silent ? known.endpoint === endpoint : sameSystem(known.identity, identity)))
+}
+
+export function identityText(identity: Record<string, string | null>): string {
+  return Object.entries(identity)
+    .map(([part, value]) => `${part} ${value ?? 'unreadable'}`)
+    .join(', ')
+}

@@ -1,0 +1,77 @@
+/**
+ * What an operator has said and what must outlive a restart: `<state>/orders.json`. Frozen, disabled experiments, and
+ * the systems that may be broken although they were not known before.
+ */
+import { readFile, rename } from 'node:fs/promises'
+import { join } from 'node:path'
+import { JournalError, messageOf } from '../core/errors.ts'
+import { nodeDisk, writeFileDurably } from './disk.ts'
+
+/** Times are ISO 8601, UTC. An `until` that has passed means that the order is over. */
+export interface Orders {
+  frozen?: { since: string; reason: string; until?: string }
+  disabled: Record<string, { since: string; until?: string }>
+  trusted: { endpoint: string; identity: Record<string, string | null>; since: string }[]
+}
+
+export interface StandingOrders {
+  readonly current: Readonly<Orders>
+  /** Durable when it resolves; only then `current` shows it. Changes are made one after the other. */
+  change(next: (orders: Orders) => Orders): Promise<void>
+}
+
+const NONE: Orders = { disabled: {}, trusted: [] }
+
+/** Orders that cannot be read could be "frozen": then that is what they are taken for, until somebody says otherwise. */
+export async function openOrders(stateDir: string, now: number): Promise<StandingOrders> {
+  const file = join(stateDir, 'orders.json')
+  let { orders, damaged } = await read(file, now)
+  let changing: Promise<void> = Promise.resolve()
+  const write = async (next: (orders: Orders) => Orders): Promise<void> => {
+    const changed = next(orders)
+    try {
+      if (damaged) await rename(file, `${file}.damaged-${now}`)
+      damaged = false
+      await writeFileDurably(nodeDisk, stateDir, 'orders.json', `${JSON.stringify(changed, null, 2)}\n`)
+    } catch (error) {
+      throw new JournalError('JOURNAL_WRITE', `cannot write ${file}: ${messageOf(error)}`, { cause: error })
+    }
+    orders = changed
+  }
+  return {
+    get current() {
+      return orders
+    },
+    change(next) {
+      const done = changing.then(() => write(next))
+      changing = done.catch(() => undefined)
+      return done
+    },
+  }
+}
+
+async function read(file: string, now: number): Promise<{ orders: Orders; damaged: boolean }> {
+  try {
+    const orders = { ...NONE, ...(JSON.parse(await readFile(file, 'utf8')) as Partial<Orders>) }
+    return { orders, damaged: false }
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return { orders: NONE, damaged: false }
+    const reason = `${file} cannot be read (${messageOf(error)}): whoever unfreezes begins it anew`
+    return { orders: { ...NONE, frozen: { since: new Date(now).toISOString(), reason } }, damaged: true }
+  }
+}
+
+/** Why nothing may be started now; undefined when something may. */
+export function frozenNow(orders: Readonly<Orders>, now: number): Orders['frozen'] {
+  return orders.frozen && !isOver(orders.frozen, now) ? orders.frozen : undefined
+}
+
+export function disabledNow(orders: Readonly<Orders>, experiment: string, now: number): { until?: string } | undefined {
+  const order = Object.hasOwn(orders.disabled, experiment) ? orders.disabled[experiment] : undefined
+  if (!order || isOver(order, now)) return undefined
+  return order.until === undefined ? {} : { until: order.until }
+}
+
+function isOver({ until }: { until?: string }, now: number): boolean {
+  return until !== undefined && Date.parse(until) <= now
+}
