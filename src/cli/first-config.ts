@@ -84,7 +84,7 @@ function entryOf({ suggestion, params }: Entry, { target, targetConfig }: FirstC
 
 /** Names of somebody's tables are no expressions to be filled in. */
 function escaped(value: unknown): unknown {
-  if (typeof value === 'string') return value.replaceAll('${', '$${')
+  if (typeof value === 'string') return value.replaceAll('${', () => '$${')
   if (Array.isArray(value)) return value.map(escaped)
   if (typeof value !== 'object' || value === null) return value
   return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, escaped(inner)]))

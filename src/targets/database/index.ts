@@ -14,11 +14,9 @@ import { suggest } from './suggest.ts'
 const skills: readonly AnySkill<DbReader, DbClient>[] = [insertLoad, updateLoad, configChange, tableLock]
 
 const config = z.strictObject({
-  connection_url: z
-    .string()
-    .refine(isPostgresUrl, {
-      error: `is not a PostgreSQL URL; write ${URL_FORM}, special characters in user and password as %40, %2F, …`,
-    }),
+  connection_url: z.string().refine(isPostgresUrl, {
+    error: `is not a PostgreSQL URL; write ${URL_FORM}, special characters in user and password as %40, %2F, …`,
+  }),
   db_type: z.literal('postgres', { error: 'only postgres is available in this version' }).default('postgres'),
   schemas: z.array(z.string().min(1)).default([]),
 })
