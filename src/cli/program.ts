@@ -3,6 +3,7 @@ import { Command, CommanderError, Option } from 'commander'
 import { CodedError, messageOf } from '../core/errors.ts'
 import type { Context } from './context.ts'
 import { addControls } from './program-controls.ts'
+import type { InitOptions } from './init.ts'
 
 const USAGE = 2
 /** EX_SOFTWARE of sysexits: a bug of ours, not of the caller's. */
@@ -61,6 +62,31 @@ function build(context: Context, done: (exitCode: number) => void): Command {
       finish(import('./validate.ts').then((m) => m.validate(context, file, options))),
     )
   program
+    .command('discover <config>')
+    .description("what the agents see of each experiment's target, and what each skill could touch; changes nothing")
+    .option('--only <name>', 'just the target of this experiment')
+    .addOption(json())
+    .addOption(stateDir())
+    .action((file: string, options: object) =>
+      finish(import('./discover.ts').then((m) => m.discover(context, file, options))),
+    )
+  program
+    .command('init [url]')
+    .description('write a first configuration: for the target of this URL as it is, else a template')
+    .option('--output <file>', 'the file to write', 'chaos.yaml')
+    .option('--force', 'replace the file if it is there')
+    .option('--stdout', 'print it instead of writing a file')
+    .option(
+      '--schedule <cron>',
+      'when the first experiment is due: second minute hour day month weekday',
+      '0 0 2 * * *',
+    )
+    .option('--allow <name>', 'a host or database that may be broken although its name says production', collect, [])
+    .addOption(stateDir())
+    .action((url: string | undefined, options: InitOptions) =>
+      finish(import('./init.ts').then((m) => m.init(context, url, options))),
+    )
+  program
     .command('list-skills')
     .description('what can be broken')
     .option('--target <target>', 'only the skills of one target')
@@ -100,4 +126,9 @@ function build(context: Context, done: (exitCode: number) => void): Command {
   addControls(program, { context, json, stateDir, finish })
   program.command('worker', { hidden: true }).action(() => finish(import('./worker.ts').then((m) => m.worker(context))))
   return program
+}
+
+/** For options that may be given several times. */
+function collect(value: string, values: string[]): string[] {
+  return [...values, value]
 }

@@ -1,22 +1,22 @@
 /** `chaos run CONFIG`: runs the experiments of a file one after the other, now. */
 import { loadConfig } from '../config/load.ts'
 import { systemClock } from '../core/clock.ts'
-import { CodedError, ConfigError, ERROR_CODES } from '../core/errors.ts'
+import { CodedError, ERROR_CODES } from '../core/errors.ts'
 import type { Sink } from '../core/events.ts'
 import type { Config, Experiment } from '../core/experiment.ts'
 import { worstExitCode } from '../core/report.ts'
 import type { Report } from '../core/report.ts'
-import { noLock } from '../daemon/lock.ts'
-import { Supervisor } from '../daemon/supervisor.ts'
 import { Tracker } from '../daemon/tracker.ts'
 import { Trust } from '../daemon/trust.ts'
 import { frozenNow, openOrders } from '../journal/orders.ts'
-import { mintRun, peekStateDir } from '../journal/state-dir.ts'
+import { mintRun } from '../journal/state-dir.ts'
 import { ndjson } from '../observe/ndjson.ts'
 import { coloured, plain, planLines, progress } from '../observe/progress.ts'
 import { harmless, scrubbed } from '../observe/scrub.ts'
+import { chosen } from './chosen.ts'
 import { stateDirOf } from './context.ts'
 import type { Context } from './context.ts'
+import { onlooker } from './onlooker.ts'
 import { secretsOf } from './secrets.ts'
 import { stopOnSignal, supervised } from './supervised.ts'
 
@@ -38,25 +38,6 @@ export async function run(context: Context, file: string, options: RunOptions): 
   return options.dryRun === true
     ? dryRun(context, experiments, options)
     : realRun(context, config, experiments, options)
-}
-
-function chosen(config: Config, only: string | undefined): Experiment[] {
-  if (only === undefined) return config.experiments.filter((e) => e.enabled).map((e) => e.experiment)
-  const found = config.experiments.filter((e) => e.experiment.name === only).map((e) => e.experiment)
-  if (found.length > 0) return found
-  const names = config.experiments.map((e) => e.experiment.name).join(', ')
-  throw new ConfigError(
-    [
-      {
-        file: config.file,
-        line: 0,
-        column: 0,
-        path: '--only',
-        message: `no experiment ${JSON.stringify(only)}; there is ${names}`,
-      },
-    ],
-    'USAGE',
-  )
 }
 
 async function realRun(
@@ -119,16 +100,7 @@ async function realRun(
 }
 
 async function dryRun(context: Context, experiments: Experiment[], options: RunOptions): Promise<number> {
-  const state = await peekStateDir(stateDirOf(options.stateDir, context.env))
-  const supervisor = new Supervisor({
-    state,
-    lock: noLock,
-    main: context.main,
-    targets: await context.targets(),
-    clock: systemClock,
-    emit: () => undefined,
-    experiments: () => experiments,
-  })
+  const supervisor = await onlooker(context, options.stateDir, experiments)
   const paint = context.tty ? coloured : plain
   for (const experiment of experiments) {
     const plan = await supervisor.preview(experiment, options.seed ?? mintRun(systemClock.now()))

@@ -81,7 +81,14 @@ export function formatProblem(p: ConfigProblem): string {
 export class RefusedError extends CodedError {}
 
 /** The target cannot be reached or does not let us: its owner must act. */
-export class TargetError extends CodedError {}
+export class TargetError extends CodedError {
+  /** What its owner can run to lift it, `GRANT …`; it also ends the message. */
+  readonly fix: string | undefined
+  constructor(code: ErrorCode, message: string, options: { cause?: unknown; fix?: string } = {}) {
+    super(code, message, 'cause' in options ? { cause: options.cause } : undefined)
+    this.fix = options.fix
+  }
+}
 
 /** A step's apply went wrong; the fault may or may not be in place. */
 export class StepError extends CodedError {}

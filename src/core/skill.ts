@@ -122,6 +122,13 @@ export interface Inspection {
   names?: string[]
 }
 
+/** What a survey asks a skill to plan, to learn what it could serve. */
+export interface Ask {
+  /** The one resource it is about. */
+  resource?: string
+  params: Record<string, unknown>
+}
+
 /** A kind of fault, as a target's author writes it. `S` is the step: plain JSON, validated by `step` when read back from the journal. */
 export interface SkillSpec<Reader, Client extends Reader, P, S> {
   /** `<target>.<verb>`: `db.insert_load`. */
@@ -134,6 +141,8 @@ export interface SkillSpec<Reader, Client extends Reader, P, S> {
   scope: Scope
   phase: Phase
   failsafe: Failsafe
+  /** What a survey plans, where the defaults alone would not show what could be served. Without it: once, with the defaults. */
+  asks?(resources: readonly Resource[]): Ask[]
   /** Decides, and changes nothing. */
   plan(ctx: PlanContext<Reader>, params: P): Promise<Plan<S>>
   /** Makes one change (one transaction). An error means "maybe applied"; never called twice. Throws StaleError if the world moved on since plan. */
@@ -147,7 +156,7 @@ export interface SkillSpec<Reader, Client extends Reader, P, S> {
 /** What everybody but the target itself may know of a skill. */
 export type SkillInfo = Pick<
   SkillSpec<unknown, unknown, unknown, unknown>,
-  'name' | 'summary' | 'version' | 'scope' | 'phase' | 'failsafe'
+  'name' | 'summary' | 'version' | 'scope' | 'phase' | 'failsafe' | 'asks'
 > & { params: ZodType; step: ZodType }
 
 /** The longest mark: fits application_name (63), a systemd unit name and a Kubernetes label value. */

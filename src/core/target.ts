@@ -14,6 +14,7 @@ import type {
   SkillInfo,
   SkillSpec,
 } from './skill.ts'
+import type { FromUrl, Suggestion, Survey } from './survey.ts'
 
 /** Who a target is. Two configurations that reach the same system through different names have the same scopes. */
 export interface Identity {
@@ -101,6 +102,10 @@ export interface Target<C = unknown> {
   redact(config: C): unknown
   /** Every secret value in the config, so that texts can be scrubbed of them. */
   secrets(config: C): string[]
+  /** For `chaos init`, where one URL says all that is needed: how such a URL is written (itself one), and what it means; undefined when it is none. */
+  url?: { form: string; read(url: string): FromUrl | undefined }
+  /** A first configuration: from what a survey found, or, without one, to be filled in by hand. */
+  suggest?(survey?: Survey): Suggestion[]
   connect(config: C, options: ConnectOptions): Promise<Agent>
 }
 

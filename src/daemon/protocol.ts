@@ -4,11 +4,13 @@ import type { ChaosEvent, PlanView } from '../core/events.ts'
 import type { Experiment } from '../core/experiment.ts'
 import type { Report } from '../core/report.ts'
 import type { HandOver } from '../engine/recover.ts'
+import type { Survey } from '../core/survey.ts'
 import type { Identity } from '../core/target.ts'
 
 /** What a worker is started for; its first message. Secrets travel here and never in argv. */
 export type Job =
   | { kind: 'run'; run: string; state_dir: string; experiment: Experiment; seed: string }
+  | { kind: 'survey'; install: string; run: string; experiment: Experiment }
   | { kind: 'preview'; install: string; run: string; experiment: Experiment; seed: string }
   | {
       kind: 'recover'
@@ -20,7 +22,8 @@ export type Job =
       hand_over?: HandOver
     }
 
-export type Result = { kind: 'report'; report: Report } | { kind: 'plan'; plan: PlanView }
+export type Result =
+  { kind: 'report'; report: Report } | { kind: 'plan'; plan: PlanView } | { kind: 'survey'; survey: Survey }
 
 /** An error that crossed the process boundary. */
 export interface PlainError {

@@ -7,6 +7,7 @@ import { CodedError, ERROR_CODES, JournalError, messageOf } from '../core/errors
 import type { ChaosEvent, DaemonEvent, PlanView } from '../core/events.ts'
 import type { Experiment } from '../core/experiment.ts'
 import type { Report } from '../core/report.ts'
+import type { Survey } from '../core/survey.ts'
 import type { Identity, Target } from '../core/target.ts'
 import { Claims } from '../engine/claims.ts'
 import type { HandOver } from '../engine/recover.ts'
@@ -137,6 +138,17 @@ export class Supervisor {
     )
     if (result.kind === 'plan') return result.plan
     throw new CodedError('WORKER_LOST', 'the worker answered something else than a plan')
+  }
+
+  /** Connects and looks at the experiment's target; changes nothing. */
+  async survey(experiment: Experiment): Promise<Survey> {
+    const { state, clock } = this.#options
+    const result = await this.#work(
+      { kind: 'survey', install: state.install, run: mintRun(clock.now()), experiment },
+      'skip',
+    )
+    if (result.kind === 'survey') return result.survey
+    throw new CodedError('WORKER_LOST', 'the worker answered something else than a survey')
   }
 
   /**

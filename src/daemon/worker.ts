@@ -7,8 +7,10 @@ import { CodedError, ConfigError, messageOf, RefusedError, TargetError } from '.
 import type { EventBody } from '../core/events.ts'
 import type { Target } from '../core/target.ts'
 import { planRun, refuseProtected } from '../engine/plan.ts'
+import type { PlanInput } from '../engine/plan.ts'
 import { recoverRun } from '../engine/recover.ts'
 import { runExperiment } from '../engine/run.ts'
+import { surveyTarget } from '../engine/survey.ts'
 import { openStateDir } from '../journal/state-dir.ts'
 import { HEARTBEAT_MS } from './protocol.ts'
 import type { FromWorker, Job, PlainError, Result, ToWorker } from './protocol.ts'
@@ -121,29 +123,39 @@ async function doJob(job: Job, targets: readonly Target[], link: Link): Promise<
     }
     case 'preview': {
       const { install, run, experiment, seed } = job
-      const endpoint = target.endpoint(experiment.target_config)
-      refuseProtected(experiment, endpoint)
-      emit({ type: 'run.phase', phase: 'connect' })
-      const agent = await target.connect(experiment.target_config, { install, run, clock, signal })
-      try {
-        const identity = await agent.identity(signal)
-        const { view } = await planRun({
-          agent,
-          identity,
-          experiment,
-          endpoint,
-          skills: target.skills,
-          install,
-          run,
-          seed,
-          signal,
-          onPhase: (phase, detail) => emit({ type: 'run.phase', phase, ...(detail === undefined ? {} : { detail }) }),
-        })
+      return looking(job, target, signal, emit, async (given) => {
+        const { view } = await planRun({ ...given, experiment, skills: target.skills, install, run, seed })
         return { kind: 'plan', plan: view }
-      } finally {
-        await agent.close()
-      }
+      })
     }
+    case 'survey':
+      return looking(job, target, signal, emit, async (given) => {
+        return { kind: 'survey', survey: await surveyTarget({ ...given, target }) }
+      })
+  }
+}
+
+type Looked = Pick<PlanInput, 'agent' | 'identity' | 'endpoint' | 'signal' | 'onPhase'>
+
+/** A connection for the jobs that only look. */
+async function looking(
+  { install, run, experiment }: Extract<Job, { kind: 'preview' | 'survey' }>,
+  target: Target,
+  signal: AbortSignal,
+  emit: (event: EventBody) => void,
+  look: (given: Looked) => Promise<Result>,
+): Promise<Result> {
+  const endpoint = target.endpoint(experiment.target_config)
+  refuseProtected(experiment, endpoint)
+  emit({ type: 'run.phase', phase: 'connect' })
+  const agent = await target.connect(experiment.target_config, { install, run, clock: systemClock, signal })
+  try {
+    const identity = await agent.identity(signal)
+    const onPhase: PlanInput['onPhase'] = (phase, detail) =>
+      emit({ type: 'run.phase', phase, ...(detail === undefined ? {} : { detail }) })
+    return await look({ agent, identity, endpoint, signal, onPhase })
+  } finally {
+    await agent.close()
   }
 }
 

@@ -8,6 +8,7 @@ import { seededRandom } from '../core/random.ts'
 import { markOf } from '../core/skill.ts'
 import type { Phase, Plan, Planned, Resource, SkillInfo } from '../core/skill.ts'
 import type { Agent, ClaimKey, Discovery, Endpoint, Identity } from '../core/target.ts'
+import { matching } from './filters.ts'
 
 export interface PlannedStep extends StepView {
   /** Index of the invocation it belongs to; invocations may be applied concurrently. */
@@ -99,8 +100,7 @@ function filterResources(resources: Resource[], experiment: Experiment): Resourc
   const problems: ConfigProblem[] = []
   const kept = new Set<Resource>()
   experiment.resource_filters.forEach((filter, index) => {
-    const anchored = new RegExp(`^(?:${filter})$`)
-    const hits = resources.filter((r) => anchored.test(r.id) || anchored.test(r.name))
+    const hits = matching(filter, resources)
     for (const hit of hits) kept.add(hit)
     if (hits.length === 0) {
       const some = resources

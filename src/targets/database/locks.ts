@@ -54,7 +54,8 @@ export async function requireLockPrivileges(
     ...rows.filter((row) => row.lock !== 'true').map((row) => grantLine(best, quoteTable(row), target.role)),
   ]
   if (grants.length > 0) {
-    throw new TargetError('TARGET_PRIVILEGE', `${target.role} may not lock in ${mode} mode:\n${grants.join('\n')}`)
+    const fix = grants.join('\n')
+    throw new TargetError('TARGET_PRIVILEGE', `${target.role} may not lock in ${mode} mode:\n${fix}`, { fix })
   }
 }
 

@@ -78,7 +78,8 @@ export async function requirePrivileges(db: DbReader, names: readonly string[]):
     grants.push(grantLine('EXECUTE', 'FUNCTION pg_catalog.pg_show_all_file_settings()', db.role))
   }
   if (grants.length > 0) {
-    throw new TargetError('TARGET_PRIVILEGE', `${db.role} may not change these settings:\n${grants.join('\n')}`)
+    const fix = grants.join('\n')
+    throw new TargetError('TARGET_PRIVILEGE', `${db.role} may not change these settings:\n${fix}`, { fix })
   }
 }
 

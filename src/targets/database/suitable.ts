@@ -75,6 +75,6 @@ export function skippedFor(table: { id: string }, { reason, fix }: Unfit): Skipp
 /** The same as an error, for a table that params named. */
 export function refusal(skill: string, table: { id: string }, { reason, fix }: Unfit): Error {
   const message = `${skill} cannot use ${table.id}: ${reason}`
-  if (fix !== undefined) return new TargetError('TARGET_PRIVILEGE', `${message}; ${fix}`)
+  if (fix !== undefined) return new TargetError('TARGET_PRIVILEGE', `${message}; ${fix}`, { fix })
   return new RefusedError('REFUSED_UNSUITABLE', `${message}; choose another table or leave it out`)
 }

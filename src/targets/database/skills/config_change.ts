@@ -50,6 +50,13 @@ export const configChange: SkillSpec<DbReader, DbClient, z.infer<typeof params>,
   phase: 'setting',
   failsafe: 'none',
 
+  // The setting that every application feels and none depends on; two values, since one may be what it has already.
+  asks: () =>
+    ['1MB', '2MB'].map((value) => ({
+      resource: 'setting:work_mem',
+      params: { changes: [{ param: 'work_mem', value }] },
+    })),
+
   plan: (ctx, { changes }) => planSettings(ctx, changes),
 
   async apply({ target, mark, clock, signal }, step) {

@@ -58,6 +58,9 @@ export const tableLock: SkillSpec<DbReader, DbClient, Params, Step> = {
   phase: 'held',
   failsafe: 'session',
 
+  asks: (resources) =>
+    resources.filter((r) => r.kind === 'table').map(({ id }) => ({ resource: id, params: { tables: [id] } })),
+
   async plan({ target, all, taken }, params) {
     refuseCatalogs(params.tables)
     const named = await resolveTables(target, all, params.tables)

@@ -34,6 +34,9 @@ export const updateLoad: SkillSpec<DbReader, DbClient, UpdateParams, UpdateStep>
   phase: 'data',
   failsafe: 'none',
 
+  // At least one row for each table, so that none goes unseen.
+  asks: (resources) => [{ params: { rows: Math.max(100, resources.filter((r) => r.kind === 'table').length) } }],
+
   plan: planUpdates,
 
   async apply({ target, mark, signal, record }, step) {
