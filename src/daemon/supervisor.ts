@@ -145,7 +145,7 @@ export class Supervisor {
     const { state, clock } = this.#options
     const result = await this.#work(
       { kind: 'survey', install: state.install, run: mintRun(clock.now()), experiment },
-      'skip',
+      noClaims,
     )
     if (result.kind === 'survey') return result.survey
     throw new CodedError('WORKER_LOST', 'the worker answered something else than a survey')
