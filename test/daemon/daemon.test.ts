@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { afterEach, test } from 'node:test'
 import type { DaemonEvent } from '../../src/core/events.ts'
+import { DEFAULT_TIMING } from '../../src/core/experiment.ts'
 import type { Config, ScheduledExperiment } from '../../src/core/experiment.ts'
 import { JournalError } from '../../src/core/errors.ts'
 import { runDaemon } from '../../src/daemon/daemon.ts'
@@ -54,7 +55,7 @@ const EVERY_SECOND = '* * * * * *'
 
 function scheduled(name: string, more: Partial<ScheduledExperiment> = {}): ScheduledExperiment {
   const experiment = fakeExperiment([], { name })
-  return { experiment, schedule: EVERY_SECOND, enabled: true, timezone: 'UTC', on_busy: 'queue', ...more }
+  return { ...DEFAULT_TIMING, experiment, schedule: EVERY_SECOND, enabled: true, ...more }
 }
 
 /** Ends of the daemons of the test that is over: one that failed must not keep this process alive for ever. */
