@@ -6,9 +6,8 @@ import type { Limits, Safety, ScheduledExperiment, Timing } from '../core/experi
 import { protectedNames } from '../core/guard.ts'
 import type { Target } from '../core/target.ts'
 import { check } from './check.ts'
-import type { ClockChanges } from './clock-changes.ts'
 import { checkSchedule, warnOfSchedule } from './schedule.ts'
-import type { Cron } from './schedule.ts'
+import type { Cron, TimeContext } from './schedule.ts'
 import { experimentSchema, flatEntrySchema, homes, limitsSchema, wrapperSchema } from './schema.ts'
 import type { settingsSchema } from './schema.ts'
 import type { Source } from './source.ts'
@@ -23,8 +22,7 @@ export interface EntryContext {
   targets: readonly Target[]
   /** Undefined when the settings are wrong: what depends on them is not checked. */
   settings: SettingsPart | undefined
-  /** When the clocks of a time zone change; asked once for many entries. */
-  clockChanges(zone: string): ClockChanges
+  time: TimeContext
   /** Undefined when no entry has a schedule. */
   cron: Cron | undefined
 }
@@ -155,10 +153,10 @@ function warn(
   path: Path,
   entry: ScheduledExperiment,
   target: Target,
-  { settings, clockChanges, cron }: EntryContext,
+  { settings, time, cron }: EntryContext,
 ): void {
   const body = bodyPath(source, path)
-  if (cron) warnOfSchedule(source, [...path, 'schedule'], entry, cron, clockChanges)
+  if (cron) warnOfSchedule(source, [...path, 'schedule'], entry, cron, time)
   const { target_config: config, safety } = entry.experiment
   const refused = protectedNames(target.endpoint(config).names, safety)
   if (refused.length > 0) {
