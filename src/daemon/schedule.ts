@@ -181,7 +181,7 @@ class Timetable implements Schedule {
     const { clock } = this.#options
     const stopped = (): boolean => !this.#running
     while (!stopped()) {
-      this.#wake = new AbortController()
+      if (this.#wake.signal.aborted) this.#wake = new AbortController()
       this.#notice()
       await this.#tick(clock.now())
       if (stopped()) return
