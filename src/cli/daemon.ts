@@ -63,6 +63,7 @@ export async function daemon(context: Context, file: string, options: DaemonComm
   const experiments = (): Experiment[] => config.experiments.map((e) => e.experiment)
   return supervised(context, { command: 'daemon', stateDir, experiments, emit }, async (all) => {
     const { Daemon } = await import('../daemon/daemon.ts')
+    const { openHandled } = await import('../daemon/handled.ts')
     const { Trust } = await import('../daemon/trust.ts')
     const { state, supervisor, signals } = all
     for (const report of await lastReports(state)) tracker.remember(report)
@@ -76,7 +77,8 @@ export async function daemon(context: Context, file: string, options: DaemonComm
     })
     supervisor.admitBy((run) => trust.admit(run))
     const running = new Daemon({
-      ...{ config, supervisor, stateDir, orders, tracker, trust, reload },
+      ...{ config, supervisor, stateDir, orders, tracker, trust, reload, install: state.install },
+      handled: await openHandled(state.path, (message) => supervisor.tell({ type: 'warning', message })),
       version: context.version,
       slotLog: slotLog(state.path),
       clock: systemClock,

@@ -1,13 +1,13 @@
 /** One entry of `experiments:`, in either of its two forms, with the settings it does not override. */
 import type { z } from 'zod'
 import { formatDuration } from '../core/duration.ts'
-import type { Limits, Safety, ScheduledExperiment } from '../core/experiment.ts'
+import { DEFAULT_TIMING } from '../core/experiment.ts'
+import type { Limits, Safety, ScheduledExperiment, Timing } from '../core/experiment.ts'
 import { protectedNames } from '../core/guard.ts'
 import type { Target } from '../core/target.ts'
 import { check } from './check.ts'
-import type { ClockChanges } from './clock-changes.ts'
 import { checkSchedule, warnOfSchedule } from './schedule.ts'
-import type { Cron } from './schedule.ts'
+import type { Cron, TimeContext } from './schedule.ts'
 import { experimentSchema, flatEntrySchema, homes, limitsSchema, wrapperSchema } from './schema.ts'
 import type { settingsSchema } from './schema.ts'
 import type { Source } from './source.ts'
@@ -22,8 +22,7 @@ export interface EntryContext {
   targets: readonly Target[]
   /** Undefined when the settings are wrong: what depends on them is not checked. */
   settings: SettingsPart | undefined
-  /** When the clocks of a time zone change; asked once for many entries. */
-  clockChanges(zone: string): ClockChanges
+  time: TimeContext
   /** Undefined when no entry has a schedule. */
   cron: Cron | undefined
 }
@@ -62,8 +61,7 @@ export function readEntry(source: Source, path: Path, context: EntryContext): Sc
     },
     ...(entry.schedule === undefined ? {} : { schedule: entry.schedule.trim() }),
     enabled: entry.enabled,
-    timezone: entry.timezone ?? settings.timezone ?? 'UTC',
-    on_busy: entry.on_busy ?? settings.on_busy ?? 'queue',
+    ...timingOf(settings, entry),
   }
   if (source.problems.length === 0) warn(source, path, read, target, context)
   return read
@@ -84,6 +82,23 @@ function readParts(source: Source, path: Path): { entry: WrapperPart; experiment
   const entry = check(source, wrapperSchema, path, { elsewhere: () => homes('wrapper') })
   const experiment = check(source, experimentSchema, body, { elsewhere: () => homes('experiment') })
   return entry && experiment && { entry, experiment }
+}
+
+type TimingPart = Pick<SettingsPart, TimingKey>
+type TimingKey = 'timezone' | 'on_busy' | 'jitter' | 'on_missed' | 'missed_grace' | 'windows' | 'blackouts'
+
+/** The entry's word counts before the settings'; but the windows and blackouts of both hold. */
+function timingOf(settings: TimingPart, entry: TimingPart): Timing {
+  const [far, near, preset] = [settings, entry, DEFAULT_TIMING]
+  return {
+    timezone: near.timezone ?? far.timezone ?? preset.timezone,
+    on_busy: near.on_busy ?? far.on_busy ?? preset.on_busy,
+    jitter_ms: near.jitter ?? far.jitter ?? preset.jitter_ms,
+    on_missed: near.on_missed ?? far.on_missed ?? preset.on_missed,
+    missed_grace_ms: near.missed_grace ?? far.missed_grace ?? preset.missed_grace_ms,
+    windows: [far.windows ?? [], near.windows ?? []].filter((layer) => layer.length > 0),
+    blackouts: [...(far.blackouts ?? []), ...(near.blackouts ?? [])],
+  }
 }
 
 export const DEFAULT_LIMITS: Limits = { rows: 100_000, resources: 50, percent: 50, duration_ms: 4 * 3_600_000 }
@@ -138,10 +153,10 @@ function warn(
   path: Path,
   entry: ScheduledExperiment,
   target: Target,
-  { settings, clockChanges, cron }: EntryContext,
+  { settings, time, cron }: EntryContext,
 ): void {
   const body = bodyPath(source, path)
-  if (cron) warnOfSchedule(source, [...path, 'schedule'], entry, cron, clockChanges)
+  if (cron) warnOfSchedule(source, [...path, 'schedule'], entry, cron, time)
   const { target_config: config, safety } = entry.experiment
   const refused = protectedNames(target.endpoint(config).names, safety)
   if (refused.length > 0) {

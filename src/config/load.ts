@@ -4,12 +4,14 @@ import { ConfigError } from '../core/errors.ts'
 import type { Config, ScheduledExperiment, Settings } from '../core/experiment.ts'
 import type { Target } from '../core/target.ts'
 import { checkTargetConfig } from './targets.ts'
+import { zoneCache } from '../core/zone.ts'
 import { check } from './check.ts'
 import { clockChanges } from './clock-changes.ts'
 import type { ClockChanges } from './clock-changes.ts'
 import { bodyPath, readEntry } from './entries.ts'
 import type { EntryContext } from './entries.ts'
 import { readText } from './read.ts'
+import type { TimeContext } from './schedule.ts'
 import { fileSchema, homes, settingsSchema } from './schema.ts'
 import { openSource, valueAt } from './source.ts'
 import type { Source } from './source.ts'
@@ -63,7 +65,7 @@ async function readFile(source: Source, options: LoadOptions): Promise<Config | 
   const context: EntryContext = {
     targets: options.targets,
     settings,
-    clockChanges: thisYearsClockChanges(),
+    time: timeContext(Date.now()),
     cron: hasSchedule(list) ? await import('node-cron') : undefined,
   }
   for (const index of Array.isArray(list) ? list.keys() : []) {
@@ -110,14 +112,15 @@ function hasSchedule(list: unknown): boolean {
   return Array.isArray(list) && list.some((entry) => valueAt(entry, ['schedule']) !== undefined)
 }
 
-function thisYearsClockChanges(): EntryContext['clockChanges'] {
-  const year = new Date().getUTCFullYear()
+function timeContext(now: number): TimeContext {
+  const year = new Date(now).getUTCFullYear()
   const known = new Map<string, ClockChanges>()
-  return (zone) => {
-    const changes = known.get(zone) ?? clockChanges(zone, year)
-    known.set(zone, changes)
-    return changes
+  const changes = (zone: string): ClockChanges => {
+    const found = known.get(zone) ?? clockChanges(zone, year)
+    known.set(zone, found)
+    return found
   }
+  return { now, zone: zoneCache(), changes }
 }
 
 function checkHasSchedule(source: Source, index: number): void {

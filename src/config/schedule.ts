@@ -2,8 +2,10 @@
 import type * as nodeCron from 'node-cron'
 import { formatDuration } from '../core/duration.ts'
 import type { ScheduledExperiment } from '../core/experiment.ts'
+import type { Zone } from '../core/zone.ts'
 import type { ClockChanges } from './clock-changes.ts'
 import type { Source } from './source.ts'
+import { warnOfTiming } from './timing.ts'
 import type { Path } from './tree.ts'
 
 const FIELDS = ['second', 'minute', 'hour', 'day of month', 'month', 'day of week'] as const
@@ -24,6 +26,14 @@ const EXAMPLE = '"0 0 2 * * *" (second minute hour day-of-month month day-of-wee
 
 /** The library that will run the schedules; loaded only where there are any. */
 export type Cron = Pick<typeof nodeCron, 'parse' | 'validateDetailed'>
+
+/** What there is to know of time while a file is read; asked once for many entries. */
+export interface TimeContext {
+  now: number
+  zone(name: string): Zone
+  /** When the clocks of a zone change this year. */
+  changes(zone: string): ClockChanges
+}
 
 /** Reports what is wrong with the schedule at `path`. */
 export function checkSchedule(source: Source, path: Path, cron: Cron): void {
@@ -85,10 +95,11 @@ export function warnOfSchedule(
   path: Path,
   entry: ScheduledExperiment,
   cron: Cron,
-  changesOf: (zone: string) => ClockChanges,
+  time: TimeContext,
 ): void {
   if (entry.schedule === undefined || !entry.enabled) return
-  const { second, minute, hour, dayOfMonth, dayOfWeek } = cron.parse(entry.schedule)
+  const fields = cron.parse(entry.schedule)
+  const { second, minute, hour, dayOfMonth, dayOfWeek } = fields
   if (isRestricted(dayOfMonth, 31) && isRestricted(dayOfWeek, 7)) {
     source.warn(path, 'runs only on days that fit both the day of month and the day of week; write * for one of them')
   }
@@ -100,23 +111,27 @@ export function warnOfSchedule(
       `is due every ${formatDuration(gap)}, but one run holds its fault for ${formatDuration(soak)} and an experiment never overlaps itself: slots will be skipped; write a longer interval or a shorter duration`,
     )
   }
-  if (hour.length < 24) warnOfClockChange(source, path, entry.timezone, hour, changesOf(entry.timezone))
+  warnOfTiming(source, path.slice(0, -1), { entry, fields, gap, zone: time.zone(entry.timezone), now: time.now })
+  if (hour.length < 24) warnOfClockChange(source, path, entry, hour, time.changes(entry.timezone))
 }
 
 function warnOfClockChange(
   source: Source,
   path: Path,
-  zone: string,
+  { timezone, on_missed: onMissed }: ScheduledExperiment,
   hours: readonly number[],
   { skipped, repeated }: ClockChanges,
 ): void {
   const hit = (changed: readonly number[]) => hours.filter((hour) => changed.includes(hour))
+  const fate = onMissed === 'run_once' ? 'and what is due in it runs directly after' : 'and the run with it'
   const parts = [
-    ...hit(skipped).map((hour) => `the hour from ${clock(hour)} is skipped in spring, and the run with it`),
-    ...hit(repeated).map((hour) => `the hour from ${clock(hour)} comes twice in autumn, and runs in one of the two`),
+    ...hit(skipped).map((hour) => `the hour from ${clock(hour)} is skipped in spring, ${fate}`),
+    ...hit(repeated).map(
+      (hour) => `the hour from ${clock(hour)} comes twice in autumn, and what is due in it runs the first time`,
+    ),
   ]
   if (parts.length === 0) return
-  source.warn(path, `clocks in ${zone} change: ${parts.join('; ')}; use timezone: UTC, or another hour`)
+  source.warn(path, `clocks in ${timezone} change: ${parts.join('; ')}; use timezone: UTC, or another hour`)
 }
 
 function clock(hour: number): string {

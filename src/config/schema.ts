@@ -1,6 +1,7 @@
 /** The keys of a configuration file, section by section. What targets and skills accept comes from the registry. */
 import { z } from 'zod'
 import { duration, experimentName, filter, kindSchema, timezone } from './kinds.ts'
+import { periodSchema } from './periods.ts'
 
 const wholeNumber = z.int().min(1)
 const patterns = z.array(z.string().min(1))
@@ -23,6 +24,11 @@ const safetyKeys = {
 const timingKeys = {
   timezone: kindSchema(timezone).optional(),
   on_busy: z.enum(['queue', 'skip']).optional(),
+  jitter: kindSchema(duration).optional(),
+  on_missed: z.enum(['skip', 'run_once']).optional(),
+  missed_grace: kindSchema(duration).optional(),
+  windows: z.array(periodSchema).optional(),
+  blackouts: z.array(periodSchema).optional(),
 }
 
 export const settingsSchema = z.strictObject({

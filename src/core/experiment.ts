@@ -1,4 +1,5 @@
 /** What a configuration becomes once loaded: plain, fully defaulted, durations in milliseconds. */
+import type { CalendarRules } from './calendar.ts'
 
 export interface SkillEntry {
   skill_name: string
@@ -46,13 +47,34 @@ export interface Safety {
   failsafe: 'warn' | 'require'
 }
 
-export interface ScheduledExperiment {
+/** When an experiment may run, and what becomes of a due time that cannot be kept. */
+export interface Timing extends CalendarRules {
+  /** Of the schedule, the windows and the blackouts. */
+  timezone: string
+  on_busy: 'queue' | 'skip'
+  /** A run begins at its due time or up to so much later, at random. */
+  jitter_ms: number
+  /** What becomes of due times that passed while nothing could run: nothing, or one run for all of them… */
+  on_missed: 'skip' | 'run_once'
+  /** …if the newest of them is not older than this. */
+  missed_grace_ms: number
+}
+
+export interface ScheduledExperiment extends Timing {
   experiment: Experiment
   /** 6 fields, seconds first. */
   schedule?: string
   enabled: boolean
-  timezone: string
-  on_busy: 'queue' | 'skip'
+}
+
+export const DEFAULT_TIMING: Timing = {
+  timezone: 'UTC',
+  on_busy: 'queue',
+  jitter_ms: 0,
+  on_missed: 'skip',
+  missed_grace_ms: 3_600_000,
+  windows: [],
+  blackouts: [],
 }
 
 export interface Settings {

@@ -8,7 +8,8 @@ import { disabledNow, frozenNow } from '../journal/orders.ts'
 import type { Orders, StandingOrders } from '../journal/orders.ts'
 import type { SlotLog } from '../journal/slots.ts'
 import { Dispatcher } from './dispatch.ts'
-import { makeSchedule } from './schedule.ts'
+import type { HandledStore } from './handled.ts'
+import { openSchedule } from './schedule.ts'
 import type { Schedule } from './schedule.ts'
 import type { Supervisor } from './supervisor.ts'
 import type { Tracker } from './tracker.ts'
@@ -21,6 +22,9 @@ export interface DaemonOptions {
   stateDir: string
   orders: StandingOrders
   slotLog: SlotLog
+  handled: HandledStore
+  /** The install id. */
+  install: string
   tracker: Tracker
   trust: Trust
   clock: Clock
@@ -43,7 +47,7 @@ export class Daemon {
   #config: Config
   #loadedAt: string
   #problem: string | undefined
-  #schedule: Schedule
+  readonly #schedule: Schedule
   #ready = false
   #reloading: Promise<Config> | undefined
 
@@ -55,10 +59,10 @@ export class Daemon {
     this.#dispatcher = new Dispatcher({
       ...{ supervisor, orders, slotLog, clock, stop },
       maxConcurrent: config.settings.max_concurrent,
-      closed: () => undefined,
+      closed: ({ experiment }) => this.#schedule.closedNow(experiment.name),
       over: (name) => this.#tellNext(name),
     })
-    this.#schedule = this.#makeSchedule()
+    this.#schedule = this.#openSchedule()
   }
 
   /** Returns when stopped and nothing is running any more; the number of runs that are not clean. */
@@ -231,13 +235,10 @@ export class Daemon {
     this.#config = config
     this.#loadedAt = this.#now()
     this.#dispatcher.resize(config.settings.max_concurrent)
-    const running = this.#ready
-    this.#schedule.stop()
-    this.#schedule = this.#makeSchedule()
-    if (running) this.#schedule.start()
+    this.#schedule.replace(config.experiments)
     this.#warnings(config)
     this.#tell({ type: 'daemon.reloaded', file: config.file, experiments: config.experiments.length })
-    if (running) for (const { experiment } of config.experiments) this.#tellNext(experiment.name)
+    if (this.#ready) for (const { experiment } of config.experiments) this.#tellNext(experiment.name)
     return config
   }
 
@@ -245,14 +246,17 @@ export class Daemon {
     for (const warning of config.warnings) this.#tell({ type: 'warning', message: warning })
   }
 
-  #makeSchedule(): Schedule {
-    return makeSchedule(this.#config.experiments, {
-      due: (entry, slot) => this.#dispatcher.due(entry, slot),
-      missed: (entry, slot) =>
-        this.#dispatcher.skip(entry, slot, {
-          cause: 'missed',
-          reason: 'its time passed while this process could not run',
-        }),
+  #openSchedule(): Schedule {
+    const { install, clock, handled } = this.#options
+    return openSchedule({
+      ...{ entries: this.#config.experiments, install, clock, handled },
+      events: {
+        due: (entry, slot) => this.#dispatcher.due(entry, slot),
+        skipped: (entry, slot, cause, reason) => this.#dispatcher.skip(entry, slot, { cause, reason }),
+        closed: ({ experiment }, _cause, reason) => void this.#dispatcher.end(experiment.name, reason),
+        stepped: (by_ms) => this.#tell({ type: 'clock.stepped', by_ms }),
+        problem: (message) => this.#tell({ type: 'warning', message }),
+      },
     })
   }
 

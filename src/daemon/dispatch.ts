@@ -13,6 +13,11 @@ import { mintRun } from '../journal/state-dir.ts'
 import { Slots, SlotsFullError } from './slots.ts'
 import type { Supervisor } from './supervisor.ts'
 
+interface Skip {
+  cause: SkipCause
+  reason: string
+}
+
 export interface DispatchOptions {
   supervisor: Supervisor
   orders: StandingOrders
@@ -21,7 +26,7 @@ export interface DispatchOptions {
   maxConcurrent: number
   stop: AbortSignal
   /** Why the calendar forbids a run of the entry at this moment. */
-  closed(entry: ScheduledExperiment): { cause: SkipCause; reason: string } | undefined
+  closed(entry: ScheduledExperiment): Skip | undefined
   /** An experiment's run is over, or its due time is skipped. */
   over(experiment: string): void
 }
@@ -44,8 +49,6 @@ const REFUSALS: Partial<Record<ErrorCode, SkipCause>> = {
   REFUSED_UNTRUSTED: 'untrusted',
   BLOCKED_BY_RESIDUE: 'blocked',
 }
-
-type Skip = { cause: SkipCause; reason: string }
 
 export class Dispatcher {
   readonly #options: DispatchOptions

@@ -42,6 +42,11 @@ test('everything that is not written has its default', async () => {
       enabled: true,
       timezone: 'UTC',
       on_busy: 'queue',
+      jitter_ms: 0,
+      on_missed: 'skip',
+      missed_grace_ms: 3_600_000,
+      windows: [],
+      blackouts: [],
     },
   ])
 })

@@ -81,3 +81,41 @@ test('the hours a zone skips and repeats are found, on both halves of the earth'
   assert.deepEqual(clockChanges('Asia/Kolkata', 2026), { skipped: [], repeated: [] })
   assert.deepEqual(clockChanges('UTC', 2026), { skipped: [], repeated: [] })
 })
+
+test('windows, jitter and a schedule that do not go together are warned of', async () => {
+  const nightly = '0 0 2 * * *'
+  assert.match(await warningsOf(nightly, 'windows: ["12:00-14:00"]'), /schedule: never falls into its windows/)
+  assert.equal(await warningsOf(nightly, 'windows: ["Mon-Fri 22:00-06:00"]'), '')
+  const short = await warningsOf(nightly, 'windows: ["02:00-02:30"]\nduration: 1h')
+  assert.match(
+    short,
+    /^x\.yaml:7:\d+: .*windows: are open for 30m at the longest, but .* 1h: every run will be cut short/,
+  )
+  assert.match(await warningsOf('0 */10 * * * *', 'jitter: 15m'), /15m of jitter is not less than the 10m/)
+  assert.equal(await warningsOf('0 */10 * * * *', 'jitter: 5m'), '')
+  const berlin = 'timezone: Europe/Berlin\non_missed: run_once'
+  assert.match(await warningsOf('0 30 2 * * *', berlin), /what is due in it runs directly after.*runs the first time/)
+})
+
+test('windows of the settings and of the entry both hold, blackouts add up, and other timing is overridden', async () => {
+  const text = `settings:
+  windows: ["Mon-Fri 20:00-06:00"]
+  blackouts: ["2026-12-24..2027-01-02"]
+  jitter: 5m
+  on_missed: run_once
+${one({ more: 'windows: ["01:00-05:00", "Sat,Sun"]\nblackouts: [{from: "2026-11-27 18:00", to: "2026-11-30", reason: sale}]\nmissed_grace: 2h\njitter: 1m' })}`
+  const [entry] = (await load(text)).experiments
+  assert.ok(entry)
+  assert.deepEqual(
+    entry.windows.map((layer) => layer.map((period) => period.text)),
+    [['Mon-Fri 20:00-06:00'], ['01:00-05:00', 'Sat,Sun']],
+  )
+  assert.deepEqual(
+    entry.blackouts.map(({ text, reason }) => [text, reason]),
+    [
+      ['2026-12-24..2027-01-02', undefined],
+      ['2026-11-27 18:00 to 2026-12-01 00:00', 'sale'],
+    ],
+  )
+  assert.deepEqual([entry.jitter_ms, entry.on_missed, entry.missed_grace_ms], [60_000, 'run_once', 7_200_000])
+})
