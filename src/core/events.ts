@@ -70,6 +70,7 @@ export type SkipCause =
 export type DaemonEvent = { at: string } & (
   | { type: 'daemon.started'; pid: number; state_dir: string; experiments: number }
   | { type: 'daemon.ready' }
+  | { type: 'health.listening'; url: string }
   | { type: 'daemon.stopping'; reason: string }
   | { type: 'daemon.stopped'; exit_code: number }
   | { type: 'daemon.reloaded'; file: string; experiments: number }
