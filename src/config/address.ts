@@ -4,7 +4,7 @@ import type { HealthSettings } from '../core/experiment.ts'
 import type { Kind } from './kinds.ts'
 import type { Source } from './source.ts'
 
-interface Address {
+export interface Address {
   host: string
   port: number
 }
