@@ -13,10 +13,11 @@ import { peekStateDir } from '../journal/state-dir.ts'
 import type { StateDir } from '../journal/state-dir.ts'
 import { ndjson } from '../observe/ndjson.ts'
 import { progress } from '../observe/progress.ts'
-import { harmless, scrubbed, Secrets } from '../observe/scrub.ts'
+import { harmless, scrub, scrubbed, Secrets } from '../observe/scrub.ts'
 import { stateDirOf } from './context.ts'
 import type { Context } from './context.ts'
-import { secretsOf, storedSecrets } from './secrets.ts'
+import { healthOf } from './health.ts'
+import { secretsOf, settingsSecrets, storedSecrets } from './secrets.ts'
 import { supervised } from './supervised.ts'
 import type { Supervised } from './supervised.ts'
 
@@ -39,6 +40,7 @@ export async function daemon(context: Context, file: string, options: DaemonComm
   const secrets = new Secrets()
   const configured = async (next: Config): Promise<void> => {
     config = next
+    secrets.add(settingsSecrets(next.settings))
     secrets.add(
       secretsOf(
         await context.targets(),
@@ -51,8 +53,11 @@ export async function daemon(context: Context, file: string, options: DaemonComm
   const { Tracker } = await import('../daemon/tracker.ts')
   const tracker = new Tracker()
   const told = harmless(scrubbed(secrets, await sinkOf(context, options)))
+  const health = await healthOf(config.settings.health)
+  const count = harmless(health.sink)
   const emit: Sink = (event) => {
     tracker.see(event)
+    count(event)
     told(event)
   }
   const reload = async (): Promise<Config> => {
@@ -86,10 +91,18 @@ export async function daemon(context: Context, file: string, options: DaemonComm
     })
     // Where a terminal holds it, a hang-up is the end of that terminal.
     if (!context.tty) signals.hangupMeans(() => void running.reload().catch(() => undefined))
-    const exitCode = await controlled(all, context, { daemon: running, supervisor, trust }, async () => {
-      const { pending } = await running.main()
-      return pending > 0 ? ERROR_CODES.RESIDUE : 0
-    })
+    const watched = {
+      stateDir: state.path,
+      status: () => scrub(secrets, running.status),
+      tell: (event: Parameters<Supervisor['tell']>[0]) => supervisor.tell(event),
+      recover: () => supervisor.recoverAll({ noProgressMs: RECOVERY_MS }),
+    }
+    const exitCode = await health.around(watched, () =>
+      controlled(all, context, { daemon: running, supervisor, trust }, async () => {
+        const { pending } = await running.main()
+        return pending > 0 ? ERROR_CODES.RESIDUE : 0
+      }),
+    )
     supervisor.tell({ type: 'daemon.stopped', exit_code: exitCode })
     return exitCode
   })

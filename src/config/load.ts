@@ -5,6 +5,7 @@ import type { Config, ScheduledExperiment, Settings } from '../core/experiment.t
 import type { Target } from '../core/target.ts'
 import { checkTargetConfig } from './targets.ts'
 import { zoneCache } from '../core/zone.ts'
+import { readHealth } from './address.ts'
 import { check } from './check.ts'
 import { clockChanges } from './clock-changes.ts'
 import type { ClockChanges } from './clock-changes.ts'
@@ -78,12 +79,14 @@ async function readFile(source: Source, options: LoadOptions): Promise<Config | 
     source.warn(['experiments'], 'every experiment has enabled: false, so nothing will ever run')
   }
   if (settings === undefined) return undefined
+  const health = readHealth(source, settings)
   const result: Settings = {
     max_concurrent: settings.max_concurrent,
     timezone: settings.timezone ?? 'UTC',
     stop_deadline_ms: settings.stop_deadline,
     history: settings.history,
     trust: settings.trust,
+    ...(health ? { health } : {}),
   }
   return { file: source.file, settings: result, experiments: entries, warnings: source.warnings }
 }

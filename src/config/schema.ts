@@ -1,5 +1,6 @@
 /** The keys of a configuration file, section by section. What targets and skills accept comes from the registry. */
 import { z } from 'zod'
+import { address, healthToken } from './address.ts'
 import { duration, experimentName, filter, kindSchema, timezone } from './kinds.ts'
 import { periodSchema } from './periods.ts'
 
@@ -36,6 +37,8 @@ export const settingsSchema = z.strictObject({
   stop_deadline: kindSchema(duration).default(5 * 60_000),
   trust: z.enum(['warn', 'require']).default('warn'),
   history: z.strictObject({ keep_days: z.int().min(0).default(30) }).prefault({}),
+  health_bind: kindSchema(address).optional(),
+  health_token: kindSchema(healthToken).optional(),
   ...timingKeys,
   ...safetyKeys,
 })

@@ -37,7 +37,16 @@ type RunEventBody =
   | { type: 'step.revert_failed'; step: StepView; error: string }
   | { type: 'run.warning'; message: string }
   | { type: 'run.aborting'; reason: string }
-  | { type: 'run.finished'; report: Report }
+  | { type: 'run.finished'; report: Report; journal?: JournalTotals }
+
+/** What a run cost its journal. A run that is recovered has those of each process that worked on it. */
+export interface JournalTotals {
+  appends: number
+  /** Appends that waited until they were on the disk. */
+  syncs: number
+  sync_ms: number
+  slowest_sync_ms: number
+}
 
 /** Every event of a run carries when (ISO 8601, UTC), and of which run. */
 export type RunEvent = RunEventBody & { at: string; run: string }
@@ -61,6 +70,7 @@ export type SkipCause =
 export type DaemonEvent = { at: string } & (
   | { type: 'daemon.started'; pid: number; state_dir: string; experiments: number }
   | { type: 'daemon.ready' }
+  | { type: 'health.listening'; url: string }
   | { type: 'daemon.stopping'; reason: string }
   | { type: 'daemon.stopped'; exit_code: number }
   | { type: 'daemon.reloaded'; file: string; experiments: number }

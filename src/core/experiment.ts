@@ -84,6 +84,17 @@ export interface Settings {
   history: { keep_days: number }
   /** Before the first run on a system that was never broken: say so, or wait for `chaos trust`. */
   trust: 'warn' | 'require'
+  /** Where the daemon answers about its health; it does not when absent. */
+  health?: HealthSettings
+}
+
+export interface HealthSettings {
+  /** An IP address, or localhost. */
+  host: string
+  /** 0: any that is free. */
+  port: number
+  /** A secret; always there when other machines can reach the address. */
+  token?: string
 }
 
 export interface Config {

@@ -47,7 +47,7 @@ export async function endRun(input: EndInput): Promise<Report> {
     emit({ type: 'run.warning', message: messageOf(error) })
   }
   const final = report()
-  emit({ type: 'run.finished', report: final })
+  emit({ type: 'run.finished', report: final, ...(journal.totals ? { journal: journal.totals } : {}) })
   return final
 }
 

@@ -1,11 +1,13 @@
 /** Journals as files: one writer with group commit, and readers that never change anything. */
 import { basename, dirname } from 'node:path'
 import { JournalError, messageOf } from '../core/errors.ts'
+import type { JournalTotals } from '../core/events.ts'
 import { nodeDisk } from './disk.ts'
 import type { Disk, DiskFile } from './disk.ts'
 import { CHAIN_START, decodeLine, encodeLine, MAX_RECORD_BYTES, wasWhole } from './format.ts'
 import { fold, JOURNAL_FORMAT } from './journal.ts'
 import type { Journal, JournalRecord, RunState, Stamped, StepState } from './journal.ts'
+import { JournalMeter } from './totals.ts'
 
 interface Waiting {
   bytes: Buffer
@@ -17,6 +19,7 @@ interface Waiting {
 /** The only writer of one journal file. Concurrent appends share one write and one sync. */
 export class FileJournal implements Journal {
   readonly file: string
+  readonly #meter = new JournalMeter()
   readonly #handle: DiskFile
   #size: number
   #seq: number
@@ -73,10 +76,16 @@ export class FileJournal implements Journal {
     this.#seq += 1
     const { bytes, crc } = encodeLine(this.#seq, this.#prev, json)
     this.#prev = crc
-    return new Promise((resolve, reject) => {
-      this.#waiting.push({ bytes, durable: options.durable === true, resolve, reject })
+    const durable = options.durable === true
+    const appending = new Promise<void>((resolve, reject) => {
+      this.#waiting.push({ bytes, durable, resolve, reject })
       this.#pumping ??= this.#pump()
     })
+    return this.#meter.measure(appending, durable)
+  }
+
+  get totals(): JournalTotals {
+    return this.#meter.totals
   }
 
   async close(): Promise<void> {

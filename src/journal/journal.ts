@@ -1,4 +1,5 @@
 /** What a journal says: its records, and the fold that turns them into what is still to be undone. */
+import type { JournalTotals } from '../core/events.ts'
 import type { Inspection } from '../core/skill.ts'
 import type { Identity } from '../core/target.ts'
 import type { Outcome } from '../core/report.ts'
@@ -55,6 +56,8 @@ export interface Journal {
   /** Resolves when the record is in the file, with `durable` when it is on the disk. Rejects with JournalError. */
   append(record: JournalRecord, options?: { durable?: boolean }): Promise<void>
   close(): Promise<void>
+  /** So far; absent where nothing is measured. */
+  readonly totals?: JournalTotals
 }
 
 /** Where a record stands in its file. */

@@ -85,6 +85,8 @@ export function linesOf(event: ChaosEvent, paint: Paint): string[] {
       return [`chaos daemon (pid ${event.pid}), ${event.experiments} experiments, state in ${event.state_dir}`]
     case 'daemon.ready':
       return [paint('bold', 'ready')]
+    case 'health.listening':
+      return [`health and metrics at ${event.url}`]
     case 'daemon.stopping':
       return [`stopping: ${event.reason}; what is running is being undone`]
     case 'daemon.stopped':

@@ -1,5 +1,5 @@
 /** Takes known secret values out of every text of an event before a sink sees it. */
-import type { ChaosEvent, Sink } from '../core/events.ts'
+import type { Sink } from '../core/events.ts'
 
 export { harmless } from '../core/events.ts'
 
@@ -19,12 +19,17 @@ export class Secrets {
 export function scrubbed(secrets: readonly string[] | Secrets, sink: Sink): Sink {
   const known = secrets instanceof Secrets ? secrets : new Secrets()
   if (!(secrets instanceof Secrets)) known.add(secrets)
-  const scrub = (value: unknown): unknown => {
-    if (typeof value === 'string') return known.values.reduce((text, secret) => text.replaceAll(secret, '***'), value)
-    if (Array.isArray(value)) return value.map(scrub)
+  return (event) => sink(scrub(known, event))
+}
+
+/** The same without the secrets in its texts. */
+export function scrub<T>({ values }: Secrets, data: T): T {
+  const clean = (value: unknown): unknown => {
+    if (typeof value === 'string') return values.reduce((text, secret) => text.replaceAll(secret, '***'), value)
+    if (Array.isArray(value)) return value.map(clean)
     if (typeof value === 'object' && value !== null)
-      return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, scrub(v)]))
+      return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, clean(v)]))
     return value
   }
-  return (event) => sink(known.values.length === 0 ? event : (scrub(event) as ChaosEvent))
+  return values.length === 0 ? data : (clean(data) as T)
 }

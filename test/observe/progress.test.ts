@@ -110,6 +110,9 @@ const EXPECTED: { [T in ChaosEvent['type']]: [ChaosEvent & { type: T }, string[]
     ],
   ],
   'daemon.ready': [[{ type: 'daemon.ready', at }, ['ready']]],
+  'health.listening': [
+    [{ type: 'health.listening', at, url: 'http://[::1]:9464' }, ['health and metrics at http://[::1]:9464']],
+  ],
   'daemon.stopping': [
     [{ type: 'daemon.stopping', at, reason: 'SIGTERM' }, ['stopping: SIGTERM; what is running is being undone']],
   ],

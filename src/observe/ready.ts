@@ -1,0 +1,35 @@
+/** Whether the daemon does its work, and if not, why. */
+import { messageOf } from '../core/errors.ts'
+import type { DaemonStatus } from '../core/status.ts'
+
+/** A disk that does not answer for so long does not count as writable. */
+const WRITE_MS = 2_000
+
+/** Empty when it is ready. Runs that are not undone and a freeze are not among the reasons: it does its work all the same. */
+export async function notReady(status: DaemonStatus | undefined, canWrite: () => Promise<void>): Promise<string[]> {
+  const reasons = status === undefined ? ['it is starting'] : statusReasons(status)
+  const problem = await writeProblem(canWrite)
+  return problem === undefined ? reasons : [...reasons, problem]
+}
+
+function statusReasons({ ready, stopping, running }: DaemonStatus): string[] {
+  if (stopping !== undefined) return [`it is stopping (${stopping}); ${running.length} runs are being undone`]
+  return ready ? [] : ['it is recovering what an earlier process left']
+}
+
+async function writeProblem(canWrite: () => Promise<void>): Promise<string | undefined> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<string>((resolve) => {
+    timer = setTimeout(
+      () => resolve(`the disk of the state folder has not answered for ${WRITE_MS / 1_000} s`),
+      WRITE_MS,
+    )
+  })
+  const written = canWrite().then(
+    () => undefined,
+    (error: unknown) => `the state folder cannot be written: ${messageOf(error)}`,
+  )
+  const problem = await Promise.race([written, late])
+  clearTimeout(timer)
+  return problem
+}
