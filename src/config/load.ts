@@ -8,7 +8,9 @@ import { clockChanges } from './clock-changes.ts'
 import type { ClockChanges } from './clock-changes.ts'
 import { bodyPath, readEntry } from './entries.ts'
 import type { EntryContext } from './entries.ts'
+import { readNotify } from './notify.ts'
 import { readText } from './read.ts'
+import { checkSchedule } from './schedule.ts'
 import { fileSchema, homes, settingsSchema } from './schema.ts'
 import { openSource, valueAt } from './source.ts'
 import type { Source } from './source.ts'
@@ -55,8 +57,10 @@ async function readFile(source: Source, options: LoadOptions): Promise<Config | 
     targets: options.targets,
     settings,
     clockChanges: thisYearsClockChanges(),
-    cron: hasSchedule(list) ? await import('node-cron') : undefined,
+    cron: hasSchedule(list, given) ? await import('node-cron') : undefined,
   }
+  if (context.cron) checkSchedule(source, ['settings', 'digest'], context.cron)
+  const notify = readNotify(source, ['settings', 'notify'])
   for (const index of Array.isArray(list) ? list.keys() : []) {
     const entry = readEntry(source, ['experiments', index], context)
     if (entry) entries.push(entry)
@@ -72,6 +76,8 @@ async function readFile(source: Source, options: LoadOptions): Promise<Config | 
     timezone: settings.timezone ?? 'UTC',
     stop_deadline_ms: settings.stop_deadline,
     history: settings.history,
+    ...(notify === undefined ? {} : { notify }),
+    ...(settings.digest === undefined ? {} : { digest: settings.digest.trim() }),
   }
   return { file: source.file, settings: result, experiments: entries, warnings: source.warnings }
 }
@@ -96,7 +102,8 @@ function wrongFile(value: unknown): string | undefined {
 
 const SHORTEST = '"experiments:" and below it a list of experiments, each with name, target, target_config and skills'
 
-function hasSchedule(list: unknown): boolean {
+function hasSchedule(list: unknown, settings: unknown): boolean {
+  if (valueAt(settings, ['digest']) !== undefined) return true
   return Array.isArray(list) && list.some((entry) => valueAt(entry, ['schedule']) !== undefined)
 }
 

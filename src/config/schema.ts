@@ -29,6 +29,9 @@ export const settingsSchema = z.strictObject({
   max_concurrent: wholeNumber.default(2),
   stop_deadline: kindSchema(duration).default(5 * 60_000),
   history: z.strictObject({ keep_days: z.int().min(0).default(30) }).prefault({}),
+  /** Read by notify.ts, entry by entry. */
+  notify: z.unknown().optional(),
+  digest: z.string().optional(),
   ...timingKeys,
   ...safetyKeys,
 })

@@ -1,4 +1,5 @@
 /** What a configuration becomes once loaded: plain, fully defaulted, durations in milliseconds. */
+import type { NotifySink } from './notify.ts'
 
 export interface SkillEntry {
   skill_name: string
@@ -60,6 +61,10 @@ export interface Settings {
   timezone: string
   stop_deadline_ms: number
   history: { keep_days: number }
+  /** Who is told; contains secrets. Absent: nobody. */
+  notify?: NotifySink[]
+  /** When the digest is told: 6 fields, seconds first, in `timezone`. */
+  digest?: string
 }
 
 export interface Config {
