@@ -1,5 +1,4 @@
 /** What a night was like: what ran, what did not and why, what took longer to undo than last time, what is pending. */
-import type { SkipCause } from './events.ts'
 import type { Outcome } from './report.ts'
 
 export interface Digest {
@@ -18,8 +17,8 @@ export interface Digest {
     kept: number
     reason?: string
   }[]
-  /** Due times that did not become a run, by cause; the most frequent first. */
-  skipped: { cause: SkipCause; count: number; experiments: string[]; last: { slot: string; reason: string } }[]
+  /** Due times that did not become a run, by cause (the words of `schedule.skipped`); the most frequent first. */
+  skipped: { cause: string; count: number; experiments: string[]; last: { slot: string; reason: string } }[]
   /** Undone more slowly than in the same experiment's previous clean run. */
   slower: Slower[]
   /** Runs that are not undone yet. */
