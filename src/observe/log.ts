@@ -42,6 +42,8 @@ function flat(event: ChaosEvent): { type: string; at: string } & Record<string, 
     const { step, ...rest } = event
     return { ...rest, ...step }
   }
+  // On every line already.
+  if (event.type === 'daemon.started') return { ...event, pid: undefined }
   if (event.type !== 'run.finished') return event
   const { report, ...rest } = event
   return { ...rest, ...summary(report) }

@@ -109,7 +109,8 @@ function ofReport(report: Report, at: string): Message | undefined {
     }
   }
   if (outcome === 'failed' || outcome === 'refused') {
-    const text = outcome === 'failed' ? `What it had changed is undone.${why}` : `Nothing was changed.${why}`
+    const done = report.steps.length > 0 ? 'What it had changed is undone.' : 'Nothing was changed.'
+    const text = `${done}${why}`
     return {
       ...kind('failed'),
       ...about,
