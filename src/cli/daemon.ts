@@ -3,7 +3,7 @@ import { loadConfig } from '../config/load.ts'
 import { systemClock } from '../core/clock.ts'
 import { ERROR_CODES } from '../core/errors.ts'
 import type { Sink } from '../core/events.ts'
-import type { Config, Experiment } from '../core/experiment.ts'
+import type { Config } from '../core/experiment.ts'
 import type { Report } from '../core/report.ts'
 import type { CommandTargets } from '../daemon/commands.ts'
 import type { Supervisor } from '../daemon/supervisor.ts'
@@ -11,79 +11,70 @@ import { openOrders } from '../journal/orders.ts'
 import { slotLog } from '../journal/slots.ts'
 import { peekStateDir } from '../journal/state-dir.ts'
 import type { StateDir } from '../journal/state-dir.ts'
-import { ndjson } from '../observe/ndjson.ts'
+import { logLevelOf } from '../observe/log-level.ts'
 import { progress } from '../observe/progress.ts'
-import { harmless, scrub, scrubbed, Secrets } from '../observe/scrub.ts'
+import { harmless, scrub, scrubbed } from '../observe/scrub.ts'
 import { stateDirOf } from './context.ts'
 import type { Context } from './context.ts'
 import { healthOf } from './health.ts'
-import { secretsOf, settingsSecrets, storedSecrets } from './secrets.ts'
+import { storedSecrets } from './secrets.ts'
 import { supervised } from './supervised.ts'
 import type { Supervised } from './supervised.ts'
+import { Digests, Told } from './told.ts'
 
 export interface DaemonCommandOptions {
   stateDir?: string
   json?: boolean
+  pretty?: boolean
 }
 
 const RECOVERY_MS = 30_000
+/** What is still to be told at the end gets so long. */
+const NOTIFY_MS = 5_000
 
 export async function daemon(context: Context, file: string, options: DaemonCommandOptions): Promise<number> {
   const stateDir = stateDirOf(options.stateDir, context.env)
   const load = async (): Promise<Config> =>
     loadConfig(file, { targets: await context.targets(), env: context.env, require: 'schedule' })
-  let config = await load().catch(async (error: unknown) => {
-    // A configuration that was broken between crash and restart must not keep the undo waiting for its author.
+  const start = async () => ({ level: logLevelOf(context.env['CHAOS_LOG_LEVEL']), config: await load() })
+  const started = await start().catch(async (error: unknown) => {
+    // What was broken between crash and restart must not keep the undo waiting for its author.
     await recoverOnly(context, stateDir)
     throw error
   })
-  const secrets = new Secrets()
-  const configured = async (next: Config): Promise<void> => {
-    config = next
-    secrets.add(settingsSecrets(next.settings))
-    secrets.add(
-      secretsOf(
-        await context.targets(),
-        next.experiments.map((e) => e.experiment),
-      ),
-    )
-  }
-  await configured(config)
-
+  let { config } = started
   const { Tracker } = await import('../daemon/tracker.ts')
   const tracker = new Tracker()
-  const told = harmless(scrubbed(secrets, await sinkOf(context, options)))
+  const told = await Told.open(context, stateDir, { ...options, level: started.level })
+  await told.use(config)
   const health = await healthOf(config.settings.health)
-  const count = harmless(health.sink)
-  const emit: Sink = (event) => {
-    tracker.see(event)
-    count(event)
-    told(event)
-  }
-  const reload = async (): Promise<Config> => {
-    const next = await load()
-    await configured(next)
-    return next
-  }
-  const experiments = (): Experiment[] => config.experiments.map((e) => e.experiment)
-  return supervised(context, { command: 'daemon', stateDir, experiments, emit }, async (all) => {
+  const sinks = [(event) => tracker.see(event), harmless(health.sink), told.emit] satisfies Sink[]
+  const emit: Sink = (event) => sinks.forEach((sink) => sink(event))
+
+  const work = async (all: Supervised): Promise<number> => {
     const { Daemon } = await import('../daemon/daemon.ts')
     const { openHandled } = await import('../daemon/handled.ts')
     const { Trust } = await import('../daemon/trust.ts')
     const { state, supervisor, signals } = all
     for (const report of await lastReports(state)) tracker.remember(report)
+    const warn = (message: string): void => supervisor.tell({ type: 'warning', message })
     const orders = await openOrders(state.path, systemClock.now())
-    const trust = new Trust({
-      orders,
-      clock: systemClock,
-      mode: () => config.settings.trust,
-      summaryOf: (run) => tracker.summaryOf(run),
-      warn: (message) => supervisor.tell({ type: 'warning', message }),
-    })
+    const mode = (): 'warn' | 'require' => config.settings.trust
+    const summaryOf = (run: string): string => tracker.summaryOf(run)
+    const trust = new Trust({ orders, clock: systemClock, mode, summaryOf, warn })
     supervisor.admitBy((run) => trust.admit(run))
+    const digests = new Digests({ state, supervisor, emit })
+    await digests.use(config)
+    const reload = async (): Promise<Config> => {
+      const next = await load()
+      await told.use(next)
+      await digests.use(next)
+      return (config = next)
+    }
     const running = new Daemon({
       ...{ config, supervisor, stateDir, orders, tracker, trust, reload, install: state.install },
-      handled: await openHandled(state.path, (message) => supervisor.tell({ type: 'warning', message })),
+      notified: () => told.notify,
+      handled: await openHandled(state.path, warn),
       version: context.version,
       slotLog: slotLog(state.path),
       clock: systemClock,
@@ -93,28 +84,34 @@ export async function daemon(context: Context, file: string, options: DaemonComm
     if (!context.tty) signals.hangupMeans(() => void running.reload().catch(() => undefined))
     const watched = {
       stateDir: state.path,
-      status: () => scrub(secrets, running.status),
+      status: () => scrub(told.secrets, running.status),
       tell: (event: Parameters<Supervisor['tell']>[0]) => supervisor.tell(event),
       recover: () => supervisor.recoverAll({ noProgressMs: RECOVERY_MS }),
     }
-    const exitCode = await health.around(watched, () =>
-      controlled(all, context, { daemon: running, supervisor, trust }, async () => {
-        const { pending } = await running.main()
-        return pending > 0 ? ERROR_CODES.RESIDUE : 0
-      }),
+    const { pending } = await health.around(watched, () =>
+      controlled(all, context, { daemon: running, supervisor, trust }, () => running.main()),
     )
+    await digests.stop()
+    const exitCode = pending > 0 ? ERROR_CODES.RESIDUE : 0
     supervisor.tell({ type: 'daemon.stopped', exit_code: exitCode })
     return exitCode
-  })
+  }
+
+  const experiments = () => config.experiments.map((e) => e.experiment)
+  try {
+    return await supervised(context, { command: 'daemon', stateDir, experiments, emit }, work)
+  } finally {
+    await told.close(NOTIFY_MS)
+  }
 }
 
 /** With its control socket open: before the first recovery, which somebody may want to watch, and until all is undone. */
-async function controlled(
+async function controlled<T>(
   { state, lock }: Supervised,
   context: Context,
   targets: CommandTargets,
-  work: () => Promise<number>,
-): Promise<number> {
+  work: () => Promise<T>,
+): Promise<T> {
   const { controlPath, serveControl } = await import('../daemon/control.ts')
   const { obey } = await import('../daemon/commands.ts')
   const path = await controlPath(state.path, state.install, context.env)
@@ -143,13 +140,4 @@ async function recoverOnly(context: Context, stateDir: string): Promise<void> {
   const recoverAll = ({ supervisor }: { supervisor: Supervisor }): Promise<unknown> =>
     supervisor.recoverAll({ noProgressMs: RECOVERY_MS })
   await supervised(context, { command: 'daemon', stateDir, experiments: () => [], emit }, recoverAll)
-}
-
-/** On a terminal lines for people, else one pino line per event; with --json the events themselves. */
-async function sinkOf(context: Context, { json }: DaemonCommandOptions): Promise<Sink> {
-  const write = (text: string): void => context.out(text)
-  if (json === true) return ndjson(write)
-  if (context.tty) return progress({ write, tty: true })
-  const { logSink } = await import('../observe/log.ts')
-  return logSink(context.env['CHAOS_LOG_LEVEL'] ?? 'info')
 }

@@ -49,6 +49,7 @@ function build(context: Context, done: (exitCode: number) => void): Command {
     .command('daemon <config>')
     .description('recover, then run experiments on their cron schedules')
     .addOption(json())
+    .addOption(new Option('--pretty', 'lines for people, also where the output is no terminal').conflicts('json'))
     .addOption(stateDir())
     .action((file: string, options: object) =>
       finish(import('./daemon.ts').then((m) => m.daemon(context, file, options))),
@@ -117,6 +118,13 @@ function build(context: Context, done: (exitCode: number) => void): Command {
     .action((run: string | undefined, options: object) =>
       finish(import('./report.ts').then((m) => m.report(context, run, options))),
     )
+  program
+    .command('digest')
+    .description('what ran, what did not and why, what took longer to undo, what is pending (exit code 4)')
+    .option('--since <duration>', 'how far back', '24h')
+    .addOption(json())
+    .addOption(stateDir())
+    .action((options: object) => finish(import('./digest.ts').then((m) => m.digest(context, options))))
   program
     .command('status')
     .description('is a daemon up, and is everything put back? (exit code 0 up and clean, 4 pending undo, 1 no daemon)')

@@ -11,7 +11,9 @@ import { clockChanges } from './clock-changes.ts'
 import type { ClockChanges } from './clock-changes.ts'
 import { bodyPath, readEntry } from './entries.ts'
 import type { EntryContext } from './entries.ts'
+import { readNotify } from './notify.ts'
 import { readText } from './read.ts'
+import { checkSchedule } from './schedule.ts'
 import type { TimeContext } from './schedule.ts'
 import { fileSchema, homes, settingsSchema } from './schema.ts'
 import { openSource, valueAt } from './source.ts'
@@ -67,8 +69,10 @@ async function readFile(source: Source, options: LoadOptions): Promise<Config | 
     targets: options.targets,
     settings,
     time: timeContext(Date.now()),
-    cron: hasSchedule(list) ? await import('node-cron') : undefined,
+    cron: hasSchedule(list, given) ? await import('node-cron') : undefined,
   }
+  if (context.cron) checkSchedule(source, ['settings', 'digest'], context.cron)
+  const notify = readNotify(source, ['settings', 'notify'])
   for (const index of Array.isArray(list) ? list.keys() : []) {
     const entry = readEntry(source, ['experiments', index], context)
     if (entry) entries.push(entry)
@@ -87,6 +91,8 @@ async function readFile(source: Source, options: LoadOptions): Promise<Config | 
     history: settings.history,
     trust: settings.trust,
     ...(health ? { health } : {}),
+    ...(notify === undefined ? {} : { notify }),
+    ...(settings.digest === undefined ? {} : { digest: settings.digest.trim() }),
   }
   return { file: source.file, settings: result, experiments: entries, warnings: source.warnings }
 }
@@ -111,7 +117,8 @@ function wrongFile(value: unknown): string | undefined {
 
 const SHORTEST = '"experiments:" and below it a list of experiments, each with name, target, target_config and skills'
 
-function hasSchedule(list: unknown): boolean {
+function hasSchedule(list: unknown, settings: unknown): boolean {
+  if (valueAt(settings, ['digest']) !== undefined) return true
   return Array.isArray(list) && list.some((entry) => valueAt(entry, ['schedule']) !== undefined)
 }
 

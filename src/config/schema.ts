@@ -39,6 +39,9 @@ export const settingsSchema = z.strictObject({
   history: z.strictObject({ keep_days: z.int().min(0).default(30) }).prefault({}),
   health_bind: kindSchema(address).optional(),
   health_token: kindSchema(healthToken).optional(),
+  /** Read by notify.ts, entry by entry. */
+  notify: z.unknown().optional(),
+  digest: z.string().optional(),
   ...timingKeys,
   ...safetyKeys,
 })

@@ -1,7 +1,7 @@
 /** What of a configuration may be shown in a message. When in doubt: nothing. */
 
-const SECRET_KEY = /pass|secret|token|credential|api_?key/i
-const URL_KEY = /url|uri|dsn|conn/i
+const SECRET_KEY = /pass|secret|token|credential|api_?key|routing_?key|headers/i
+const URL_KEY = /url|uri|dsn|conn|webhook/i
 const SECRET_TEXT = /:\/\/|.@.|(?:pass\w*|secret|token)\s*[=:]/i
 
 /** True for values that could hold a password, going by the name of their key or by their look. */

@@ -1,4 +1,5 @@
 /** What a run tells while it happens. Plain JSON; sinks (observe/) only watch and can never slow or fail a run. */
+import type { Digest } from './digest.ts'
 import type { Report } from './report.ts'
 import type { Discovery } from './target.ts'
 import type { Inspection, Skipped } from './skill.ts'
@@ -88,6 +89,7 @@ export type DaemonEvent = { at: string } & (
   | { type: 'recovery.started'; runs: string[] }
   | { type: 'recovery.finished'; clean: number; pending: number }
   | { type: 'recovery.retry'; run: string; in_ms: number; reason: string }
+  | { type: 'digest'; digest: Digest }
   | { type: 'warning'; message: string }
 )
 

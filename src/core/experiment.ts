@@ -1,5 +1,6 @@
 /** What a configuration becomes once loaded: plain, fully defaulted, durations in milliseconds. */
 import type { CalendarRules } from './calendar.ts'
+import type { NotifySink } from './notify.ts'
 
 export interface SkillEntry {
   skill_name: string
@@ -86,6 +87,10 @@ export interface Settings {
   trust: 'warn' | 'require'
   /** Where the daemon answers about its health; it does not when absent. */
   health?: HealthSettings
+  /** Who is told; contains secrets. Absent: nobody. */
+  notify?: NotifySink[]
+  /** When the digest is told: 6 fields, seconds first, in `timezone`. */
+  digest?: string
 }
 
 export interface HealthSettings {

@@ -28,6 +28,8 @@ export interface DaemonOptions {
   tracker: Tracker
   trust: Trust
   clock: Clock
+  /** What became of notifications. */
+  notified(): DaemonStatus['notify']
   /** Reads the configuration anew. Throws ConfigError. */
   reload(): Promise<Config>
   /** Aborts when the daemon must stop. */
@@ -120,7 +122,7 @@ export class Daemon {
         ...{ run, experiment, endpoint, pending, reason },
       })),
       untrusted: trust.waiting,
-      notify: { delivered: 0, failed: 0, dropped: 0, waiting: 0 },
+      notify: this.#options.notified(),
     }
   }
 

@@ -3,21 +3,12 @@ import type { ChaosEvent, PlanView, Sink, StepView } from '../core/events.ts'
 import { formatDuration } from '../core/duration.ts'
 import type { Report } from '../core/report.ts'
 import type { Inspection } from '../core/skill.ts'
+import { digestLines } from './digest.ts'
+import { coloured, plain } from './paint.ts'
+import type { Paint } from './paint.ts'
 
-type Style = 'bold' | 'dim' | 'red' | 'green' | 'yellow' | 'cyan'
-export type Paint = (style: Style, text: string) => string
-
-const CODES: Record<Style, [number, number]> = {
-  bold: [1, 22],
-  dim: [2, 22],
-  red: [31, 39],
-  green: [32, 39],
-  yellow: [33, 39],
-  cyan: [36, 39],
-}
-
-export const plain: Paint = (_style, text) => text
-export const coloured: Paint = (style, text) => `\u001b[${CODES[style][0]}m${text}\u001b[${CODES[style][1]}m`
+export { coloured, plain } from './paint.ts'
+export type { Paint } from './paint.ts'
 
 export interface ProgressOptions {
   write(text: string): void
@@ -135,6 +126,8 @@ export function linesOf(event: ChaosEvent, paint: Paint): string[] {
           `run ${event.run} is still not undone: ${event.reason}; next try in ${formatDuration(event.in_ms)}`,
         ),
       ]
+    case 'digest':
+      return digestLines(event.digest, paint)
     case 'warning':
       return [paint('yellow', `warning: ${event.message}`)]
   }

@@ -11,8 +11,8 @@ export class Secrets {
   values: readonly string[] = []
 
   add(secrets: readonly string[]): void {
-    const known = [...this.values, ...secrets].filter((value) => value.length >= SHORTEST)
-    this.values = [...new Set(known)].sort((a, b) => b.length - a.length)
+    const long = secrets.filter((value) => value.length >= SHORTEST)
+    this.values = [...new Set([...this.values, ...long.flatMap(forms)])].sort((a, b) => b.length - a.length)
   }
 }
 
@@ -32,4 +32,13 @@ export function scrub<T>({ values }: Secrets, data: T): T {
     return value
   }
   return values.length === 0 ? data : (clean(data) as T)
+}
+
+/** As it is, and as others write it: in a URL, in JSON, in a Basic header. */
+function forms(value: string): string[] {
+  const bytes = Buffer.from(value)
+  // Half a character pair, which could not be encoded, has become a question mark on the way.
+  const encoded = [encodeURI, encodeURIComponent].map((encode) => encode(bytes.toString()))
+  const base64 = [bytes.toString('base64').replace(/=+$/, ''), bytes.toString('base64url')]
+  return [value, JSON.stringify(value).slice(1, -1), ...encoded, ...base64]
 }

@@ -133,6 +133,7 @@ function start(
     trust: new Trust({ orders, clock, mode: () => 'warn', summaryOf: () => '', warn: () => undefined }),
     handled: memoryHandled(),
     install: 'aaaaaa',
+    notified: () => ({ delivered: 0, failed: 0, dropped: 0, waiting: 0 }),
     reload: () => reload.next(),
   })
   const done = daemon.main()

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { Digest } from '../../src/core/digest.ts'
 import type { ChaosEvent, StepView } from '../../src/core/events.ts'
 import type { Report } from '../../src/core/report.ts'
 import { coloured, linesOf, plain, progress } from '../../src/observe/progress.ts'
@@ -11,6 +12,11 @@ const report: Report = {
   ...{ run, experiment: 'e', target: 'database', endpoint: 'pg', seed: 's', outcome: 'completed', recovered: false },
   ...{ started_at: at, finished_at: at, soak_ms: 0, residue: [], notes: [], exit_code: 0 },
   steps: [{ ...step, state: 'reverted' }],
+}
+
+const quietDigest: Digest = {
+  ...{ since: '2026-01-01T03:04:05.000Z', until: at, ran: [], notable: [], skipped: [], slower: [], pending: [] },
+  next: [],
 }
 
 /** Every type of event and the lines it makes. */
@@ -163,6 +169,41 @@ const EXPECTED: { [T in ChaosEvent['type']]: [ChaosEvent & { type: T }, string[]
     [
       { type: 'recovery.retry', at, run, in_ms: 10_000, reason: 'away' },
       ['run r1 is still not undone: away; next try in 10s'],
+    ],
+  ],
+  digest: [
+    [
+      { type: 'digest', at, digest: quietDigest },
+      ['2026-01-01 03:04 to 2026-01-02 03:04 UTC: 0 runs, 0 skipped, 0 pending'],
+    ],
+    [
+      {
+        ...{ type: 'digest', at },
+        digest: {
+          ...quietDigest,
+          ran: [{ outcome: 'completed', count: 2, experiments: ['a', 'b'] }],
+          notable: [{ run, experiment: 'a', outcome: 'failed', recovered: true, residue: 1, kept: 2, reason: 'away' }],
+          skipped: [{ cause: 'busy', count: 3, experiments: ['b'], last: { slot: at, reason: 'all slots are taken' } }],
+          slower: [{ run, experiment: 'a', what: 'undo', ms: 3_000, before_ms: 1_000, before_run: 'r0' }],
+          pending: [{ run, experiment: 'a', endpoint: 'pg', started_at: at, steps: 1 }],
+          next: [{ experiment: 'b', at }],
+        },
+      },
+      [
+        '2026-01-01 03:04 to 2026-01-02 03:04 UTC: 2 runs, 3 skipped, 1 slower than before, 1 pending',
+        'ran:',
+        '  2 completed (a, b)',
+        'look at:',
+        '  a r1: failed (recovered), residue 1, kept 2 changed by others, away',
+        'skipped:',
+        '  3 busy (b), last at 2026-01-02 03:04: all slots are taken',
+        'slower than before:',
+        '  a r1: the undo took 3s, before 1s (3 times) in r0',
+        'pending:',
+        '  r1 (a) on pg: 1 step not undone',
+        'next:',
+        '  2026-01-02 03:04 b',
+      ],
     ],
   ],
   warning: [[{ type: 'warning', at, message: 'm' }, ['warning: m']]],

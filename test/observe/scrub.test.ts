@@ -46,6 +46,15 @@ test('values too short to be told from words are left alone, and so are events w
   assert.equal(through([], event), event)
 })
 
+test('a secret is found in the forms that URLs, JSON and Basic headers give it', () => {
+  const secret = 'p@ss "word"/é='
+  const bytes = Buffer.from(secret)
+  const forms = [encodeURIComponent(secret), encodeURI(secret), JSON.stringify(secret).slice(1, -1)]
+  const message = [...forms, bytes.toString('base64'), bytes.toString('base64url')].join(' and ')
+  const seen = through([secret, '\ud800-half-a-pair'], { type: 'warning', at, message })
+  assert.match(seen.type === 'warning' ? seen.message : '', /^(\*\*\*=* and ){4}\*\*\*=*$/)
+})
+
 test('characters that mean something to a search are nothing special in a secret', () => {
   const seen = through(['$&.*(x)'], { type: 'warning', at, message: 'key $&.*(x) end' })
   assert.equal(seen.type === 'warning' && seen.message, 'key *** end')

@@ -1,0 +1,162 @@
+/** What of a run or of the daemon is worth telling somebody who is not looking: the decision, and the words for it. */
+import type { Digest } from '../core/digest.ts'
+import type { ChaosEvent } from '../core/events.ts'
+import { formatDuration } from '../core/duration.ts'
+import type { Notification, NotificationKind, Severity } from '../core/notify.ts'
+import type { Report } from '../core/report.ts'
+import { digestLines, digestTitle } from './digest.ts'
+import { plain } from './paint.ts'
+
+/** What an event says; who tells it adds the id, the host and the installation. */
+export type Message = Omit<Notification, 'format' | 'id' | 'host' | 'install' | 'count'>
+
+/** What is known of a run besides what the event says. */
+export interface RunFacts {
+  experiment: string
+  endpoint: string
+}
+
+/** Undefined for what nobody needs to be told. */
+export function notificationOf(event: ChaosEvent, facts?: RunFacts): Message | undefined {
+  switch (event.type) {
+    case 'run.finished':
+      return ofReport(event.report, event.at)
+    case 'recovery.retry': {
+      const text = `${withoutValues(event.reason)}. It is tried again in ${formatDuration(event.in_ms)}; its target is refused to new runs until then.`
+      const title = `run ${event.run}${facts ? ` (${facts.experiment})` : ''} is still not undone`
+      return { ...kind('residue'), title, text, run: event.run, ...facts, at: event.at }
+    }
+    case 'schedule.skipped': {
+      const { experiment, slot, cause, reason, at } = event
+      const blocked = cause === 'blocked'
+      return {
+        ...kind(blocked ? 'blocked' : 'skipped'),
+        title: `${experiment} ${blocked ? 'is blocked' : 'is skipped'}`,
+        text: `It was due at ${slot}: ${withoutValues(reason)}.`,
+        experiment,
+        ...(blocked ? inTheWay(reason) : {}),
+        at,
+      }
+    }
+    case 'daemon.reload_failed':
+      return {
+        ...kind('reload_failed'),
+        title: `${event.file} is not used`,
+        text: `The configuration before stays in use. ${event.problem.slice(0, LONGEST_PROBLEM)}`,
+        at: event.at,
+      }
+    case 'daemon.frozen': {
+      const until = event.until === undefined ? 'until somebody unfreezes it' : `until ${event.until}`
+      return { ...kind('frozen'), title: 'frozen', text: `Nothing is started ${until}: ${event.reason}`, at: event.at }
+    }
+    case 'digest': {
+      const { at } = event
+      const digest = withoutReasons(event.digest)
+      return { ...kind('digest'), title: digestTitle(digest), text: digestLines(digest, plain).join('\n'), digest, at }
+    }
+    default:
+      return undefined
+  }
+}
+
+const SEVERITY: Record<NotificationKind, Severity> = {
+  residue: 'critical',
+  failed: 'error',
+  blocked: 'error',
+  reload_failed: 'error',
+  ineffective: 'warning',
+  skipped: 'warning',
+  frozen: 'warning',
+  recovered: 'info',
+  digest: 'info',
+}
+
+/** Of an exit code: the undo is not known to be complete, although no step is named. */
+const JOURNAL_WRITE = 5
+/** Of an exit code, without residue of its own: an earlier run is in the way. */
+const BLOCKED = 4
+
+function ofReport(report: Report, at: string): Message | undefined {
+  const { run, experiment, endpoint, outcome, recovered, residue, reason = '', exit_code } = report
+  const about = { experiment, run, endpoint, at }
+  const why = reason === '' ? '' : ` Reason: ${withoutValues(reason)}.`
+  if (residue.length > 0 || exit_code === JOURNAL_WRITE) {
+    const left = residue.slice(0, 10).map((r) => `step ${r.step} ${r.describe}: ${withoutValues(r.error)}`)
+    const more = residue.length > 10 ? [`and ${residue.length - 10} more`] : []
+    const text = [
+      `The run ended ${outcome}; its target is refused to new runs until it is undone.${why}`,
+      ...left,
+      ...more,
+    ]
+    const what = residue.length > 0 ? `left ${residue.length} changes behind` : 'could not write its journal'
+    return { ...kind('residue'), ...about, title: `${experiment} ${what}`, text: text.join('\n') }
+  }
+  if (recovered) {
+    const text = `Everything that its process had left is undone. The run ended ${outcome}.${why}`
+    return { ...kind('recovered'), ...about, title: `${experiment} is undone`, text }
+  }
+  if (outcome === 'refused' && exit_code === BLOCKED) {
+    const text = `It did not run, and nothing was changed.${why}`
+    // Its own id is of no use: nothing of it is in a journal.
+    return {
+      ...kind('blocked'),
+      experiment,
+      endpoint,
+      at,
+      ...inTheWay(reason),
+      title: `${experiment} is blocked`,
+      text,
+    }
+  }
+  if (outcome === 'failed' || outcome === 'refused') {
+    const done = report.steps.length > 0 ? 'What it had changed is undone.' : 'Nothing was changed.'
+    const text = `${done}${why}`
+    return {
+      ...kind('failed'),
+      ...about,
+      title: `${experiment} ${outcome === 'failed' ? 'failed' : 'was refused'}`,
+      text,
+    }
+  }
+  if (outcome === 'ineffective')
+    return {
+      ...kind('ineffective'),
+      ...about,
+      title: `${experiment} had no effect`,
+      text: `Nothing took effect.${why}`,
+    }
+  return undefined
+}
+
+function kind(name: NotificationKind): Pick<Message, 'kind' | 'severity'> {
+  return { kind: name, severity: SEVERITY[name] }
+}
+
+/** The run that blocks, so that one receiver's incident of it takes this in, and ends with it. */
+function inTheWay(reason: string): { run?: string } {
+  const run = /^blocked by run ([a-z0-9]+)/.exec(reason)?.[1]
+  return run === undefined ? {} : { run }
+}
+
+function withoutReasons(digest: Digest): Digest {
+  return {
+    ...digest,
+    notable: digest.notable.map((n) => (n.reason === undefined ? n : { ...n, reason: withoutValues(n.reason) })),
+    skipped: digest.skipped.map((s) => ({ ...s, last: { ...s.last, reason: withoutValues(s.last.reason) } })),
+  }
+}
+
+/** All that is wrong with a file can be a lot. */
+const LONGEST_PROBLEM = 2_000
+/** Longest reason that is told. */
+const LONGEST = 600
+
+/** Error texts of a server quote the value that it did not like, which may be a customer's. */
+export function withoutValues(text: string): string {
+  const without = text
+    .replaceAll(/'[^']*'/g, "'…'")
+    .replaceAll(/(:\s*|\bvalue )"[^"]*"/g, '$1"…"')
+    .replaceAll(/=\s*\([^)]*\)/g, '=(…)')
+    .replace(/[.\s]+$/, '')
+  return without.length > LONGEST ? `${without.slice(0, LONGEST)}…` : without
+}
