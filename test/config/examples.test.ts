@@ -1,8 +1,9 @@
 /** The example files that come with the package load with the targets that come with it. */
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { loadConfig } from '../../src/config/load.ts'
+import { loadConfig, parseConfig } from '../../src/config/load.ts'
 import { targets } from '../../src/targets/index.ts'
 
 const folder = fileURLToPath(new URL('../../config/', import.meta.url))
@@ -21,5 +22,21 @@ test('config/daemon.yaml loads for the daemon, without warnings', async () => {
   assert.deepEqual(
     experiments.map((entry) => entry.experiment.name),
     ['nightly-load', 'less-memory'],
+  )
+})
+
+test('the example of docs/notifications.md loads, without warnings', async () => {
+  const page = readFileSync(`${folder}../docs/notifications.md`, 'utf8')
+  const yaml = /```yaml\n([^]*?)```/
+    .exec(page)?.[1]
+    ?.replace('${file:/etc/chaos/slack-url}', 'https://slack.example/T1/B2')
+  const env = { PAGERDUTY_KEY: 'key', CHAOS_WEBHOOK_SECRET: 'sixteen-letters-x', OPS_TOKEN: 'token' }
+  const rest = readFileSync(`${folder}example-db.yaml`, 'utf8')
+  assert.doesNotMatch(rest, /^settings:/m)
+  const { settings, warnings } = await parseConfig('docs.yaml', `${yaml ?? ''}${rest}`, { targets, env })
+  assert.deepEqual(warnings, [])
+  assert.deepEqual(
+    settings.notify?.map((sink) => ('command' in sink ? 'command' : sink.template)),
+    ['slack', 'pagerduty', 'json', 'command'],
   )
 })

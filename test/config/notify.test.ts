@@ -30,7 +30,7 @@ test('a webhook has its template, headers and secrets, also from variables; Page
     ...{ routing_key: 'sixteen-letters-and-more', secret: 'sixteen-letters-and-more' },
   })
   assert.deepEqual(
-    read.notify?.map(({ on }) => on.includes('digest')),
+    read.notify.map(({ on }) => on.includes('digest')),
     [false, false],
   )
 })
