@@ -20,6 +20,7 @@ test('everything that is not written has its default', async () => {
     timezone: 'UTC',
     stop_deadline_ms: 300_000,
     history: { keep_days: 30 },
+    trust: 'warn',
   })
   assert.deepEqual(warnings, [])
   assert.deepEqual(experiments, [

@@ -81,7 +81,7 @@ describe('health and metrics', { timeout: 10 * 60_000 }, () => {
       const target = new URL(await urlOf(daemon)).host
       const [given] = (parse(readFileSync(SCRAPE, 'utf8')) as { scrape_configs: object[] }).scrape_configs
       const prometheus = await startPrometheus({
-        global: { scrape_interval: '500ms', scrape_timeout: '500ms', evaluation_interval: '1s' },
+        global: { scrape_interval: '1s', scrape_timeout: '1s', evaluation_interval: '1s' },
         rule_files: [ALERTS],
         scrape_configs: [
           { ...given, static_configs: [{ targets: [target] }], authorization: { credentials: TOKEN } },
@@ -113,12 +113,19 @@ describe('health and metrics', { timeout: 10 * 60_000 }, () => {
         const [interval] = await prometheus.query('chaos_schedule_interval_seconds{experiment="good"}')
         assert.equal(interval?.value, 2)
         const one = async (expr: string): Promise<number | undefined> => (await prometheus.query(expr))[0]?.value
-        assert.ok((await one('chaos_journal_syncs_total'))! > 0)
-        assert.ok((await one('chaos_journal_sync_seconds_total'))! > 0)
-        assert.ok((await one('chaos_rollback_seconds_count{experiment="good"}'))! > 0)
-        assert.ok((await one('chaos_soak_seconds_sum{experiment="long"}'))! > 2)
-        assert.ok((await one('time() - chaos_last_success_timestamp_seconds{experiment="good"}'))! < 300)
-        assert.deepEqual([await one('chaos_ready'), await one('chaos_residue'), await one('chaos_frozen')], [1, 0, 0])
+        // An event is there before the next scrape has seen it.
+        for (const expr of [
+          'chaos_journal_syncs_total > 0',
+          'chaos_journal_sync_seconds_total > 0',
+          'chaos_rollback_seconds_count{experiment="good"} > 0',
+          'chaos_soak_seconds_sum{experiment="long"} > 2',
+          'time() - chaos_last_success_timestamp_seconds{experiment="good"} < 300',
+          'chaos_residue == 0',
+          'chaos_schedule_interval_seconds{experiment="good"} == 2',
+        ]) {
+          await prometheus.until(expr, ([sample]) => sample !== undefined)
+        }
+        assert.deepEqual([await one('chaos_ready'), await one('chaos_frozen')], [1, 0])
         assert.equal(await one('up{job="stranger"}'), 0, 'who has no token gets nothing')
         const { data } = (await prometheus.get('/api/v1/rules')) as {
           data: { groups: { rules: { name: string; health: string; state: string; lastError?: string }[] }[] }
