@@ -88,6 +88,16 @@ function build(context: Context, done: (exitCode: number) => void): Command {
       finish(import('./init.ts').then((m) => m.init(context, url, options))),
     )
   program
+    .command('schedule <config>')
+    .description('every run of the days to come, what will not run and why; connects to nothing')
+    .option('--days <days>', 'how far to look ahead (30)')
+    .option('--ics', 'as a calendar file')
+    .addOption(json())
+    .addOption(stateDir())
+    .action((file: string, options: object) =>
+      finish(import('./schedule.ts').then((m) => m.schedule(context, file, options))),
+    )
+  program
     .command('list-skills')
     .description('what can be broken')
     .option('--target <target>', 'only the skills of one target')

@@ -40,6 +40,8 @@ export function cron(fields: CronFields, zone: Zone): Cron {
   const due = fields.hour.length === 24 ? interval(walls, zone) : timetable(walls, zone)
   return {
     ...due,
+    // Infinity has no next.
+    next: (after) => (Number.isFinite(after) ? due.next(after) : undefined),
     newest(after, until) {
       let found = due.next(after)
       if (found === undefined || found.at > until) return undefined
