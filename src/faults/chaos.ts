@@ -71,6 +71,7 @@ export class Chaos {
 
   enable(): void {
     this.#state = 'enabled'
+    this.waits.open()
     this.#update()
   }
 
@@ -78,7 +79,7 @@ export class Chaos {
   disable(): void {
     this.#state = 'disabled'
     for (const placement of [...this.#placements]) placement.end()
-    this.waits.endAll()
+    this.waits.close()
     this.#update()
   }
 

@@ -60,7 +60,7 @@ export class Placement {
     if (this.#ended) return
     this.#ended = true
     this.#remove(this)
-    this.waits.endAll()
+    this.waits.close()
     this.#options.ended?.()
   }
 

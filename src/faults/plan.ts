@@ -33,7 +33,7 @@ export class Plan {
   async before(signal?: AbortSignal): Promise<void> {
     for (const { action, rule } of this.#decisions) {
       const ms = action.wait_ms ?? 0
-      const over = ms === 0 || (await rule.waits.sleep(ms, signal))
+      const over = !rule.waits.closed && (ms === 0 || (await rule.waits.sleep(ms, signal)))
       if (over && action.error) throw action.error
     }
   }

@@ -2,9 +2,16 @@
 
 export class Waits {
   readonly #open = new Set<() => void>()
+  #closed = false
+
+  /** The faults have been taken away: a call that was decided before must not meet them later. */
+  get closed(): boolean {
+    return this.#closed
+  }
 
   /** Resolves with true when the time is up, with false when the fault ended first; rejects with the signal's reason. */
   sleep(ms: number, signal?: AbortSignal): Promise<boolean> {
+    if (this.#closed) return Promise.resolve(false)
     return new Promise((resolve, reject) => {
       if (signal?.aborted === true) {
         reject(signal.reason as Error)
@@ -24,8 +31,13 @@ export class Waits {
     })
   }
 
-  /** Whoever waits goes on at once. */
-  endAll(): void {
+  open(): void {
+    this.#closed = false
+  }
+
+  /** Whoever waits goes on at once, and nobody waits from now on. */
+  close(): void {
+    this.#closed = true
     for (const ended of [...this.#open]) ended()
   }
 }

@@ -31,9 +31,14 @@ function pairsIn(root: unknown): Pair[] {
     if (!isPlain(value)) return
     const fields = Object.keys(value)
     for (const [i, a] of fields.entries()) {
-      const b = fields.slice(i + 1).find((name) => typeof value[name] === typeof value[a] && value[name] !== value[a])
+      const b = fields.slice(i + 1).find((name) => kindOf(value[name]) === kindOf(value[a]) && value[name] !== value[a])
       if (b !== undefined) pairs.push({ map: path, fields: [a, b], values: [value[a], value[b]] })
     }
   })
   return pairs
+}
+
+function kindOf(value: unknown): string {
+  if (value === null) return 'null'
+  return Array.isArray(value) ? 'list' : typeof value
 }
