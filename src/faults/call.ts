@@ -1,5 +1,4 @@
 /** Carries a plan out around one call, in the way that fits the function: promises are awaited, generators stay lazy. */
-import { planFor } from './plan.ts'
 import type { Plan, Site } from './plan.ts'
 import { isAsyncIterable, reshape, reshapeSync } from './streams.ts'
 import type { Decision } from './rule.ts'
@@ -12,10 +11,21 @@ export interface CallSite extends Site {
   kind: CallKind
 }
 
-/** The call: what is asked once the switch is on. `signal` ends a wait. */
-export function callWithFaults(site: CallSite, call: () => unknown, args: readonly unknown[]): unknown {
-  const plan = planFor(site)
-  if (plan === undefined) return site.kind === 'unknown' ? learnt(site, call()) : call()
+export type BareFunction = (this: unknown, ...args: readonly unknown[]) => unknown
+
+/** One call that cannot simply be made: it has a plan, or its site must learn. An AbortSignal among the arguments ends a wait. */
+export function callWithFaults(
+  site: CallSite,
+  plan: Plan | undefined,
+  fn: BareFunction,
+  self: unknown,
+  args: readonly unknown[],
+): unknown {
+  if (plan === undefined) return learnt(site, fn.call(self, ...args))
+  return callWithPlan(site, plan, () => fn.call(self, ...args), args)
+}
+
+function callWithPlan(site: CallSite, plan: Plan, call: () => unknown, args: readonly unknown[]): unknown {
   switch (site.kind) {
     case 'async':
       return callAsync(plan, call, signalIn(args))

@@ -157,8 +157,6 @@ type FromItems = (items: AsyncIterable<unknown>, options: { objectMode: boolean 
 /** `Readable.from`, found on the stream itself: the library imports nothing, not even of Node. */
 function nodeStream(source: object): FromItems | undefined {
   if (!('pipe' in source) || typeof source.pipe !== 'function') return undefined
-  const { constructor } = source
-  return 'from' in constructor && typeof constructor.from === 'function'
-    ? (constructor.from.bind(constructor) as FromItems)
-    : undefined
+  const { constructor: Own } = source
+  return 'from' in Own && typeof Own.from === 'function' ? (Own.from.bind(Own) as FromItems) : undefined
 }

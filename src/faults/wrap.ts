@@ -1,6 +1,6 @@
 /** Wraps a function so that its calls can be broken: the same signature, `this`, name and length; a promise stays the same promise. */
 import { callAsync, callWithFaults } from './call.ts'
-import type { CallKind, CallSite } from './call.ts'
+import type { BareFunction, CallKind, CallSite } from './call.ts'
 import type { Chaos } from './chaos.ts'
 import { readFault } from './fault.ts'
 import type { FaultConfig } from './fault-type.ts'
@@ -34,12 +34,14 @@ export interface WrapOptions extends SiteOptions {
 export function wrapFunction<F extends AnyFunction>(chaos: Chaos, fn: F, options: WrapOptions): F {
   const name = options.component ?? (fn.name === '' ? 'anonymous' : fn.name)
   const site: CallSite = { ...siteOf(chaos, name, options), kind: kindOf(fn, options.async) }
-  const bare = fn as unknown as (this: unknown, ...args: unknown[]) => unknown
-  // A method, since it has a `this` and, as arrow functions and methods do, no prototype.
+  const bare = fn as unknown as BareFunction
+  // A method, since it has a `this` and no prototype. No closure in it: that alone would cost more than the rest.
   const { wrapped } = {
     wrapped(this: unknown, ...args: unknown[]): unknown {
       if (!chaos.on) return bare.call(this, ...args)
-      return callWithFaults(site, () => bare.call(this, ...args), args)
+      const plan = planFor(site)
+      if (plan === undefined && site.kind !== 'unknown') return bare.call(this, ...args)
+      return callWithFaults(site, plan, bare, this, args)
     },
   }
   const own: PropertyDescriptorMap = Object.getOwnPropertyDescriptors(fn)

@@ -29,8 +29,13 @@ test(`${CALLS} concurrent calls under ${LATENCY_MS} ms of latency never block th
   }
   const late = chaosMonkey({ fault_type: 'latency', duration_ms: LATENCY_MS, chaos })(tool)
   const all = (fn: typeof tool) => () => Promise.all(Array.from({ length: CALLS }, (_, i) => fn(i)))
-  await all(late)()
-  const [bare, faulty] = [await longestPause(all(tool)), await longestPause(all(late))]
+  const [bares, faulties]: [number[], number[]] = [[], []]
+  for (let round = 0; round < 4; round++) {
+    bares.push(await longestPause(all(tool)))
+    faulties.push(await longestPause(all(late)))
+  }
+  // The least: compiling the code, and whatever else this machine does, are not the faults.
+  const [bare, faulty] = [Math.min(...bares), Math.min(...faulties)]
   t.diagnostic(`longest pause: ${faulty.toFixed(1)} ms with faults, ${bare.toFixed(1)} ms with the same calls without`)
   // Blocked even by two of the thousand, it would be 600 ms; a busy machine alone gives some tens.
   assert.ok(faulty < Math.max(LATENCY_MS, 10 * bare), `${faulty} ms, ${bare} ms without faults`)

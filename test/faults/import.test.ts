@@ -11,7 +11,7 @@ test('no file of the library imports anything but files of the library', () => {
   const foreign = readdirSync(folder, { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.ts'))
     .flatMap((name) =>
-      [...readFileSync(folder + name, 'utf8').matchAll(/(?:from|import\() ?'([^']+)'/g)].map(
+      [...readFileSync(folder + name, 'utf8').matchAll(/(?:from |import\()'([^']+)'/g)].map(
         ([, to]) => `${name}: ${to ?? ''}`,
       ),
     )
