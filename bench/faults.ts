@@ -13,7 +13,7 @@ const PROGRAM = fileURLToPath(new URL('./faults-program.ts', import.meta.url))
 
 export async function faults(): Promise<Comparison[]> {
   const hasPeer = await isInstalled('cruel')
-  if (!hasPeer) console.log('faults: cruel is not installed; `npm install --no-save cruel` puts it beside these\n')
+  if (!hasPeer) console.log('faults: the package cruel (1.1.1) is not installed here, so it is left out\n')
   return [...(await compare('async', hasPeer)), ...(await compare('sync', false))]
 }
 
