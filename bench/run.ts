@@ -12,6 +12,7 @@ const BENCHMARKS: Record<string, () => Promise<Comparison[]>> = {
   journal: async () => (await import('./journal.ts')).journal(),
   'start-up': async () => (await import('./start-up.ts')).startUp(),
   'insert-load': async () => (await import('./insert-load.ts')).insertLoad(),
+  faults: async () => (await import('./faults.ts')).faults(),
   memory: async () => (await import('./memory.ts')).memory(),
 }
 

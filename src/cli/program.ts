@@ -4,8 +4,13 @@ import { CodedError, messageOf } from '../core/errors.ts'
 import type { Context } from './context.ts'
 import { addControls } from './program-controls.ts'
 import type { InitOptions } from './init.ts'
+import { reportEither, runEither } from './either.ts'
+import type { ReportEitherOptions } from './either.ts'
+import type { ExperimentOptions } from './experiment.ts'
+import type { InjectCommandOptions } from './inject.ts'
 
 const USAGE = 2
+const FAULTS = ['latency', 'error', 'timeout', 'partial_failure', 'resource_exhaustion', 'data_corruption']
 /** EX_SOFTWARE of sysexits: a bug of ours, not of the caller's. */
 const INTERNAL = 70
 
@@ -34,17 +39,20 @@ function build(context: Context, done: (exitCode: number) => void): Command {
   const stateDir = (): Option =>
     new Option('--state-dir <dir>', 'where journals and reports are kept (or CHAOS_STATE_DIR)')
   const json = (): Option => new Option('--json', 'machine-readable output')
+  const jsonOutput = (): Option => new Option('--json-output', 'the result of --experiment or --experiment-id as JSON')
   const finish = (code: Promise<number>): Promise<void> => code.then(done)
 
   program
-    .command('run <config>')
-    .description('run the experiments of a file now, one after the other')
+    .command('run [config]')
+    .description('run the experiments of a file now, one after the other; with --experiment, one inside an application')
+    .option('--experiment <file>', 'run an experiment inside an application instead (YAML or JSON)')
+    .addOption(jsonOutput())
     .option('--dry-run', 'connect, discover and plan; change nothing')
     .option('--only <name>', 'run just this experiment')
     .option('--seed <seed>', 'repeat the choices of an earlier run')
     .addOption(json())
     .addOption(stateDir())
-    .action((file: string, options: object) => finish(import('./run.ts').then((m) => m.run(context, file, options))))
+    .action((file: string | undefined, options: ExperimentOptions) => finish(runEither(context, file, options)))
   program
     .command('daemon <config>')
     .description('recover, then run experiments on their cron schedules')
@@ -123,11 +131,20 @@ function build(context: Context, done: (exitCode: number) => void): Command {
     .description('what a run did')
     .option('--last', 'the newest run')
     .option('--list', 'all runs, a line each')
+    .option('--experiment-id <id>', 'an experiment inside an application instead')
+    .addOption(jsonOutput())
     .addOption(json())
     .addOption(stateDir())
-    .action((run: string | undefined, options: object) =>
-      finish(import('./report.ts').then((m) => m.report(context, run, options))),
-    )
+    .action((run: string | undefined, options: ReportEitherOptions) => finish(reportEither(context, run, options)))
+  program
+    .command('inject')
+    .description('inject one fault into this process, now, and show what it raises')
+    .addOption(new Option('--fault <type>', 'the fault').choices(FAULTS).makeOptionMandatory())
+    .option('--duration <ms>', 'how long latency waits, or a timeout hangs', '500')
+    .option('--error-code <code>', 'code of an error fault', '500')
+    .option('--message <text>', 'message of what is raised')
+    .option('--target <component>', 'component that it is said to happen in', '*')
+    .action((options: InjectCommandOptions) => finish(import('./inject.ts').then((m) => m.inject(context, options))))
   program
     .command('digest')
     .description('what ran, what did not and why, what took longer to undo, what is pending (exit code 4)')

@@ -107,7 +107,7 @@ function wrongFile(value: unknown): string | undefined {
     return 'is a file for planning with a language model, which is not available in this version: this command needs "experiments:"'
   }
   if ('experiment_id' in value || 'faults' in value) {
-    return 'is an experiment inside an application, which is not available in this version: this command needs "experiments:"'
+    return 'is an experiment inside an application: run it with `chaos run --experiment FILE`; this command needs "experiments:"'
   }
   if ('skills' in value || 'target' in value || 'experiment' in value) {
     return 'is an experiment without the list around it: write "experiments:" above it, and "- " before its first key'

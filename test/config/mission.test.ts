@@ -1,11 +1,13 @@
 /**
- * Every YAML block of the two mission documents. Those for targets of this version load unchanged; the formats of later
- * commands (`llm:` of `chaos plan`; `experiment_id:` of faults inside applications) are named as such.
+ * Every YAML block of the two mission documents. Those for targets of this version load unchanged, as do those of
+ * experiments inside applications with the command that runs them; the format of a later command (`llm:` of `chaos plan`)
+ * is named as such.
  */
 import assert from 'node:assert/strict'
 import { readdirSync } from 'node:fs'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { loadChaosExperiment } from '../../src/config/chaos-experiment.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import type { LoadOptions } from '../../src/config/load.ts'
 import { ConfigError } from '../../src/core/errors.ts'
@@ -21,8 +23,9 @@ const REFUSED: Record<string, RegExp> = {
   'server.yaml':
     /^\S+server\.yaml:3:13: experiments\[0\]\.target: target "server" is not available in this version, which has: database$/,
   'llm-plan.yaml': /^\S+llm-plan\.yaml:1:1: is a file for planning with a language model, which is not available/,
-  'application-schema.yaml': /^\S+:1:1: is an experiment inside an application, which is not available/,
-  'application-quick-start.yaml': /^\S+:1:1: is an experiment inside an application, which is not available/,
+  'application-schema.yaml': /^\S+:1:1: is an experiment inside an application: run it with `chaos run --experiment/,
+  'application-quick-start.yaml':
+    /^\S+:1:1: is an experiment inside an application: run it with `chaos run --experiment/,
 }
 
 test('every block of the mission is either loaded or refused here', () => {
@@ -78,6 +81,21 @@ for (const [registry, known] of [
       assert.match(error.message, message)
     })
   }
+}
+
+for (const [file, id, components] of [
+  ['application-quick-start.yaml', 'latency-test-001', ['tool_executor']],
+  ['application-schema.yaml', 'my-exp-001', ['llm_tool_call', 'vector_search']],
+] as const) {
+  test(`${file} loads unchanged as an experiment inside an application`, async () => {
+    const experiment = await loadChaosExperiment(folder + file, {})
+    assert.equal(experiment.experiment_id, id)
+    assert.deepEqual(experiment.target_components, components)
+    assert.deepEqual(
+      experiment.faults.map((fault) => fault.fault_type),
+      ['latency', 'error'],
+    )
+  })
 }
 
 test('no target and no skill of the registry accepts a key it does not know', () => {

@@ -1,0 +1,134 @@
+/** The file of an experiment inside an application (`chaos run --experiment`): checked like every other configuration. */
+import { dirname } from 'node:path'
+import { z } from 'zod'
+import { ConfigError } from '../core/errors.ts'
+import { check } from './check.ts'
+import { readText } from './read.ts'
+import { openSource } from './source.ts'
+import type { Source } from './source.ts'
+
+const TYPES = ['latency', 'error', 'timeout', 'partial_failure', 'resource_exhaustion', 'data_corruption'] as const
+const MODES: Record<(typeof TYPES)[number], readonly string[]> = {
+  latency: ['delay'],
+  error: ['raise'],
+  timeout: ['raise'],
+  partial_failure: ['raise', 'drop'],
+  resource_exhaustion: ['raise', 'rate_limit', 'hold_memory', 'hold_slots'],
+  data_corruption: ['raise', 'wrong_values', 'swap_fields', 'truncate', 'stale', 'bit_flip', 'cut_stream'],
+}
+
+/** What one timer of Node can wait for. */
+const LONGEST_MS = 2 ** 31 - 1
+const count = z.int().min(1)
+const milliseconds = z.int().min(0).max(LONGEST_MS)
+const names = z.array(z.string().min(1))
+
+/** The fields of a fault; the library itself checks the same ones where they are written in code. */
+export const faultSchema = z.strictObject({
+  fault_type: z.enum(TYPES).meta({ examples: ['fault_type: latency'] }),
+  probability: z.number().min(0).max(1).optional(),
+  duration_ms: milliseconds.optional(),
+  error_code: z.int().optional(),
+  error_message: z.string().optional(),
+  affected_components: names.optional(),
+  mode: z
+    .enum([
+      'delay',
+      'raise',
+      'drop',
+      'rate_limit',
+      'hold_memory',
+      'hold_slots',
+      'wrong_values',
+      'swap_fields',
+      'truncate',
+      'stale',
+      'bit_flip',
+      'cut_stream',
+    ])
+    .optional(),
+  retry_after_seconds: z.number().min(0).optional(),
+  keep: z.number().min(0).max(1).optional(),
+  keep_items: z.int().min(0).optional(),
+  hold_bytes: z
+    .int()
+    .min(1)
+    .max(2 ** 30)
+    .optional(),
+  slots: z.int().min(0).optional(),
+  every_nth: count.optional(),
+  first_n: count.optional(),
+  burst: z.strictObject({ calls: count, every: count }).optional(),
+  window_ms: z.strictObject({ from: milliseconds, until: milliseconds }).optional(),
+  after_calls: z.int().min(0).optional(),
+  after_ms: milliseconds.optional(),
+})
+
+export const chaosExperimentSchema = z.strictObject({
+  experiment_id: z
+    .string()
+    .min(1)
+    .max(100)
+    .meta({ examples: ['experiment_id: latency-001'] }),
+  name: z
+    .string()
+    .min(1)
+    .meta({ examples: ['name: Slow tools'] }),
+  description: z.string().optional(),
+  duration_seconds: z.int().min(1).max(2_000_000).default(60),
+  target_components: names.default([]),
+  faults: z.array(faultSchema).default([]),
+  seed: z.union([z.string(), z.number()]).optional(),
+})
+
+export type ChaosExperimentFile = z.output<typeof chaosExperimentSchema>
+
+/** Throws ConfigError with everything that is wrong, in the order of the file. */
+export async function loadChaosExperiment(file: string, env: NodeJS.ProcessEnv): Promise<ChaosExperimentFile> {
+  const source = openSource(file, await readText(file), { env, folder: dirname(file) })
+  const experiment = source.value === undefined ? undefined : readFile(source)
+  if (experiment === undefined || source.problems.length > 0)
+    throw new ConfigError([...source.problems].sort((a, b) => a.line - b.line || a.column - b.column))
+  return experiment
+}
+
+function readFile(source: Source): ChaosExperimentFile | undefined {
+  const { value } = source
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    source.problem(
+      [],
+      'is not an experiment: write experiment_id, name, duration_seconds, target_components and faults',
+    )
+    return undefined
+  }
+  if ('experiments' in value) {
+    source.problem([], 'is a configuration of targets: run it with `chaos run FILE`, without --experiment')
+    return undefined
+  }
+  const experiment = check(source, chaosExperimentSchema, [])
+  const faults = source.get(['faults'])
+  for (const index of Array.isArray(faults) ? faults.keys() : []) checkFault(source, index)
+  return experiment
+}
+
+/** What one field says about another; each looks only at fields that are right by themselves. */
+function checkFault(source: Source, index: number): void {
+  const at = (field: string) => ['faults', index, field]
+  const fault = faultSchema
+    .partial()
+    .loose()
+    .safeParse(source.get(['faults', index]))
+  const type = fault.data?.fault_type
+  if (!fault.success || type === undefined) return
+  const { mode, burst, window_ms: window } = fault.data
+  if (type === 'latency' && fault.data.duration_ms === undefined)
+    source.problem(at('duration_ms'), 'is missing: add duration_ms: 200')
+  if (type === 'error' && fault.data.error_code === undefined)
+    source.problem(at('error_code'), 'is missing: add error_code: 503')
+  if (mode !== undefined && !MODES[type].includes(mode))
+    source.problem(at('mode'), `${type} has no mode "${mode}": write one of ${MODES[type].join(', ')}`)
+  if (burst && burst.calls > burst.every)
+    source.problem(at('burst'), 'more calls than there are in all: write e.g. {calls: 2, every: 10}')
+  if (window && window.until <= window.from)
+    source.problem(at('window_ms'), 'ends before it begins: write e.g. {from: 1000, until: 5000}')
+}

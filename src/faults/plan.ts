@@ -1,0 +1,76 @@
+/** What is to be done to one call: the decisions of all its rules, in their order. */
+import type { Chaos } from './chaos.ts'
+import type { Component } from './component.ts'
+import type { Decision, Rule } from './rule.ts'
+import { block } from './waits.ts'
+
+/** One place in the program where calls are made. */
+export interface Site {
+  readonly chaos: Chaos
+  readonly component: Component
+  /** Of the wrapper itself; they act only where injection is enabled. */
+  readonly own: readonly Rule[] | undefined
+}
+
+export class Plan {
+  readonly #decisions: Decision[] = []
+  /** A rule has raised: the rules after it do not see the call. */
+  raises = false
+  /** There is a wait before the call, or before the error. */
+  waits = false
+  /** The answer will be looked at. */
+  alters = false
+
+  add(decision: Decision): void {
+    const { wait_ms: ms = 0, error, alter } = decision.action
+    this.#decisions.push(decision)
+    this.waits ||= ms > 0
+    this.raises ||= error !== undefined
+    this.alters ||= alter !== undefined
+  }
+
+  /** Waits and errors, for a caller that can wait. A wait whose fault is taken away ends, and its error does not come. */
+  async before(signal?: AbortSignal): Promise<void> {
+    for (const { action, rule } of this.#decisions) {
+      const ms = action.wait_ms ?? 0
+      const over = !rule.waits.closed && (ms === 0 || (await rule.waits.sleep(ms, signal)))
+      if (over && action.error) throw action.error
+    }
+  }
+
+  /** The same for a caller that cannot. */
+  beforeSync(): void {
+    for (const { action } of this.#decisions) {
+      block(action.wait_ms ?? 0)
+      if (action.error) throw action.error
+    }
+  }
+
+  /** Decisions that change the answer. */
+  get alterations(): readonly Decision[] {
+    return this.#decisions.filter(({ action }) => action.alter !== undefined)
+  }
+
+  /** The call has ended. */
+  release(): void {
+    for (const { action } of this.#decisions) action.release?.()
+  }
+}
+
+/** Undefined when the call is to be left alone, which is nearly always. */
+export function planFor({ chaos, component, own }: Site): Plan | undefined {
+  let plan: Plan | undefined
+  if (own !== undefined && chaos.enabled) plan = planOf(own, plan)
+  if (component.rules !== undefined) plan = planOf(component.rules, plan)
+  return plan
+}
+
+/** Makes a plan only when there is something to put into it. */
+function planOf(rules: readonly Rule[], plan: Plan | undefined): Plan | undefined {
+  for (const rule of rules) {
+    if (plan?.raises === true) return plan
+    const decision = rule.decide()
+    if (decision) (plan ??= new Plan()).add(decision)
+  }
+  return plan
+}

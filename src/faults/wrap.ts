@@ -1,0 +1,102 @@
+/** Wraps a function so that its calls can be broken: the same signature, `this`, name and length; a promise stays the same promise. */
+import { callAsync, callWithFaults } from './call.ts'
+import type { BareFunction, CallKind, CallSite } from './call.ts'
+import type { Chaos } from './chaos.ts'
+import { readFault } from './fault.ts'
+import type { FaultConfig } from './fault-type.ts'
+import { planFor } from './plan.ts'
+import type { Site } from './plan.ts'
+import { Rule } from './rule.ts'
+import type { FiredFault } from './rule.ts'
+import { FaultSequence } from './sequence.ts'
+
+/** Any function: nothing is assumed about its arguments. */
+export type AnyFunction = (this: never, ...args: never[]) => unknown
+
+export interface SiteOptions {
+  /** Under which experiments and leases find the calls; default the function's name. */
+  component?: string | undefined
+  /** Faults of this site itself, in order; those with affected_components only where the component is one of them. */
+  faults?: readonly FaultConfig[] | undefined
+  /** The same seed gives the same sequence. */
+  seed?: string | number | undefined
+  /** A sequence that is recorded or replayed; counts instead of the seed. */
+  sequence?: FaultSequence | undefined
+  /** Told of every fault that has taken effect here. */
+  fired?: ((fired: FiredFault) => void) | undefined
+}
+
+export interface WrapOptions extends SiteOptions {
+  /** Whether it returns a promise. Only asked for plain functions, which show it with their first answer. */
+  async?: boolean | undefined
+}
+
+export function wrapFunction<F extends AnyFunction>(chaos: Chaos, fn: F, options: WrapOptions): F {
+  const name = options.component ?? (fn.name === '' ? 'anonymous' : fn.name)
+  const site: CallSite = { ...siteOf(chaos, name, options), kind: kindOf(fn, options.async) }
+  const bare = fn as unknown as BareFunction
+  // A method, since it has a `this` and no prototype. No closure in it: that alone would cost more than the rest.
+  const { wrapped } = {
+    wrapped(this: unknown, ...args: unknown[]): unknown {
+      if (!chaos.on) return bare.call(this, ...args)
+      const plan = planFor(site)
+      if (plan === undefined && site.kind !== 'unknown') return bare.call(this, ...args)
+      return callWithFaults(site, plan, bare, this, args)
+    },
+  }
+  const own: PropertyDescriptorMap = Object.getOwnPropertyDescriptors(fn)
+  delete own['prototype']
+  return Object.defineProperties(wrapped, own) as unknown as F
+}
+
+/** A site for calls that are not of one function: adapters ask it around each call of their own. */
+export interface AdapterSite {
+  readonly component: string
+  /** Runs an asynchronous call with whatever faults are in place; `signal` ends a wait. */
+  call<T>(call: () => T | Promise<T>, signal?: AbortSignal): Promise<T>
+}
+
+export function adapterSite(chaos: Chaos, component: string, options: SiteOptions): AdapterSite {
+  const site = siteOf(chaos, component, options)
+  return {
+    component,
+    async call<T>(call: () => T | Promise<T>, signal?: AbortSignal): Promise<T> {
+      const plan = chaos.on ? planFor(site) : undefined
+      return plan === undefined ? call() : callAsync<T | Promise<T>>(plan, call, signal)
+    },
+  }
+}
+
+function siteOf(chaos: Chaos, name: string, { faults = [], seed, sequence, fired }: SiteOptions): Site {
+  const component = chaos.component(name)
+  component.wrapped = true
+  const source = sequence ?? (seed === undefined ? chaos.sequence : new FaultSequence({ seed }))
+  const own = faults
+    .map((config, i) => readFault(config, `faults[${i}]`))
+    .map((fault, i) => ({ fault, i }))
+    .filter(
+      ({ fault: { affected_components: names } }) => names.length === 0 || names.includes(name) || names.includes('*'),
+    )
+    .map(({ fault, i }) => {
+      const track = source.track(`${name}/${i}`)
+      const { memory, waits } = chaos
+      const tell = (event: FiredFault) => {
+        fired?.(event)
+        chaos.tell(event)
+      }
+      return new Rule({ fault, component: name, track, memory, waits, fired: tell })
+    })
+  return { chaos, component, own: own.length > 0 ? own : undefined }
+}
+
+const KINDS: Readonly<Record<string, CallKind>> = {
+  AsyncFunction: 'async',
+  GeneratorFunction: 'generator',
+  AsyncGeneratorFunction: 'async_generator',
+}
+
+function kindOf(fn: AnyFunction, isAsync: boolean | undefined): CallKind {
+  const tag = Object.prototype.toString.call(fn).slice('[object '.length, -1)
+  if (Object.hasOwn(KINDS, tag)) return KINDS[tag] ?? 'unknown'
+  return isAsync === undefined ? 'unknown' : isAsync ? 'async' : 'sync'
+}
