@@ -13,6 +13,7 @@ const BENCHMARKS: Record<string, () => Promise<Comparison[]>> = {
   'start-up': async () => (await import('./start-up.ts')).startUp(),
   'insert-load': async () => (await import('./insert-load.ts')).insertLoad(),
   memory: async () => (await import('./memory.ts')).memory(),
+  schedules: async () => (await import('./schedules.ts')).schedules(),
 }
 
 const names = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(BENCHMARKS)

@@ -9,7 +9,7 @@ const DAYS = ['sunday', 'monday', 'tuesday', 'wednesday', 'thursday', 'friday', 
 const DAY_MS = 86_400_000
 const FULL_DAY = 24 * 60
 
-interface Moment {
+export interface Moment {
   wall: number
   wholeDay: boolean
 }

@@ -11,7 +11,7 @@ import { formatWall, instantsOf, wallAt } from './zone.ts'
 import type { Zone } from './zone.ts'
 
 /** As written, for people. */
-interface Written {
+export interface Written {
   text: string
   reason?: string
 }
