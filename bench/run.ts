@@ -14,6 +14,7 @@ const BENCHMARKS: Record<string, () => Promise<Comparison[]>> = {
   'insert-load': async () => (await import('./insert-load.ts')).insertLoad(),
   faults: async () => (await import('./faults.ts')).faults(),
   memory: async () => (await import('./memory.ts')).memory(),
+  schedules: async () => (await import('./schedules.ts')).schedules(),
 }
 
 const names = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(BENCHMARKS)

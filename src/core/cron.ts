@@ -8,7 +8,7 @@
  *   the jump, marked as such. One that comes twice is due in the first pass only.
  */
 import { DAY_MS, daysOf, timesOf } from './cron-days.ts'
-import type { CronFields } from './cron-days.ts'
+import type { CronFields, Days, Times } from './cron-days.ts'
 import { instantsOf, wallAt } from './zone.ts'
 import type { Zone } from './zone.ts'
 
@@ -35,8 +35,9 @@ const LOOK_AHEAD_DAYS = 8 * 366
 /** No clock was ever set back by more. */
 const LONGEST_REPEAT_MS = 25 * 3_600_000
 
-export function cron(fields: CronFields, zone: Zone): Cron {
-  const walls = wallsOf(fields)
+/** `days` may be shared by schedules whose last three fields are the same. */
+export function cron(fields: CronFields, zone: Zone, days = daysOf(fields)): Cron {
+  const walls = wallsOf(days, timesOf(fields))
   const due = fields.hour.length === 24 ? interval(walls, zone) : timetable(walls, zone)
   return {
     ...due,
@@ -64,8 +65,7 @@ interface Walls {
   count(after: number, until: number): number
 }
 
-function wallsOf(fields: CronFields): Walls {
-  const [days, times] = [daysOf(fields), timesOf(fields)]
+function wallsOf(days: Days, times: Times): Walls {
   const split = (wall: number): [number, number] => {
     const day = Math.floor(wall / DAY_MS)
     return [day, Math.floor((wall - day * DAY_MS) / 1_000)]

@@ -5,10 +5,13 @@ import type { Calendar, Closed } from '../core/calendar.ts'
 import type { Clock } from '../core/clock.ts'
 import { cron } from '../core/cron.ts'
 import type { Cron } from '../core/cron.ts'
+import { daysOf } from '../core/cron-days.ts'
+import type { Days } from '../core/cron-days.ts'
 import { messageOf } from '../core/errors.ts'
 import type { SkipCause } from '../core/events.ts'
 import type { ScheduledExperiment } from '../core/experiment.ts'
 import { zoneCache } from '../core/zone.ts'
+import type { Zone } from '../core/zone.ts'
 import type { Handled, HandledStore } from './handled.ts'
 import { Heap } from './heap.ts'
 import { Task } from './task.ts'
@@ -86,6 +89,7 @@ class Timetable implements Schedule {
   readonly #options: ScheduleOptions
   readonly #zone = zoneCache()
   readonly #items = new Heap<Item>((a, b) => a.at < b.at || (a.at === b.at && a.order < b.order))
+  readonly #days = new Map<string, Days>()
   #crons = new Map<string, Cron>()
   #tasks = new Map<string, Task>()
   #watches = new Map<string, Watch>()
@@ -124,7 +128,7 @@ class Timetable implements Schedule {
       if (!entry.enabled || entry.schedule === undefined) continue
       const key = `${entry.schedule} ${entry.timezone}`
       const zone = this.#zone(entry.timezone)
-      const times = crons.get(key) ?? this.#crons.get(key) ?? cron(parse(entry.schedule), zone)
+      const times = crons.get(key) ?? this.#crons.get(key) ?? this.#cron(entry.schedule, zone)
       crons.set(key, times)
       const record = recordFor(handled.slots.get(entry.experiment.name), key, now)
       handled.slots.set(entry.experiment.name, record)
@@ -251,7 +255,17 @@ class Timetable implements Schedule {
     if (until !== undefined) this.#items.push({ at: until, order: -1, what: watch })
   }
 
+  /** Thousands of schedules have a few kinds of days. */
+  #cron(schedule: string, zone: Zone): Cron {
+    const fields = parse(schedule)
+    const key = schedule.trim().split(/\s+/).slice(3).join(' ')
+    const days = this.#days.get(key) ?? daysOf(fields)
+    this.#days.set(key, days)
+    return cron(fields, zone, days)
+  }
+
   #watch(entry: ScheduledExperiment, before: ReadonlyMap<string, Watch>, now: number): Watch | undefined {
+    if (entry.windows.length === 0 && entry.blackouts.length === 0) return undefined
     const key = JSON.stringify([entry.timezone, entry.windows, entry.blackouts])
     const known = this.#watches.get(key)
     if (known) return known
