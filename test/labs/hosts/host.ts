@@ -1,5 +1,6 @@
 /** One host: its disk, its network, its machine; booted, told what to do, and cut from its power. */
 import { execFile, spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { chownSync, closeSync, existsSync, mkdirSync, openSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
@@ -31,6 +32,8 @@ const CGROUPS = ['systemd', 'unified', 'memory', 'cpu', 'pids', '']
 /** A reboot inside ends systemd-nspawn with 133: starting it again is our part. */
 const RUN = `for group in $GROUPS; do echo $$ > $group/cgroup.procs; done
   code=133; while [ $code = 133 ]; do code=0; systemd-nspawn "$@" || code=$?; done`
+/** Of commands inside. */
+const ENV = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C.UTF-8' }
 /** The ext4 ioctl that keeps what was synced and drops the rest. */
 const DROP = 'open(F, "<", $ARGV[0]) or die; my $flags = pack("L", 2); ioctl(F, 0x8004587d, $flags) or die $!'
 
@@ -107,17 +110,17 @@ export class Host {
 
   /** Runs a command in it, as root. */
   run(command: string, ...args: string[]): Promise<Answer> {
-    const leader = this.#leader()
-    if (leader === undefined) throw new Error(`${this.name} is down`)
-    const env = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C.UTF-8' }
+    const inside = this.#inside(command, args)
     return new Promise((resolve) => {
-      execFile(
-        'nsenter',
-        ['-t', String(leader), '-m', '-u', '-i', '-n', '-p', '--', command, ...args],
-        { env, maxBuffer: 1 << 26 },
-        (error, out, err) => resolve({ code: error === null ? 0 : Number(error.code ?? -1), out, err }),
+      execFile('nsenter', inside, { env: ENV, maxBuffer: 1 << 26 }, (error, out, err) =>
+        resolve({ code: error === null ? 0 : Number(error.code ?? -1), out, err }),
       )
     })
+  }
+
+  /** Begins a command in it, as root; its standard output is a pipe. */
+  start(command: string, ...args: string[]): ChildProcess {
+    return spawn('nsenter', this.#inside(command, args), { env: ENV, stdio: ['ignore', 'pipe', 'ignore'] })
   }
 
   /** Standard output of a shell command; rejects when it fails. */
@@ -143,6 +146,12 @@ export class Host {
     await runs('ip', 'netns', 'del', namespace)
     for (const group of this.#cgroups()) await runs('find', group, '-depth', '-type', 'd', '-delete')
     await rm(dir, { recursive: true, force: true })
+  }
+
+  #inside(command: string, args: readonly string[]): string[] {
+    const leader = this.#leader()
+    if (leader === undefined) throw new Error(`${this.name} is down`)
+    return ['-t', String(leader), '-m', '-u', '-i', '-n', '-p', '--', command, ...args]
   }
 
   /** Our end of its network. */
