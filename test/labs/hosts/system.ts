@@ -1,7 +1,7 @@
 /** Commands of the machine that the labs run on. */
 import { execFile } from 'node:child_process'
-import { accessSync, constants, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { accessSync, constants, readFileSync, statSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 
 /** Its standard output; rejects with what it said on the standard error. */
@@ -29,10 +29,11 @@ export function onPath(command: string): boolean {
   })
 }
 
+/** By the device below it: a list of mounts is not read whole while others mount. */
 export function isMounted(path: string): boolean {
-  return readFileSync('/proc/self/mounts', 'utf8')
-    .split('\n')
-    .some((line) => line.split(' ')[1] === path)
+  const device = (folder: string): number | undefined => statSync(folder, { throwIfNoEntry: false })?.dev
+  const own = device(path)
+  return own !== undefined && own !== device(dirname(path))
 }
 
 export function childrenOf(pid: number): number[] {
