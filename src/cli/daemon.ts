@@ -92,6 +92,7 @@ async function serve(
     const digests = new Digests({ state, supervisor, emit })
     await digests.use(config)
     const reload = async (): Promise<Config> => {
+      asService.reloading()
       const next = await load()
       await told.use(next)
       await digests.use(next)

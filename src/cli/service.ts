@@ -17,6 +17,8 @@ export interface ServiceOptions {
 
 export interface Service {
   readonly sink: Sink
+  /** A reload begins; an event says how it ended. */
+  reloading(): void
   /** Around what is done while the state folder is locked. */
   run<T>(work: () => Promise<T>): Promise<T>
 }
@@ -33,6 +35,7 @@ export function service(context: Context, { stateDir, pidFile, ready }: ServiceO
       manager.sink(event)
       if (event.type === 'daemon.ready') ready()
     },
+    reloading: () => manager.reloading(),
     async run(work) {
       const written = pidFile === undefined ? undefined : await writePidFile(pidFile)
       try {

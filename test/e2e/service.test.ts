@@ -263,6 +263,30 @@ ${more}`
     await unit.reset()
   })
 
+  test('systemctl reload takes a new configuration, and fails with a wrong one, which changes nothing; so does SIGHUP', async (t) => {
+    t.after(() => unit.configure(config()))
+    await startUnit()
+    const pid = await unit.pid()
+    let mark = unit.mark
+    unit.configure(config().replace('duration: 2s', 'duration: 3s'))
+    const good = await unit.systemctl('reload', 'chaos.service')
+    assert.equal(good.code, 0, good.err)
+    await unit.until(says('daemon.reloaded'), mark)
+    unit.configure(config('nonsense: 1\n'))
+    mark = unit.mark
+    assert.notEqual((await unit.systemctl('reload', 'chaos.service')).code, 0)
+    await unit.until(says('daemon.reload_failed'), mark)
+    mark = unit.mark
+    await host.run('kill', '-HUP', String(pid))
+    await unit.until(says('daemon.reload_failed'), mark)
+    const run = await unit.until(phase('soak'), mark)
+    const end = await unit.until(phase('rollback'), mark)
+    assert.ok(Date.parse(end.at) - Date.parse(run.at) >= 2_900, 'the soak of the first new configuration')
+    assert.deepEqual([await unit.pid(), await unit.show('ActiveState')], [pid, 'active'])
+    await unit.reset()
+    await assertNothingLeft('after reloads')
+  })
+
   test('a wrong configuration fails the unit with 2, and it is not started again', async (t: TestContext) => {
     t.after(() => unit.configure(config()))
     unit.configure(config('nonsense: 1\n'))
