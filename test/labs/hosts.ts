@@ -10,7 +10,7 @@ import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { Host } from './hosts/host.ts'
 import type { HostPlace } from './hosts/host.ts'
-import { exec, isMounted, onPath, runs } from './hosts/system.ts'
+import { exec, onPath, runs } from './hosts/system.ts'
 import { debianTree } from './hosts/tree.ts'
 
 export { Host } from './hosts/host.ts'
@@ -127,11 +127,9 @@ function placesOf({ name, net, count, binds }: Fleet, tree: string): HostPlace[]
 
 async function removeFleet(record: Fleet): Promise<void> {
   const dir = join(folder(), 'fleets', record.name)
-  for (const place of placesOf(record, '')) await new Host(place).remove()
+  const places = placesOf(record, '')
+  for (const place of places) await new Host(place).remove()
   await runs('ip', 'link', 'del', bridgeOf(record.net))
-  // A folder that is still mounted is the tree of every host.
-  const mounted = readdirSync(dir).flatMap((host) => ['root', 'disk'].map((part) => join(dir, host, part)))
-  for (const path of mounted) if (isMounted(path)) throw new Error(`${path} is still mounted`)
   await rm(dir, { recursive: true, force: true })
 }
 

@@ -136,6 +136,10 @@ export class Host {
     await exec('perl', '-e', DROP, join(this.#place.dir, 'disk'))
     await this.#end()
     await this.#unmount()
+    // A copy: a container that was started meanwhile may keep the mount, and with it the file system that was shut down.
+    const image = join(this.#place.dir, 'disk.img')
+    await exec('cp', '--sparse=always', image, `${image}.new`)
+    await exec('mv', `${image}.new`, image)
     await this.#mount()
   }
 
