@@ -74,10 +74,10 @@ export class ChaosUnit {
     return Number(await this.show('MainPID'))
   }
 
-  /** Reads the log from now on; again after the host was down. */
+  /** Reads the log of this boot; again after the host was down. */
   follow(): void {
     this.#follower?.kill('SIGKILL')
-    const follower = this.#host.start('journalctl', '-f', '-n', '0', '-o', 'cat', '-u', 'chaos.service')
+    const follower = this.#host.start('journalctl', '-f', '--no-tail', '-o', 'cat', '-u', 'chaos.service')
     this.#follower = follower
     createInterface({ input: follower.stdout! }).on('line', (text) => {
       if (text.startsWith('{')) this.#lines.push({ ...(JSON.parse(text) as Line), read: performance.now() })

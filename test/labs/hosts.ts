@@ -10,7 +10,7 @@ import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { Host } from './hosts/host.ts'
 import type { HostPlace } from './hosts/host.ts'
-import { exec, onPath, runs } from './hosts/system.ts'
+import { exec, onPath, runs, startOf } from './hosts/system.ts'
 import { debianTree } from './hosts/tree.ts'
 
 export { Host } from './hosts/host.ts'
@@ -40,7 +40,7 @@ interface Fleet {
   count: number
   binds: Record<string, string>
   /** The test that made it; absent for one made by hand. */
-  owner?: number
+  owner?: { pid: number; start: string | undefined }
 }
 
 const TOOLS = ['systemd-nspawn', 'mmdebstrap', 'ip', 'nsenter', 'mkfs.ext4', 'ssh-keygen', 'perl']
@@ -93,7 +93,7 @@ async function newFleet({ name, count, binds = {} }: HostsOptions): Promise<Flee
     net: await freeNet(),
     count,
     binds,
-    ...(name === undefined ? { owner: process.pid } : {}),
+    ...(name === undefined ? { owner: { pid: process.pid, start: startOf(process.pid) } } : {}),
   }
   mkdirSync(join(folder(), 'fleets', record.name), { recursive: true })
   writeFileSync(recordFile(record.name), JSON.stringify(record))
@@ -136,7 +136,7 @@ async function removeFleet(record: Fleet): Promise<void> {
 /** What a test that was killed has left. */
 async function removeAbandoned(): Promise<void> {
   for (const record of records())
-    if (record.owner !== undefined && !existsSync(`/proc/${record.owner}`)) await removeFleet(record)
+    if (record.owner && startOf(record.owner.pid) !== record.owner.start) await removeFleet(record)
 }
 
 function records(): Fleet[] {

@@ -43,3 +43,13 @@ export function childrenOf(pid: number): number[] {
     return []
   }
 }
+
+/** When a process was started, as the kernel counts; undefined where there is none. Tells it apart from a later one. */
+export function startOf(pid: number): string | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
+  } catch {
+    return undefined
+  }
+}
