@@ -9,6 +9,7 @@ import type { CommandTargets } from '../daemon/commands.ts'
 import type { Supervisor } from '../daemon/supervisor.ts'
 import { openOrders } from '../journal/orders.ts'
 import { slotLog } from '../journal/slots.ts'
+import { checkPidFile } from '../daemon/pid-file.ts'
 import { peekStateDir } from '../journal/state-dir.ts'
 import type { StateDir } from '../journal/state-dir.ts'
 import { logLevelOf } from '../observe/log-level.ts'
@@ -18,6 +19,7 @@ import { stateDirOf } from './context.ts'
 import type { Context } from './context.ts'
 import { healthOf } from './health.ts'
 import { storedSecrets } from './secrets.ts'
+import { service, serviceFiles } from './service.ts'
 import { supervised } from './supervised.ts'
 import type { Supervised } from './supervised.ts'
 import { Digests, Told } from './told.ts'
@@ -26,6 +28,11 @@ export interface DaemonCommandOptions {
   stateDir?: string
   json?: boolean
   pretty?: boolean
+  pidFile?: string
+  detach?: boolean
+  /** Hidden: it was started by `--detach`. */
+  detached?: boolean
+  logFile?: string
 }
 
 const RECOVERY_MS = 30_000
@@ -33,7 +40,24 @@ const RECOVERY_MS = 30_000
 const NOTIFY_MS = 5_000
 
 export async function daemon(context: Context, file: string, options: DaemonCommandOptions): Promise<number> {
-  const stateDir = stateDirOf(options.stateDir, context.env)
+  const files = serviceFiles(options)
+  const settled = { ...options, ...files, stateDir: stateDirOf(options.stateDir, context.env) }
+  if (options.detach !== true && options.detached !== true) return serve(context, file, settled, () => undefined)
+  const { detach, detached } = await import('./detach.ts')
+  if (options.detached === true) return detached(context, (heard, ready) => serve(heard, file, settled, ready))
+  if (files.pidFile !== undefined) await checkPidFile(files.pidFile)
+  const { json = false, pretty = false } = options
+  return detach(context, { ...files, config: file, stateDir: settled.stateDir, json, pretty })
+}
+
+async function serve(
+  context: Context,
+  file: string,
+  options: DaemonCommandOptions & { stateDir: string },
+  ready: () => void,
+): Promise<number> {
+  const { stateDir, pidFile } = options
+  if (pidFile !== undefined) await checkPidFile(pidFile)
   const load = async (): Promise<Config> =>
     loadConfig(file, { targets: await context.targets(), env: context.env, require: 'schedule' })
   const start = async () => ({ level: logLevelOf(context.env['CHAOS_LOG_LEVEL']), config: await load() })
@@ -48,7 +72,9 @@ export async function daemon(context: Context, file: string, options: DaemonComm
   const told = await Told.open(context, stateDir, { ...options, level: started.level })
   await told.use(config)
   const health = await healthOf(config.settings.health)
-  const sinks = [(event) => tracker.see(event), harmless(health.sink), told.emit] satisfies Sink[]
+  const asService = service(context, { stateDir, pidFile, ready })
+  const watched = harmless(scrubbed(told.secrets, asService.sink))
+  const sinks = [(event) => tracker.see(event), harmless(health.sink), told.emit, watched] satisfies Sink[]
   const emit: Sink = (event) => sinks.forEach((sink) => sink(event))
 
   const work = async (all: Supervised): Promise<number> => {
@@ -66,6 +92,7 @@ export async function daemon(context: Context, file: string, options: DaemonComm
     const digests = new Digests({ state, supervisor, emit })
     await digests.use(config)
     const reload = async (): Promise<Config> => {
+      asService.reloading()
       const next = await load()
       await told.use(next)
       await digests.use(next)
@@ -82,14 +109,16 @@ export async function daemon(context: Context, file: string, options: DaemonComm
     })
     // Where a terminal holds it, a hang-up is the end of that terminal.
     if (!context.tty) signals.hangupMeans(() => void running.reload().catch(() => undefined))
-    const watched = {
+    const healthOptions = {
       stateDir: state.path,
       status: () => scrub(told.secrets, running.status),
       tell: (event: Parameters<Supervisor['tell']>[0]) => supervisor.tell(event),
       recover: () => supervisor.recoverAll({ noProgressMs: RECOVERY_MS }),
     }
-    const { pending } = await health.around(watched, () =>
-      controlled(all, context, { daemon: running, supervisor, trust }, () => running.main()),
+    const { pending } = await asService.run(() =>
+      health.around(healthOptions, () =>
+        controlled(all, context, { daemon: running, supervisor, trust }, () => running.main()),
+      ),
     )
     await digests.stop()
     const exitCode = pending > 0 ? ERROR_CODES.RESIDUE : 0

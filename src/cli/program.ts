@@ -2,6 +2,7 @@
 import { Command, CommanderError, Option } from 'commander'
 import { CodedError, messageOf } from '../core/errors.ts'
 import type { Context } from './context.ts'
+import type { StopOptions } from './stop.ts'
 import { addControls } from './program-controls.ts'
 import type { InitOptions } from './init.ts'
 import { reportEither, runEither } from './either.ts'
@@ -56,12 +57,24 @@ function build(context: Context, done: (exitCode: number) => void): Command {
   program
     .command('daemon <config>')
     .description('recover, then run experiments on their cron schedules')
+    .option('--pid-file <file>', 'write its pid there')
+    .option('--detach', 'go on in the background; returns when it is ready')
+    .option('--log-file <file>', 'with --detach: where its log goes')
+    .addOption(new Option('--detached').hideHelp())
     .addOption(json())
     .addOption(new Option('--pretty', 'lines for people, also where the output is no terminal').conflicts('json'))
     .addOption(stateDir())
     .action((file: string, options: object) =>
       finish(import('./daemon.ts').then((m) => m.daemon(context, file, options))),
     )
+  program
+    .command('stop')
+    .description('stop the daemon and wait until everything is undone (exit code 4 if something is not, 1 no daemon)')
+    .option('--pid-file <file>', 'the daemon of this pid file')
+    .option('--timeout <duration>', 'longest wait; the daemon is never killed', '6m')
+    .addOption(json())
+    .addOption(stateDir())
+    .action((options: StopOptions) => finish(import('./stop.ts').then((m) => m.stop(context, options))))
   program
     .command('validate <config>')
     .description('check a file without connecting to anything')

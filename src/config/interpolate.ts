@@ -1,4 +1,7 @@
-/** Fills `${VAR}`, `${VAR:-default}` and `${file:path}` into one scalar of a configuration; `$${` stands for `${`. */
+/**
+ * Fills `${VAR}`, `${VAR:-default}` and `${file:path}` into one scalar of a configuration; `$${` stands for `${`. The path
+ * of a file may begin with `~/` or with a variable, which has no braces there: `${file:$CREDENTIALS_DIRECTORY/password}`.
+ */
 import { readFileSync, statSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { resolve } from 'node:path'
@@ -67,8 +70,11 @@ function fill(inner: string, scope: Scope): Filled {
 }
 
 function readValue(path: string, { env, folder }: Scope): Filled {
-  const file = resolve(folder, path.replace(/^~(?=\/|$)/, env['HOME'] ?? homedir()))
   const expression = shown(`file:${path}`)
+  const [start = '', name] = /^\$([A-Za-z_]\w*)(?=\/)|^~(?=\/|$)/.exec(path) ?? []
+  const base = name !== undefined ? env[name] : start === '~' ? (env['HOME'] ?? homedir()) : ''
+  if (base === undefined) return { problem: `${expression}: the environment variable ${name} is not set` }
+  const file = resolve(folder, base + path.slice(start.length))
   if (path === '') return { problem: `${expression} names no file: write \${file:path}` }
   try {
     const info = statSync(file)

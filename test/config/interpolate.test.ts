@@ -40,6 +40,22 @@ test('a file gives its text without the last line end, relative to the configura
   )
 })
 
+test('the path of a file may begin with a variable, as services get their credentials', () => {
+  writeFileSync(join(folder, 'credential'), 'secret\n')
+  const env = { CREDENTIALS_DIRECTORY: folder }
+  assert.equal(fill('a:${file:$CREDENTIALS_DIRECTORY/credential}@b', env).text, 'a:secret@b')
+  assert.deepEqual(fill('${file:$CREDENTIALS_DIRECTORY/credential}', env).expressions, [
+    '${file:$CREDENTIALS_DIRECTORY/credential}',
+  ])
+  assert.match(
+    fill('${file:$CREDENTIALS_DIRECTORY/credential}').problems.join(),
+    /^\$\{file:.*the environment variable CREDENTIALS_DIRECTORY is not set$/,
+  )
+  // Only at the beginning, and what it holds is not filled in again.
+  assert.match(fill('${file:x/$A/y}', { A: 'b' }).problems.join(), /there is no file .*x\/\$A\/y/)
+  assert.match(fill('${file:$A/y}', { A: '~' }).problems.join(), /there is no file .*\/~\/y/)
+})
+
 test('what cannot be filled in is said, with the way out', () => {
   assert.match(fill('${A}').problems.join(), /A is not set: set it, or write \$\{A:-default\}/)
   assert.match(fill('${file:nope}').problems.join(), /there is no file .*nope/)

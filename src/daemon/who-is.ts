@@ -1,0 +1,49 @@
+/** Whether a pid is a chaos daemon, and of which state folder: told by the lock it holds open, not by its name. */
+import { readdir, readFile, readlink } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { isAlive, readHolder } from './lock.ts'
+import type { HolderNote } from './lock.ts'
+
+export type WhoIs =
+  | { kind: 'daemon'; stateDir: string; note: HolderNote }
+  /** No such process, or a zombie. */
+  | { kind: 'gone' }
+  /** Another program: its pid was used before by somebody else. */
+  | { kind: 'stranger' }
+  /** Alive, but this user may not look into it. `daemon`: its command line reads like one of ours. */
+  | { kind: 'hidden'; daemon: boolean }
+
+export async function whoIs(pid: number): Promise<WhoIs> {
+  if (!(await isAlive({ pid, start_time: '' }))) return { kind: 'gone' }
+  let open: string[]
+  try {
+    open = await openFiles(pid)
+  } catch {
+    if (!(await isAlive({ pid, start_time: '' }))) return { kind: 'gone' }
+    return { kind: 'hidden', daemon: await readsLikeDaemon(pid) }
+  }
+  for (const file of open.filter((path) => basename(path) === 'lock')) {
+    const note = await readHolder(dirname(file))
+    // A worker holds the lock open too, but the note names its supervisor.
+    if (note?.pid === pid && note.command === 'daemon' && (await isAlive(note))) {
+      return { kind: 'daemon', stateDir: dirname(file), note }
+    }
+  }
+  return { kind: 'stranger' }
+}
+
+async function openFiles(pid: number): Promise<string[]> {
+  const folder = `/proc/${pid}/fd`
+  const links = (await readdir(folder)).map((fd) => readlink(join(folder, fd)).catch(() => ''))
+  return Promise.all(links)
+}
+
+/** Where there is no /proc, rather one too many than one too few. */
+async function readsLikeDaemon(pid: number): Promise<boolean> {
+  try {
+    const args = (await readFile(`/proc/${pid}/cmdline`, 'utf8')).split('\0')
+    return args.includes('daemon') && args.some((arg) => ['chaos', 'main.js'].includes(basename(arg)))
+  } catch {
+    return true
+  }
+}

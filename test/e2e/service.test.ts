@@ -1,0 +1,304 @@
+/** The systemd unit in a host of its own: started, killed, cut from the power, stuck and stopped in every phase of a run. */
+import assert from 'node:assert/strict'
+import { after, before, describe, test } from 'node:test'
+import type { TestContext } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import pg from 'pg'
+import { startPostgres } from '../labs/embedded-postgres.ts'
+import type { Postgres } from '../labs/embedded-postgres.ts'
+import { forward } from '../labs/forward.ts'
+import type { Forward } from '../labs/forward.ts'
+import { hostsMissing, startHosts } from '../labs/hosts.ts'
+import type { Host, Hosts } from '../labs/hosts.ts'
+import { diff, snapshot } from '../labs/snapshot.ts'
+import type { Snapshot } from '../labs/snapshot.ts'
+import { ChaosUnit, packageBinds, phase, says } from './service-host.ts'
+
+const SCHEMA = `
+  create table customers (id serial primary key, name text not null, note text);
+  create table stock (id serial primary key, name text not null, pieces integer not null);
+  create table ledger (id serial primary key, what text);
+  insert into customers (name) select 'customer ' || i from generate_series(1, 50) i;
+  insert into stock (name, pieces) select 'thing ' || i, i from generate_series(1, 200) i;`
+
+/** A run is due every so often, and takes less than half of it. */
+const EVERY_S = 20
+const PHASES = ['apply', 'soak', 'rollback'] as const
+
+describe('the systemd unit', { skip: hostsMissing() ?? false, timeout: 25 * 60_000 }, () => {
+  let server: Postgres
+  let hosts: Hosts
+  let host: Host
+  let bridge: Forward
+  let unit: ChaosUnit
+  let fresh: Snapshot
+
+  before(async () => {
+    server = await startPostgres()
+    await server.sql(SCHEMA)
+    hosts = await startHosts({ count: 1, binds: packageBinds })
+    host = hosts.hosts[0]!
+    bridge = await forward(hosts.gateway, server.port)
+    unit = new ChaosUnit(host)
+    await unit.install(config(), 'canary-password')
+    unit.follow()
+    fresh = await snapshot(server.url())
+  })
+  after(async () => {
+    unit.close()
+    await hosts.remove()
+    bridge.close()
+    await server.stop()
+  })
+
+  const config = (more = ''): string => `
+settings: {stop_deadline: 60s}
+experiments:
+  - name: nightly
+    target: database
+    target_config:
+      connection_url: postgres://postgres:\${file:$CREDENTIALS_DIRECTORY/db-password}@${hosts.gateway}:${bridge.port}/postgres
+    skills:
+      - {skill_name: db.insert_load, params: {tables: [customers], rows_per_table: 8000, batch_rows: 500}}
+      - {skill_name: db.update_load, params: {tables: [stock], rows: 100}}
+      - {skill_name: db.config_change, params: {changes: [{param: work_mem, value: 5MB}]}}
+      - {skill_name: db.table_lock, params: {tables: [ledger]}}
+    duration: 2s
+    schedule: '*/${EVERY_S} * * * * *'
+${more}`
+
+  /** Nothing of ours is in the database, and nothing is pending. Call it when no run is under way. */
+  async function assertNothingLeft(what: string): Promise<void> {
+    assert.deepEqual(diff(fresh, await snapshot(server.url())), [], what)
+    const left = await host.sh('cd /var/lib/chaos-agents && ls journal secrets | grep -v : || true')
+    assert.equal(left.trim(), '', what)
+  }
+
+  async function startUnit(): Promise<void> {
+    const { code, err } = await unit.systemctl('start', 'chaos.service')
+    assert.equal(code, 0, err)
+    assert.equal(await unit.show('ActiveState'), 'active')
+  }
+
+  /** What the next slot is after a moment, and that its run began when it was due. */
+  async function assertNextRunOnTime(mark: number, after: number): Promise<void> {
+    const due = await unit.until((line) => line.msg === 'schedule.due' && Date.parse(line.slot!) > after, mark)
+    assert.equal(
+      Date.parse(due.slot!),
+      (Math.floor(after / (EVERY_S * 1000)) + 1) * EVERY_S * 1000,
+      'the very next slot',
+    )
+    assert.ok(Date.parse(due.at) - Date.parse(due.slot!) < 5_000, `due at ${due.slot}, begun at ${due.at}`)
+  }
+
+  test('its exposure is at most 2.5, by systemd-analyze security', async () => {
+    const answer = await host.run(
+      'systemd-analyze',
+      'security',
+      '--no-pager',
+      '--offline=yes',
+      '/etc/systemd/system/chaos.service',
+    )
+    const [, exposure] = /Overall exposure level for chaos\.service: ([\d.]+)/.exec(answer.out) ?? []
+    assert.ok(Number(exposure) <= 2.5, answer.out + answer.err)
+  })
+
+  test('it is active only when ready, runs what is due, and tells systemd what it does; the password shows nowhere', async () => {
+    const mark = unit.mark
+    await startUnit()
+    assert.match(await unit.show('StatusText'), /waiting for the next run|nightly/)
+    await unit.until(phase('soak'), mark)
+    await sleep(300)
+    assert.match(await unit.show('StatusText'), /nightly: soak/)
+    const done = await unit.until(says('run.finished'), mark)
+    assert.equal((done as unknown as { report: { outcome: string } }).report.outcome, 'completed')
+    await assertNothingLeft('after a run')
+    const log = await host.sh('journalctl -u chaos.service -o cat')
+    assert.doesNotMatch(log, /canary-password/)
+    const pid = await unit.pid()
+    assert.notEqual((await host.sh(`stat -c %u /proc/${pid}`)).trim(), '0', 'it does not run as root')
+    await unit.reset()
+  })
+
+  test('with an undo pending it is activating until that is done, and active afterwards', async (t) => {
+    let mark = unit.mark
+    await startUnit()
+    await unit.until(phase('soak'), mark)
+    await powerCut()
+    const client = new pg.Client({ connectionString: server.url() })
+    await client.connect()
+    // Whoever wants to undo has to wait for this.
+    await client.query('begin; lock table stock')
+    mark = unit.mark
+    const begun = performance.now()
+    const starting = unit.systemctl('start', 'chaos.service')
+    await unit.until(phase('rollback'), mark)
+    await sleep(500)
+    assert.equal(await unit.show('ActiveState'), 'activating')
+    await client.query('rollback')
+    await client.end()
+    assert.equal((await starting).code, 0)
+    const [recovered, ready] = [
+      await unit.until(says('recovery.finished'), mark),
+      await unit.until(says('daemon.ready'), mark),
+    ]
+    assert.equal(recovered.pending, 0)
+    assert.ok(recovered.at <= ready.at)
+    await assertNothingLeft('when it is active')
+    t.diagnostic(
+      `start with 19 steps to undo, behind a lock for a while: active after ${ms(performance.now() - begun)}`,
+    )
+    await unit.reset()
+  })
+
+  async function powerCut(): Promise<void> {
+    await host.powerCut()
+    await host.boot()
+    await host.booted()
+    unit.follow()
+  }
+
+  const victims = {
+    supervisor: async () => {
+      await host.run('kill', '-9', String(await unit.pid()))
+    },
+    worker: async () => {
+      const pid = await unit.pid()
+      await host.sh(`kill -9 $(cat /proc/${pid}/task/${pid}/children)`)
+    },
+    both: async () => {
+      const pid = await unit.pid()
+      await host.sh(`kill -9 ${pid} $(cat /proc/${pid}/task/${pid}/children)`)
+    },
+    'the power of the host': powerCut,
+  }
+
+  for (const [victim, kill] of Object.entries(victims)) {
+    test(`after the end of ${victim} in apply, soak and rollback nothing is left, and the next run is on time`, async (t) => {
+      await unit.systemctl('enable', 'chaos.service')
+      await host.sh('sync')
+      await startUnit()
+      const took: string[] = []
+      for (const name of PHASES) {
+        const from = unit.mark
+        await unit.until(phase(name), from)
+        const mark = unit.mark
+        const begun = performance.now()
+        await kill()
+        const ready = await unit.until(says(victim === 'worker' ? 'recovery.finished' : 'daemon.ready'), mark)
+        took.push(`${name} ${ms(ready.read - begun)}`)
+        assert.equal((await unit.until(says('recovery.finished'), mark)).pending, 0)
+        // A run may have become due meanwhile: then this is looked at when it is over.
+        if (Date.now() % (EVERY_S * 1000) < 8_000) await quiet(mark)
+        await assertNothingLeft(`${victim} killed in ${name}`)
+        assert.equal(await unit.show('ActiveState'), 'active')
+        await assertNextRunOnTime(mark, Date.now())
+      }
+      t.diagnostic(`from kill -9 to ${victim === 'worker' ? 'undone' : 'ready'}: ${took.join(', ')}`)
+      await unit.reset()
+      await unit.systemctl('disable', 'chaos.service')
+    })
+  }
+
+  /** Waits until no run is under way. */
+  async function quiet(mark: number): Promise<void> {
+    const status = async (): Promise<string> => unit.show('StatusText')
+    for (let looks = 0; looks < 3;) {
+      looks = (await status()) === 'waiting for the next run' ? looks + 1 : 0
+      await sleep(200)
+    }
+    assert.ok(unit.mark >= mark)
+  }
+
+  test('systemctl stop in apply, soak and rollback undoes everything and ends inactive, not failed', async (t) => {
+    const took: string[] = []
+    for (const name of PHASES) {
+      await startUnit()
+      await unit.until(phase(name), unit.mark)
+      const begun = performance.now()
+      const { code, err } = await unit.systemctl('stop', 'chaos.service')
+      took.push(`${name} ${ms(performance.now() - begun)}`)
+      assert.equal(code, 0, err)
+      assert.deepEqual([await unit.show('ActiveState'), await unit.show('Result')], ['inactive', 'success'], name)
+      await assertNothingLeft(`stopped in ${name}`)
+    }
+    t.diagnostic(`systemctl stop: ${took.join(', ')}`)
+  })
+
+  test('chaos stop in the host does the same, and says that there is none afterwards', async () => {
+    await startUnit()
+    await unit.until(phase('soak'), unit.mark)
+    const stopped = await host.run('chaos', 'stop', '--state-dir', '/var/lib/chaos-agents')
+    assert.equal(stopped.code, 0, stopped.out + stopped.err)
+    assert.match(stopped.out, /^stopped chaos daemon \(pid \d+\) in .*\nnothing is left to undo\n$/)
+    await assertNothingLeft('after chaos stop')
+    assert.equal((await host.run('chaos', 'stop', '--state-dir', '/var/lib/chaos-agents')).code, 1)
+    await unit.reset()
+  })
+
+  test('a supervisor that is stuck is ended by the watchdog and started anew; its run is undone', async (t) => {
+    const from = unit.mark
+    await startUnit()
+    await unit.until(phase('soak'), from)
+    const mark = unit.mark
+    const [pid, restarts] = [await unit.pid(), Number(await unit.show('NRestarts'))]
+    const begun = performance.now()
+    await host.run('kill', '-STOP', String(pid))
+    const ready = await unit.until(says('daemon.ready'), mark)
+    t.diagnostic(`stuck with WatchdogSec=4: ready again after ${ms(ready.read - begun)}`)
+    assert.notEqual(await unit.pid(), pid)
+    assert.equal(Number(await unit.show('NRestarts')), restarts + 1)
+    assert.match(await host.sh('journalctl -u chaos.service -o cat'), /Watchdog timeout/)
+    await quiet(mark)
+    await assertNothingLeft('after the watchdog')
+    await unit.reset()
+  })
+
+  test('a daemon that is well is not ended by the watchdog', async () => {
+    const restarts = await unit.show('NRestarts')
+    await startUnit()
+    const pid = await unit.pid()
+    await sleep(12_000)
+    assert.deepEqual([await unit.pid(), await unit.show('NRestarts')], [pid, restarts])
+    await unit.reset()
+  })
+
+  test('systemctl reload takes a new configuration, and fails with a wrong one, which changes nothing; so does SIGHUP', async (t) => {
+    t.after(() => unit.configure(config()))
+    await startUnit()
+    const pid = await unit.pid()
+    let mark = unit.mark
+    unit.configure(config().replace('duration: 2s', 'duration: 3s'))
+    const good = await unit.systemctl('reload', 'chaos.service')
+    assert.equal(good.code, 0, good.err)
+    await unit.until(says('daemon.reloaded'), mark)
+    unit.configure(config('nonsense: 1\n'))
+    mark = unit.mark
+    assert.notEqual((await unit.systemctl('reload', 'chaos.service')).code, 0)
+    await unit.until(says('daemon.reload_failed'), mark)
+    mark = unit.mark
+    await host.run('kill', '-HUP', String(pid))
+    await unit.until(says('daemon.reload_failed'), mark)
+    const run = await unit.until(phase('soak'), mark)
+    const end = await unit.until(phase('rollback'), mark)
+    assert.ok(Date.parse(end.at) - Date.parse(run.at) >= 2_900, 'the soak of the first new configuration')
+    assert.deepEqual([await unit.pid(), await unit.show('ActiveState')], [pid, 'active'])
+    await unit.reset()
+    await assertNothingLeft('after reloads')
+  })
+
+  test('a wrong configuration fails the unit with 2, and it is not started again', async (t: TestContext) => {
+    t.after(() => unit.configure(config()))
+    unit.configure(config('nonsense: 1\n'))
+    const { code } = await unit.systemctl('start', 'chaos.service')
+    assert.notEqual(code, 0)
+    await sleep(2_000)
+    assert.deepEqual([await unit.show('ActiveState'), await unit.show('ExecMainStatus')], ['failed', '2'])
+    assert.match(await host.sh('journalctl -u chaos.service -o cat -n 20'), /chaos\.yaml:\d+:1.*nonsense/)
+    await unit.reset()
+  })
+})
+
+function ms(value: number): string {
+  return `${(value / 1000).toFixed(1)} s`
+}
