@@ -1,13 +1,12 @@
 /** Recovery: undoes what a crash left, with the same rollback, after making sure that it is the same target. */
 import type { Clock } from '../core/clock.ts'
-import { JournalError, messageOf, TargetError } from '../core/errors.ts'
+import { messageOf, TargetError } from '../core/errors.ts'
 import { harmless } from '../core/events.ts'
 import type { EventBody } from '../core/events.ts'
 import type { Report } from '../core/report.ts'
 import { identityMismatch } from '../core/target.ts'
 import type { Agent, Identity, Target } from '../core/target.ts'
-import { FileJournal, readJournal } from '../journal/file-journal.ts'
-import type { Journal, RunStarted } from '../journal/journal.ts'
+import type { RunStarted } from '../journal/journal.ts'
 import type { StateDir } from '../journal/state-dir.ts'
 import { endRun } from './end.ts'
 import { closeWithin } from './rollback.ts'
@@ -28,12 +27,14 @@ export interface RecoverInput {
 export async function recoverRun(input: RecoverInput): Promise<Report> {
   const { run, state, clock } = input
   const emit = harmless((event: EventBody) => input.emit(event))
-  const file = state.journalFile(run)
-  const before = await readJournal(file)
-  if (!before.started) throw new TargetError('TARGET_FAILED', `the journal ${file} has no start: nothing was applied`)
+  const before = await state.readJournal(run)
+  if (!before.started)
+    throw new TargetError('TARGET_FAILED', `the journal ${before.file} has no start: nothing was applied`)
   const agent = await connectSame(before.started, input)
   try {
-    const journal = await resume(file)
+    // What was used up on a full disk is put by again where there is room; an undo does not wait for it.
+    await state.makeBallast().catch(() => undefined)
+    const journal = await state.resumeJournal(run)
     const outcome = before.undo?.outcome ?? 'aborted'
     const reason = before.undo?.reason ?? 'its process ended before the soak was over'
     return await endRun({
@@ -51,16 +52,6 @@ export async function recoverRun(input: RecoverInput): Promise<Report> {
     })
   } finally {
     await closeWithin(agent, clock)
-  }
-}
-
-/** What cannot be journalled is undone all the same; the run stays open, and undoing it again is harmless. */
-async function resume(file: string): Promise<Journal> {
-  try {
-    return await FileJournal.resume(file)
-  } catch (error) {
-    if (!(error instanceof JournalError) || error.code !== 'JOURNAL_WRITE') throw error
-    return { append: () => Promise.reject(error), close: () => Promise.resolve() }
   }
 }
 

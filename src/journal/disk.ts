@@ -100,6 +100,16 @@ async function syncFolder(path: string): Promise<void> {
   }
 }
 
+/** Whether an error of the system has that code. */
+export function isCode(error: unknown, code: string): boolean {
+  return error instanceof Error && 'code' in error && error.code === code
+}
+
+/** Whether there is no room left, on the disk or within a quota. */
+export function isFull(error: unknown): boolean {
+  return isCode(error, 'ENOSPC') || isCode(error, 'EDQUOT')
+}
+
 /** Writes a whole small file so that it is either the old or the new one after a crash. Durable when it resolves. */
 export async function writeFileDurably(disk: Disk, folder: string, name: string, content: string): Promise<void> {
   const temporary = `${folder}/.${name}.tmp`
