@@ -5,11 +5,16 @@
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { JournalError, messageOf } from '../core/errors.ts'
-import { isCode, isFull } from './disk.ts'
+import { isCode, isFull, nodeDisk } from './disk.ts'
 import type { Disk } from './disk.ts'
 
 /** The undo records and the report of some ten thousand steps. */
 export const BALLAST_BYTES = 4 * 2 ** 20
+
+/** Of a state folder on a real disk. */
+export function ballastOf(stateDir: string): Ballast {
+  return new Ballast(nodeDisk, stateDir, BALLAST_BYTES)
+}
 
 export class Ballast {
   readonly #disk: Disk
