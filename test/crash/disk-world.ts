@@ -67,7 +67,7 @@ export interface Recovered {
 }
 
 /** One round of recovery over everything that is open, newest first, by the supervisor's rules. */
-export async function recoverOn(disk: SimulatedDisk, world: FakeWorld): Promise<Recovered> {
+export async function recoverOn(disk: SimulatedDisk, world: FakeWorld, target = fakeTarget(world)): Promise<Recovered> {
   const state = await open(disk)
   await state.forgetLostSecrets()
   const out: Recovered = { open: [], reports: [] }
@@ -84,7 +84,7 @@ export async function recoverOn(disk: SimulatedDisk, world: FakeWorld): Promise<
       const secret = await state.secret(run)
       if (secret === undefined) throw new CodedError('TARGET_UNREACHABLE', 'the stored configuration is gone')
       const report = await recoverRun({
-        ...{ run, state, target: fakeTarget(world), targetConfigs: [secret], clock: new FakeClock() },
+        ...{ run, state, target, targetConfigs: [secret], clock: new FakeClock() },
         ...{ signal: new AbortController().signal, noProgressMs: 1_000, emit: () => undefined },
       })
       out.reports.push(report)

@@ -68,6 +68,8 @@ export class SimulatedDisk implements Disk {
   /** Called ahead of every operation that changes something. */
   before: (op: Operation, path: string) => void = () => undefined
   fault: Fault | undefined
+  /** For a disk that lies: which syncs do nothing. */
+  lazy: 'bytes' | 'names' | undefined
   /** Most bytes that fit, in all files together. */
   capacity = Infinity
 
@@ -116,14 +118,6 @@ export class SimulatedDisk implements Disk {
       }
       disk.#folders.set(path, { now, durable: new Map(now), pending: [] })
     }
-    return disk
-  }
-
-  /** What a process that starts again finds, the machine being up all the time. */
-  get afterRestart(): SimulatedDisk {
-    const disk = new SimulatedDisk()
-    for (const [path, folder] of this.#folders) disk.#folders.set(path, folder)
-    disk.#order = this.#order
     return disk
   }
 
@@ -181,6 +175,7 @@ export class SimulatedDisk implements Disk {
 
   async syncFolder(path: string): Promise<void> {
     await this.#change('syncFolder', path)
+    if (this.lazy === 'names') return
     const folder = this.#folder(`${path}/.`)
     folder.durable = new Map(folder.now)
     folder.pending = []
@@ -213,6 +208,7 @@ export class SimulatedDisk implements Disk {
           inode.doubtful.push(...inode.pending.splice(0))
           throw error
         }
+        if (this.lazy === 'bytes') return
         for (const change of inode.pending) inode.durable = altered(inode.durable, change)
         inode.pending = []
       },
