@@ -71,6 +71,8 @@ function build(context: Context, done: (exitCode: number) => void): Command {
     .description('undo what a crash left')
     .option('--run <run>', 'only this run')
     .option('--dry-run', 'show what would be undone')
+    .option('--accept-loss', 'what is unreadable in the damaged journal of --run may be lost: ends that run')
+    .option('--note <text>', 'why, for its report')
     .addOption(json())
     .addOption(stateDir())
     .action((options: object) => finish(import('./recover.ts').then((m) => m.recover(context, options))))

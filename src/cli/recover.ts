@@ -9,6 +9,7 @@ import { progress } from '../observe/progress.ts'
 import { harmless, scrubbed } from '../observe/scrub.ts'
 import { json, stateDirOf } from './context.ts'
 import type { Context } from './context.ts'
+import { acceptLoss } from './accept-loss.ts'
 import { storedSecrets } from './secrets.ts'
 import { stopOnSignal, supervised } from './supervised.ts'
 
@@ -16,6 +17,8 @@ export interface RecoverOptions {
   stateDir?: string
   run?: string
   dryRun?: boolean
+  acceptLoss?: boolean
+  note?: string
   json?: boolean
 }
 
@@ -26,6 +29,7 @@ const STOP_MS = 60_000
 
 export async function recover(context: Context, options: RecoverOptions): Promise<number> {
   const stateDir = stateDirOf(options.stateDir, context.env)
+  refuseMeaningless(options)
   const open = await openRuns(stateDir)
   if (options.run !== undefined && !open.some((o) => o.run === options.run)) {
     const known = open.length === 0 ? 'nothing is to be recovered' : `there is ${open.map((o) => o.run).join(', ')}`
@@ -64,13 +68,15 @@ export async function recover(context: Context, options: RecoverOptions): Promis
   return supervised(
     context,
     { command: 'recover', stateDir, experiments: [], emit },
-    async ({ supervisor, signals }) => {
+    async ({ supervisor, state, signals }) => {
       const stopping = stopOnSignal(signals.signal, supervisor, STOP_MS)
       const reports = await supervisor.recoverAll({
         noProgressMs: NO_PROGRESS_MS,
         ...(options.run === undefined ? {} : { only: options.run }),
       })
       await stopping.done()
+      if (options.acceptLoss === true && options.run !== undefined)
+        return acceptLoss(context, state, { run: options.run, note: options.note ?? '' }, options.json === true)
       const pending = supervisor.blocked
       if (options.json === true) context.out(json({ recovered: reports, pending }))
       // What the experiment had come to is history; here only the undo counts.
@@ -78,6 +84,20 @@ export async function recover(context: Context, options: RecoverOptions): Promis
       return worstExitCode([...journal, pending.length > 0 ? ERROR_CODES.RESIDUE : 0])
     },
   )
+}
+
+function refuseMeaningless({ acceptLoss, run, dryRun, note }: RecoverOptions): void {
+  const message =
+    acceptLoss === true && run === undefined
+      ? 'name the run whose loss is accepted: --accept-loss --run RUN'
+      : acceptLoss === true && dryRun === true
+        ? 'accepts nothing while --dry-run only shows'
+        : acceptLoss !== true && note !== undefined
+          ? 'goes with --accept-loss'
+          : undefined
+  if (message === undefined) return
+  const path = acceptLoss === true ? '--accept-loss' : '--note'
+  throw new ConfigError([{ file: 'recover', line: 0, column: 0, path, message }], 'USAGE')
 }
 
 interface OpenRun {

@@ -5,6 +5,7 @@ import type { Outcome, Report } from '../core/report.ts'
 import { emptyState } from '../journal/file-journal.ts'
 import { pendingSteps } from '../journal/journal.ts'
 import type { Damage, RunStarted, RunState } from '../journal/journal.ts'
+import { partFile } from '../journal/parts.ts'
 import type { StateDir } from '../journal/state-dir.ts'
 import { reportOf } from './report.ts'
 import { rollback } from './rollback.ts'
@@ -31,7 +32,7 @@ export async function endRun(input: EndInput): Promise<Report> {
     return { ...emptyState(state.journalFile(run)), damage: [asDamage(error)] }
   })
   // What could be recorded elsewhere is no reason to keep the run open, but the command says that the disk has failed.
-  const unrecorded = result.journalError ?? damageOf(after)
+  const unrecorded = result.journalError ?? damageOf(after, run)
   let failure = unrecorded ?? journal.failure
   if (failure) emit({ type: 'run.warning', message: messageOf(failure) })
   const report = (): Report => {
@@ -69,11 +70,12 @@ function asDamage(error: unknown): Damage {
 }
 
 /** What was readable is undone; what was not may have been a step, so a person has to look before this target is used again. */
-function damageOf({ file, damage }: RunState): JournalError | undefined {
+function damageOf({ file, damage }: RunState, run: string): JournalError | undefined {
   const [first] = damage
   if (!first) return undefined
+  const where = `${partFile(file, first.part ?? 1)} is damaged at byte ${first.offset} (${first.reason})`
   return new JournalError(
     'JOURNAL_READ',
-    `${file} is damaged at byte ${first.offset} (${first.reason}); everything readable is undone. Check the target, then move the file away`,
+    `${where}; everything readable is undone. Check the target, then chaos recover --run ${run} --accept-loss`,
   )
 }

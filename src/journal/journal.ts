@@ -128,7 +128,7 @@ export interface RunState {
 }
 
 /** Steps whose undo has not been seen: planned, and neither skipped, reverted nor accepted. */
-export function pendingSteps(state: RunState): StepState[] {
+export function pendingSteps(state: Pick<RunState, 'steps'>): StepState[] {
   return state.steps.filter((s) => s.state === 'planned' || s.state === 'applied' || s.state === 'failed')
 }
 

@@ -1,9 +1,11 @@
 /** The state folder: who this install is, the journal of every open run, the reports of finished ones, their secrets. */
 import { randomBytes } from 'node:crypto'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { JournalError, messageOf } from '../core/errors.ts'
 import type { Report } from '../core/report.ts'
+import { ASIDE, refuseAccepting, reportOfLoss, setAside } from './accept-loss.ts'
+import type { Loss } from './accept-loss.ts'
 import { Ballast, BALLAST_BYTES } from './ballast.ts'
 import { isCode, nodeDisk, writeFileDurably } from './disk.ts'
 import type { Disk } from './disk.ts'
@@ -41,9 +43,14 @@ export interface StateDir {
   reports(): Promise<string[]>
   /** Removes what a clean run no longer needs: its journals with before-images of customer rows, and its secret. */
   forget(run: string): Promise<void>
+  /**
+   * Ends a run whose journal is damaged, on an operator's word: it gets its report, its files are kept aside (returned),
+   * its secret goes. Throws RefusedError when it is not damaged, or what is readable in it is not undone yet.
+   */
+  acceptLoss(loss: Loss): Promise<{ report: Report; aside: string[] }>
   /** Removes secrets without a journal: a crash came before the first record. Only while no run is beginning. */
   forgetLostSecrets(): Promise<void>
-  /** Removes reports older than this many milliseconds. */
+  /** Removes reports older than this many milliseconds, and damaged journals that were set aside then. */
   prune(olderThanMs: number, now: number): Promise<void>
 }
 
@@ -130,10 +137,22 @@ function stateDir(path: string, install: string, disk: Disk, ballastBytes: numbe
       await disk.remove(join(secretsDir, run))
       await disk.syncFolder(secretsDir)
     },
+    async acceptLoss(loss) {
+      const { run, now } = loss
+      const damaged = await readAny(fileOf(run), disk)
+      refuseAccepting(damaged)
+      const report = reportOfLoss(damaged, await this.report(run).catch(() => undefined), loss)
+      await this.writeReport(report, { ofUndo: true })
+      const aside = await setAside(fileOf(run), disk, now)
+      await this.forget(run)
+      return { report, aside }
+    },
     async forgetLostSecrets() {
       // In this order: a run that begins meanwhile has no secret in the list.
       const secrets = await disk.list(secretsDir)
-      const open = new Set(await runsIn(journalDir, disk))
+      if (secrets.length === 0) return
+      // Where a newer version has been, what looks lost may be its own: that throws.
+      const open = new Set((await this.journals()).map((state) => basename(state.file, '.jsonl')))
       for (const name of secrets) if (!open.has(name)) await disk.remove(join(secretsDir, name))
     },
     async prune(olderThanMs, now) {
@@ -141,6 +160,11 @@ function stateDir(path: string, install: string, disk: Disk, ballastBytes: numbe
         // A report that cannot be read is left to a person, and does not keep the others for ever.
         const report = await this.report(name.slice(0, -'.json'.length)).catch(() => undefined)
         if (report && now - Date.parse(report.finished_at) > olderThanMs) await disk.remove(join(historyDir, name))
+      }
+      // They hold customer data.
+      for (const name of await disk.list(journalDir)) {
+        const aside = ASIDE.exec(name)
+        if (aside && now - Number(aside[1]) > olderThanMs) await disk.remove(join(journalDir, name))
       }
     },
   }

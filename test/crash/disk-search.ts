@@ -125,10 +125,10 @@ class Search {
 
   async #judge(disk: SimulatedDisk, open: boolean, what: string): Promise<void> {
     const effects = effectsOf(this.#world)
-    if (effects.length > 0) return this.violation(what, `left on the target: ${effects.join(', ')}`)
-    if (open) return void this.tally.damaged++
     const files = await filesOf(disk)
-    if (files.length > 0) this.violation(what, `left on the disk: ${files.join(', ')}`)
+    if (effects.length > 0) this.violation(what, `left on the target: ${effects.join(', ')}`)
+    else if (open) this.tally.damaged++
+    else if (files.length > 0) this.violation(what, `left on the disk: ${files.join(', ')}`)
   }
 
   #isNew(disk: SimulatedDisk, values: Map<string, string>): boolean {
