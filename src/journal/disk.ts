@@ -42,6 +42,7 @@ export const nodeDisk: Disk = {
       async write(bytes, position) {
         for (let done = 0; done < bytes.length;) {
           const { bytesWritten } = await handle.write(bytes, done, bytes.length - done, position + done)
+          if (bytesWritten === 0) throw new Error('the disk takes no more bytes')
           done += bytesWritten
         }
       },

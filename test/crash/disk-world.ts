@@ -10,7 +10,7 @@ import type { StateDir } from '../../src/journal/state-dir.ts'
 import { FakeWorld, fakeTarget } from '../fakes/agent.ts'
 import type { Call } from '../fakes/agent.ts'
 import { FakeClock } from '../fakes/clock.ts'
-import type { SimulatedDisk } from '../fakes/simulated-disk.ts'
+import type { Disk } from '../../src/journal/disk.ts'
 
 export const STATE = '/state'
 export const BALLAST = 4096
@@ -32,28 +32,29 @@ export class WatchedWorld extends FakeWorld {
 }
 
 /** A state folder that is there already: its first making is not what is tested. */
-export async function prepare(disk: SimulatedDisk): Promise<void> {
+export async function prepare(disk: Disk): Promise<void> {
   for (const folder of ['/', STATE]) await disk.mkdir(folder)
   const file = await disk.open(`${STATE}/install`, 'create')
   await file.write(Buffer.from('abcdef\n'), 0)
   await file.datasync()
   await disk.syncFolder(STATE)
-  await open(disk)
+  await open(disk, STATE)
 }
 
-function open(disk: SimulatedDisk): Promise<StateDir> {
-  return openStateDir(STATE, { disk, ballastBytes: BALLAST })
+function open(disk: Disk, path: string): Promise<StateDir> {
+  return openStateDir(path, { disk, ballastBytes: BALLAST })
 }
 
 /** One run, as a worker does it. */
 export async function runOn(
-  disk: SimulatedDisk,
+  disk: Disk,
   world: FakeWorld,
   run: string,
   experiment: Experiment,
+  path = STATE,
 ): Promise<Report> {
   return runExperiment({
-    ...{ experiment, run, target: fakeTarget(world), state: await open(disk), clock: new FakeClock(), seed: 's' },
+    ...{ experiment, run, target: fakeTarget(world), state: await open(disk, path), clock: new FakeClock(), seed: 's' },
     signal: new AbortController().signal,
     emit: () => undefined,
     claim: () => Promise.resolve({ waited: false }),
@@ -67,8 +68,13 @@ export interface Recovered {
 }
 
 /** One round of recovery over everything that is open, newest first, by the supervisor's rules. */
-export async function recoverOn(disk: SimulatedDisk, world: FakeWorld, target = fakeTarget(world)): Promise<Recovered> {
-  const state = await open(disk)
+export async function recoverOn(
+  disk: Disk,
+  world: FakeWorld,
+  target = fakeTarget(world),
+  path = STATE,
+): Promise<Recovered> {
+  const state = await open(disk, path)
   await state.forgetLostSecrets()
   const out: Recovered = { open: [], reports: [] }
   for (const journal of (await state.journals()).reverse()) {
