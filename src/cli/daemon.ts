@@ -117,7 +117,9 @@ async function serve(
     }
     const { pending } = await asService.run(() =>
       health.around(healthOptions, () =>
-        controlled(all, context, { daemon: running, supervisor, trust }, () => running.main()),
+        controlled(all, context, { daemon: running, supervisor, trust, state, clock: systemClock }, () =>
+          running.main(),
+        ),
       ),
     )
     await digests.stop()

@@ -5,10 +5,12 @@ import type { HandOver } from '../engine/recover.ts'
 import { loadTargetConfig } from '../config/load.ts'
 
 export interface HandOverOptions {
+  dryRun?: boolean
   run?: string
   targetConfig?: string
   acceptIdentity?: boolean
   acceptResidue?: boolean
+  acceptLoss?: boolean
   step?: string
   note?: string
 }
@@ -19,11 +21,15 @@ export async function handOverOf(
   target: Target | undefined,
   env: NodeJS.ProcessEnv,
 ): Promise<HandOver | undefined> {
-  const { run, targetConfig, acceptIdentity, acceptResidue, step, note } = options
+  const { run, targetConfig, acceptIdentity, acceptResidue, acceptLoss, step, note } = options
   if (step !== undefined && acceptResidue !== true) throw usage('--step', 'goes with --accept-residue')
-  if (note !== undefined && acceptResidue !== true) throw usage('--note', 'goes with --accept-residue')
-  if (targetConfig === undefined && acceptIdentity !== true && acceptResidue !== true) return undefined
+  if (note !== undefined && acceptResidue !== true && acceptLoss !== true)
+    throw usage('--note', 'goes with --accept-residue or --accept-loss')
+  const decided = [targetConfig, acceptIdentity, acceptResidue].some((option) => option !== undefined)
+  if (!decided && acceptLoss !== true) return undefined
   if (run === undefined) throw usage('--run', 'is needed: a hand-over is about one run (chaos status names them)')
+  if (options.dryRun === true) throw usage('--dry-run', 'only shows: nothing is decided with it')
+  if (!decided) return undefined
   return {
     ...(targetConfig === undefined ? {} : { target_config: await targetConfigOf(targetConfig, target, env) }),
     ...(acceptIdentity === true ? { accept_identity: true } : {}),

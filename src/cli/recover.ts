@@ -15,6 +15,8 @@ import { plain, progress, summaryLines } from '../observe/progress.ts'
 import { harmless, scrubbed } from '../observe/scrub.ts'
 import { json, stateDirOf } from './context.ts'
 import type { Context } from './context.ts'
+import { acceptLossOf, showAccepted } from './accept-loss.ts'
+import type { AcceptedLoss } from './accept-loss.ts'
 import { storedSecrets } from './secrets.ts'
 import { handOverOf } from './hand-over.ts'
 import type { HandOverOptions } from './hand-over.ts'
@@ -22,7 +24,6 @@ import { stopOnSignal, supervised } from './supervised.ts'
 
 export interface RecoverOptions extends HandOverOptions {
   stateDir?: string
-  dryRun?: boolean
   json?: boolean
   /** What it does anyway; for those who want to say it. */
   retry?: boolean
@@ -81,7 +82,7 @@ export async function recover(context: Context, options: RecoverOptions): Promis
   return supervised(
     context,
     { command: 'recover', stateDir, experiments: () => [], emit },
-    async ({ supervisor, signals }) => {
+    async ({ supervisor, state, signals }) => {
       const stopping = stopOnSignal(signals.signal, supervisor, STOP_MS)
       const reports = await supervisor.recoverAll({
         noProgressMs: NO_PROGRESS_MS,
@@ -89,6 +90,8 @@ export async function recover(context: Context, options: RecoverOptions): Promis
         ...(handOver === undefined ? {} : { handOver }),
       })
       await stopping.done()
+      if (options.acceptLoss === true && options.run !== undefined)
+        return showAccepted(context, await acceptLossOf(state, options.run, options.note), options.json === true)
       const pending = supervisor.blocked
       if (options.json === true) context.out(json({ recovered: reports, pending }))
       return exitCodeOf(reports, pending.length)
@@ -108,6 +111,12 @@ async function daemonIsUp(stateDir: string): Promise<boolean> {
   return holder?.control !== undefined && (await isAlive(holder))
 }
 
+interface Recovered {
+  recovered: Report[]
+  pending: Blocked[]
+  accepted?: AcceptedLoss
+}
+
 async function askForIt(
   context: Context,
   stateDir: string,
@@ -118,8 +127,10 @@ async function askForIt(
     op: 'recover',
     ...(options.run === undefined ? {} : { run: options.run }),
     ...(handOver === undefined ? {} : { hand_over: handOver }),
+    ...(options.acceptLoss === true ? { accept_loss: { note: options.note ?? '' } } : {}),
   }
-  const { recovered, pending } = (await askDaemon(stateDir, request)) as { recovered: Report[]; pending: Blocked[] }
+  const { recovered, pending, accepted } = (await askDaemon(stateDir, request)) as Recovered
+  if (accepted) return showAccepted(context, accepted, options.json === true)
   if (options.json === true) context.out(json({ recovered, pending }))
   else {
     if (recovered.length + pending.length === 0) context.out('nothing to recover\n')

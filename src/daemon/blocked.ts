@@ -1,6 +1,7 @@
 /** Runs that are not clean: they keep new runs away from what they still have to undo. */
 import { basename } from 'node:path'
-import { CodedError } from '../core/errors.ts'
+import { CodedError, ERROR_CODES, JournalError } from '../core/errors.ts'
+import type { Report } from '../core/report.ts'
 import { identityMismatch } from '../core/target.ts'
 import type { Identity } from '../core/target.ts'
 import { pendingSteps } from '../journal/journal.ts'
@@ -82,4 +83,22 @@ export function sameSystem(a: Identity['parts'], b: Identity['parts']): boolean 
     (part) => part !== 'port' && (a[part] ?? null) !== null && (b[part] ?? null) !== null,
   )
   return compared && identityMismatch(a, b).length === 0
+}
+
+/** Nothing is left on the target, and the journal says so. */
+export function isClean({ residue, exit_code }: Report): boolean {
+  return residue.length === 0 && exit_code !== ERROR_CODES.JOURNAL_WRITE
+}
+
+export function whyNotClean({ residue, reason }: Report): string {
+  return residue[0]?.error ?? reason ?? 'residue'
+}
+
+/** Without its start nobody knows where to undo it. */
+export function damagedStart({ file, damage }: RunState): JournalError {
+  const [first] = damage
+  return new JournalError(
+    'JOURNAL_READ',
+    `${file} does not say any more which target it is of (byte ${first?.offset ?? 0}: ${first?.reason ?? 'no start'}). Read it, put back by hand what it names, then move it away`,
+  )
 }

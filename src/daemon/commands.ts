@@ -1,6 +1,8 @@
 /** What the daemon does for each request at its control socket. */
+import type { Clock } from '../core/clock.ts'
 import { CodedError } from '../core/errors.ts'
 import type { Config } from '../core/experiment.ts'
+import type { StateDir } from '../journal/state-dir.ts'
 import type { Request } from './control.ts'
 import type { Daemon } from './daemon.ts'
 import type { Supervisor } from './supervisor.ts'
@@ -10,12 +12,17 @@ export interface CommandTargets {
   daemon: Daemon
   supervisor: Supervisor
   trust: Trust
+  state: StateDir
+  clock: Clock
 }
 
 /** Somebody is watching: an undo that waits for a lock may take longer than in the daemon's own rounds. */
 const NO_PROGRESS_MS = 60_000
 
-export async function obey(request: Request, { daemon, supervisor, trust }: CommandTargets): Promise<unknown> {
+export async function obey(
+  request: Request,
+  { daemon, supervisor, trust, state, clock }: CommandTargets,
+): Promise<unknown> {
   switch (request.op) {
     case 'status':
       return daemon.status
@@ -50,7 +57,11 @@ export async function obey(request: Request, { daemon, supervisor, trust }: Comm
         ...(run === undefined ? {} : { only: run }),
         ...(hand_over === undefined ? {} : { handOver: hand_over }),
       })
-      return { recovered, pending: supervisor.blocked }
+      if (run === undefined || request.accept_loss === undefined) return { recovered, pending: supervisor.blocked }
+      const accepted = await state.acceptLoss({ run, note: request.accept_loss.note, now: clock.now() })
+      // Looks again, and finds that nothing is left of that run.
+      await supervisor.recoverAll({ noProgressMs: NO_PROGRESS_MS, only: run })
+      return { recovered, pending: supervisor.blocked, accepted }
     }
     default:
       throw new CodedError(

@@ -24,7 +24,7 @@ export type Request =
   | { op: 'disable'; experiment: string; until?: string }
   | { op: 'enable'; experiment: string }
   | { op: 'trust'; experiment?: string }
-  | { op: 'recover'; run?: string; hand_over?: HandOver }
+  | { op: 'recover'; run?: string; hand_over?: HandOver; accept_loss?: { note: string } }
 
 type Answer =
   { ok: true; result: unknown } | { ok: false; code: ErrorCode; message: string; problems?: readonly ConfigProblem[] }

@@ -9,6 +9,8 @@ import { join } from 'node:path'
 import lockfile from 'proper-lockfile'
 import type { Clock } from '../core/clock.ts'
 import { CodedError, JournalError, messageOf } from '../core/errors.ts'
+import { ballastOf } from '../journal/ballast.ts'
+import { isCode } from '../journal/disk.ts'
 
 /** A process, told apart from a later one with the same pid by when it started. */
 export interface ProcessId {
@@ -57,12 +59,7 @@ export async function lockState(
   onLost: (error: Error) => void,
 ): Promise<StateLock> {
   const path = join(stateDir, 'lock')
-  let fd: number
-  try {
-    fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600)
-  } catch (error) {
-    throw new JournalError('JOURNAL_WRITE', `cannot open ${path}: ${messageOf(error)}`, { cause: error })
-  }
+  const { fd, readOnly } = openLock(path, command)
   try {
     const release = await take(fd, stateDir, clock, onLost)
     const note: HolderNote = {
@@ -71,10 +68,29 @@ export async function lockState(
       started_at: new Date(clock.now()).toISOString(),
       workers: [],
     }
-    return await held(fd, stateDir, note, release)
+    return await held(fd, readOnly ? () => Promise.resolve() : () => writeHolder(stateDir, note), note, release)
   } catch (error) {
     closeSync(fd)
     throw error
+  }
+}
+
+/** On a read-only disk the lock can be taken all the same, for what must not wait for it: the undo. It leaves no note then. */
+function openLock(path: string, command: string): { fd: number; readOnly: boolean } {
+  try {
+    return { fd: openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600), readOnly: false }
+  } catch (error) {
+    try {
+      if (command === 'recover' && isCode(error, 'EROFS'))
+        return { fd: openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW), readOnly: true }
+    } catch {
+      // There is none: then nothing was ever begun here.
+    }
+    throw new JournalError(
+      'JOURNAL_WRITE',
+      `cannot open ${path}: ${messageOf(error)}. Make the disk writable, or name another folder with --state-dir`,
+      { cause: error },
+    )
   }
 }
 
@@ -161,13 +177,18 @@ async function takeLockfile(stateDir: string, onLost: (error: Error) => void): P
   }
 }
 
-async function held(fd: number, stateDir: string, note: HolderNote, release: () => Promise<void>): Promise<StateLock> {
-  await writeHolder(stateDir, note)
+async function held(
+  fd: number,
+  writeNote: () => Promise<void>,
+  note: HolderNote,
+  release: () => Promise<void>,
+): Promise<StateLock> {
+  await writeNote()
   let released = false
   let writing = Promise.resolve()
   /** One write at a time, of what is true then; never over the note of a successor. */
   const write = (): Promise<void> => {
-    const written = writing.then(() => (released ? undefined : writeHolder(stateDir, note)))
+    const written = writing.then(() => (released ? undefined : writeNote()))
     writing = written.catch(() => undefined)
     return written
   }
@@ -204,10 +225,13 @@ export async function readHolder(stateDir: string): Promise<HolderNote | undefin
   }
 }
 
-async function writeHolder(stateDir: string, note: HolderNote): Promise<void> {
+/** Without it no worker starts, not even one that undoes: on a full disk it gets the ballast. */
+function writeHolder(stateDir: string, note: HolderNote): Promise<void> {
   const file = join(stateDir, 'daemon.json')
-  await writeFile(`${file}.tmp`, `${JSON.stringify(note)}\n`, { mode: 0o600 })
-  await rename(`${file}.tmp`, file)
+  return ballastOf(stateDir).withRoom(async () => {
+    await writeFile(`${file}.tmp`, `${JSON.stringify(note)}\n`, { mode: 0o600 })
+    await rename(`${file}.tmp`, file)
+  })
 }
 
 /** Whether that very process still runs; a zombie does not. */

@@ -3,7 +3,7 @@
  * every worker that died. It loads no driver and opens no connection to a target.
  */
 import type { Clock } from '../core/clock.ts'
-import { CodedError, ERROR_CODES, JournalError, messageOf } from '../core/errors.ts'
+import { CodedError, messageOf } from '../core/errors.ts'
 import type { ChaosEvent, DaemonEvent, PlanView } from '../core/events.ts'
 import type { Experiment } from '../core/experiment.ts'
 import type { Report } from '../core/report.ts'
@@ -15,7 +15,7 @@ import { pendingSteps } from '../journal/journal.ts'
 import type { RunState } from '../journal/journal.ts'
 import { mintRun } from '../journal/state-dir.ts'
 import type { StateDir } from '../journal/state-dir.ts'
-import { BlockedRuns, runOf } from './blocked.ts'
+import { BlockedRuns, damagedStart, isClean, runOf, whyNotClean } from './blocked.ts'
 import type { Blocked } from './blocked.ts'
 import type { StateLock } from './lock.ts'
 import { lostReport } from './lost-report.ts'
@@ -186,7 +186,11 @@ export class Supervisor {
 
   async #recoverOpen(options: RecoverOptions): Promise<Report[]> {
     if (this.#workers.size === 0) await this.#options.state.forgetLostSecrets().catch(() => undefined)
-    const open = (await this.#openRuns()).filter((s) => options.only === undefined || runOf(s) === options.only)
+    const all = await this.#openRuns()
+    const over = (run: string): boolean => !this.#recovering.has(run) && !all.some((s) => runOf(s) === run)
+    // Its journal is gone: somebody has moved it away, or has said that its loss is accepted.
+    for (const { run } of this.#blocked.list) if (over(run)) this.#blocked.delete(run)
+    const open = all.filter((s) => options.only === undefined || runOf(s) === options.only)
     if (open.length === 0) return []
     this.tell({ type: 'recovery.started', runs: open.map(runOf) })
     for (const state of open) this.#blocked.set(state, this.#blocked.get(runOf(state))?.reason ?? 'it is being undone')
@@ -378,22 +382,4 @@ type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K>
 /** For workers that begin nothing. */
 function noClaims(): Promise<ToWorker> {
   return Promise.resolve({ type: 'refused', code: 'REFUSED_CLAIMED', message: 'only a run takes claims' })
-}
-
-/** Nothing is left on the target, and the journal says so. */
-function isClean({ residue, exit_code }: Report): boolean {
-  return residue.length === 0 && exit_code !== ERROR_CODES.JOURNAL_WRITE
-}
-
-function whyNotClean({ residue, reason }: Report): string {
-  return residue[0]?.error ?? reason ?? 'residue'
-}
-
-/** Without its start nobody knows where to undo it. */
-function damagedStart({ file, damage }: RunState): JournalError {
-  const [first] = damage
-  return new JournalError(
-    'JOURNAL_READ',
-    `${file} does not say any more which target it is of (byte ${first?.offset ?? 0}: ${first?.reason ?? 'no start'}). Read it, put back by hand what it names, then move it away`,
-  )
 }

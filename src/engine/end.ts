@@ -2,15 +2,16 @@
 import { JournalError, messageOf } from '../core/errors.ts'
 import type { ErrorCode } from '../core/errors.ts'
 import type { Outcome, Report } from '../core/report.ts'
-import { emptyState, readJournal } from '../journal/file-journal.ts'
+import { emptyState } from '../journal/file-journal.ts'
 import { pendingSteps } from '../journal/journal.ts'
 import type { Damage, RunStarted, RunState } from '../journal/journal.ts'
+import { partFile } from '../journal/parts.ts'
 import type { StateDir } from '../journal/state-dir.ts'
 import { reportOf } from './report.ts'
 import { rollback } from './rollback.ts'
 import type { RollbackInput } from './rollback.ts'
 
-export interface EndInput extends Omit<RollbackInput, 'run' | 'file' | 'reason'> {
+export interface EndInput extends Omit<RollbackInput, 'run' | 'reason'> {
   started: Started
   state: StateDir
   outcome: Outcome
@@ -26,25 +27,38 @@ export type Started = RunStarted & { at: string }
 export async function endRun(input: EndInput): Promise<Report> {
   const { state, journal, clock, emit } = input
   const { run } = input.started
-  const file = state.journalFile(run)
-  const result = await rollback({ ...input, run, file, reason: input.reason ?? 'the soak is over' })
-  const after = await readJournal(file).catch((error: unknown) => ({ ...emptyState(file), damage: [asDamage(error)] }))
-  let failure = result.journalError ?? damageOf(after)
+  const result = await rollback({ ...input, run, reason: input.reason ?? 'the soak is over' })
+  const after = await state.readJournal(run).catch((error: unknown) => {
+    return { ...emptyState(state.journalFile(run)), damage: [asDamage(error)] }
+  })
+  // What could be recorded elsewhere is no reason to keep the run open, but the command says that the disk has failed.
+  const unrecorded = result.journalError ?? damageOf(after, run)
+  let failure = unrecorded ?? journal.failure
   if (failure) emit({ type: 'run.warning', message: messageOf(failure) })
   const report = (): Report => {
     const ending = { ...input, residue: result.residue, journalFailed: failure !== undefined }
     const made = reportOf(input.started, after, ending, clock.now())
     return failure && made.reason === undefined ? { ...made, reason: messageOf(failure) } : made
   }
-  try {
-    await state.writeReport(report())
-    const clean = !failure && result.residue.length === 0 && pendingSteps(after).length === 0
-    if (clean) await journal.append({ type: 'run.finished', outcome: input.outcome }, { durable: true })
-    await journal.close()
-    if (clean) await state.forget(run)
-  } catch (error) {
-    failure ??= error as Error
+  const fail = (error: unknown): void => {
     emit({ type: 'run.warning', message: messageOf(error) })
+    failure ??= error as Error
+  }
+  try {
+    await state.writeReport(report(), { ofUndo: true })
+    if (!unrecorded && result.residue.length === 0 && pendingSteps(after).length === 0) {
+      await journal.append({ type: 'run.finished', outcome: input.outcome }, { durable: true })
+      if (journal.failure && !failure) {
+        // It broke under this very record, which stands in another file now.
+        fail(journal.failure)
+        await state.writeReport(report(), { ofUndo: true })
+      }
+      await state.forget(run)
+    }
+  } catch (error) {
+    fail(error)
+  } finally {
+    await journal.close().catch(() => undefined)
   }
   const final = report()
   emit({ type: 'run.finished', report: final, ...(journal.totals ? { journal: journal.totals } : {}) })
@@ -56,11 +70,12 @@ function asDamage(error: unknown): Damage {
 }
 
 /** What was readable is undone; what was not may have been a step, so a person has to look before this target is used again. */
-function damageOf({ file, damage }: RunState): JournalError | undefined {
+function damageOf({ file, damage }: RunState, run: string): JournalError | undefined {
   const [first] = damage
   if (!first) return undefined
+  const where = `${partFile(file, first.part ?? 1)} is damaged at byte ${first.offset} (${first.reason})`
   return new JournalError(
     'JOURNAL_READ',
-    `${file} is damaged at byte ${first.offset} (${first.reason}); everything readable is undone. Check the target, then move the file away`,
+    `${where}; everything readable is undone. Check the target, then chaos recover --run ${run} --accept-loss`,
   )
 }

@@ -1,14 +1,13 @@
 /** Recovery: undoes what a crash left, with the same rollback, after making sure that it is the same target. */
 import type { Clock } from '../core/clock.ts'
-import { CodedError, JournalError, messageOf, TargetError } from '../core/errors.ts'
+import { CodedError, messageOf, TargetError } from '../core/errors.ts'
 import { harmless } from '../core/events.ts'
 import type { EventBody } from '../core/events.ts'
 import type { Report } from '../core/report.ts'
 import { identityMismatch } from '../core/target.ts'
 import type { Agent, Identity, Target } from '../core/target.ts'
-import { FileJournal, readJournal } from '../journal/file-journal.ts'
 import { pendingSteps } from '../journal/journal.ts'
-import type { Journal, RunStarted } from '../journal/journal.ts'
+import type { RunStarted } from '../journal/journal.ts'
 import type { StateDir } from '../journal/state-dir.ts'
 import { endRun } from './end.ts'
 import { closeWithin } from './rollback.ts'
@@ -40,13 +39,15 @@ export interface HandOver {
 export async function recoverRun(input: RecoverInput): Promise<Report> {
   const { run, state, clock } = input
   const emit = harmless((event: EventBody) => input.emit(event))
-  const file = state.journalFile(run)
-  const before = await readJournal(file)
-  if (!before.started) throw new TargetError('TARGET_FAILED', `the journal ${file} has no start: nothing was applied`)
-  if (input.handOver?.accept_residue) await acceptResidue(file, input.handOver.accept_residue)
+  const before = await state.readJournal(run)
+  if (!before.started)
+    throw new TargetError('TARGET_FAILED', `the journal ${before.file} has no start: nothing was applied`)
+  if (input.handOver?.accept_residue) await acceptResidue(input, input.handOver.accept_residue)
   const agent = await agentFor(before.started, input)
   try {
-    const journal = await resume(file)
+    // What was used up on a full disk is put by again where there is room; an undo does not wait for it.
+    await state.makeBallast().catch(() => undefined)
+    const journal = await state.resumeJournal(run)
     const outcome = before.undo?.outcome ?? 'aborted'
     const reason = before.undo?.reason ?? 'its process ended before the soak was over'
     return await endRun({
@@ -68,14 +69,17 @@ export async function recoverRun(input: RecoverInput): Promise<Report> {
 }
 
 /** An operator's word, before anything else: those steps are not looked at any more. */
-async function acceptResidue(file: string, { steps, note }: NonNullable<HandOver['accept_residue']>): Promise<void> {
-  const pending = pendingSteps(await readJournal(file))
+async function acceptResidue(
+  { run, state }: RecoverInput,
+  { steps, note }: NonNullable<HandOver['accept_residue']>,
+): Promise<void> {
+  const pending = pendingSteps(await state.readJournal(run))
   const unknown = steps?.filter((step) => !pending.some((p) => p.step === step)) ?? []
   if (unknown.length > 0) {
     const there = pending.map((p) => p.step).join(', ')
     throw new CodedError('USAGE', `step ${unknown.join(', ')} is not pending; there is ${there || 'none'}`)
   }
-  const journal = await FileJournal.resume(file)
+  const journal = await state.resumeJournal(run)
   try {
     for (const { step } of pending) {
       if (steps === undefined || steps.includes(step))
@@ -89,7 +93,7 @@ async function acceptResidue(file: string, { steps, note }: NonNullable<HandOver
 /** Where nothing is left to undo, the target may be gone for good: then nobody is needed there. */
 async function agentFor(started: RunStarted, input: RecoverInput): Promise<Agent> {
   const accepted = input.handOver?.accept_residue !== undefined
-  if (accepted && pendingSteps(await readJournal(input.state.journalFile(input.run))).length === 0) return nobody
+  if (accepted && pendingSteps(await input.state.readJournal(input.run)).length === 0) return nobody
   return connectSame(started, input)
 }
 
@@ -108,16 +112,6 @@ const nobody: Agent = {
 
 function gone(): Promise<never> {
   return Promise.reject(new TargetError('TARGET_UNREACHABLE', 'nothing of this run is left to undo'))
-}
-
-/** What cannot be journalled is undone all the same; the run stays open, and undoing it again is harmless. */
-async function resume(file: string): Promise<Journal> {
-  try {
-    return await FileJournal.resume(file)
-  } catch (error) {
-    if (!(error instanceof JournalError) || error.code !== 'JOURNAL_WRITE') throw error
-    return { append: () => Promise.reject(error), close: () => Promise.resolve() }
-  }
 }
 
 /** A connection to the very system the run was started on, by its identity; names and addresses prove nothing. */

@@ -8,14 +8,14 @@ import type { EventBody, StepView } from '../core/events.ts'
 import type { Outcome } from '../core/report.ts'
 import type { Holdable, Inspection } from '../core/skill.ts'
 import type { Agent } from '../core/target.ts'
-import { loadStep, readJournal } from '../journal/file-journal.ts'
 import { pendingSteps } from '../journal/journal.ts'
 import type { Journal, JournalRecord, StepState } from '../journal/journal.ts'
+import type { StateDir } from '../journal/state-dir.ts'
 
 export interface RollbackInput {
   run: string
-  /** Of the run; read again here. */
-  file: string
+  /** Where its journal is read again. */
+  state: StateDir
   journal: Journal
   agent: Agent
   clock: Clock
@@ -51,7 +51,7 @@ export async function rollback(input: RollbackInput): Promise<RollbackResult> {
     input.emit({ type: 'run.phase', phase: 'quiesce' })
     const quiesced = await persist(input, (signal) => input.agent.quiesce(input.run, signal))
     input.emit({ type: 'run.phase', phase: 'rollback' })
-    const pending = pendingSteps(await readJournal(input.file)).reverse()
+    const pending = pendingSteps(await input.state.readJournal(input.run)).reverse()
     const residue: Residue[] = []
     for (const step of pending) {
       // While something of ours may still land, and behind a later step that is not undone, an undo could be undone again.
@@ -69,7 +69,14 @@ export async function rollback(input: RollbackInput): Promise<RollbackResult> {
     return { residue, ...(log.error ? { journalError: log.error } : {}) }
   } catch (error) {
     return {
-      residue: [{ step: 0, resource: input.file, describe: 'read the journal', error: messageOf(error) }],
+      residue: [
+        {
+          step: 0,
+          resource: input.state.journalFile(input.run),
+          describe: 'read the journal',
+          error: messageOf(error),
+        },
+      ],
       journalError: asError(error),
     }
   }
@@ -107,15 +114,15 @@ export async function closeWithin(resource: Holdable, clock: Clock, ms = 5_000):
 
 /** Reverts one step and reads back. Undefined when it reads as restored; the error otherwise. */
 async function undo(step: StepState, input: RollbackInput, log: UndoLog): Promise<unknown> {
-  const { agent, clock, emit } = input
+  const { agent, clock, emit, state, run } = input
   const begun = clock.monotonic()
   emit({ type: 'step.reverting', step: viewOf(step) })
   let left: Inspection | undefined
   let attempts = 0
   const error = await persist(input, async (signal, alive) => {
     // Facts of an interrupted attempt are in the file, behind what was there when the rollback began.
-    const known = attempts++ === 0 ? step : ((await readJournal(input.file)).steps.find(isSame(step)) ?? step)
-    const data = await loadStep(input.file, known)
+    const known = attempts++ === 0 ? step : ((await state.readJournal(run)).steps.find(isSame(step)) ?? step)
+    const data = await state.loadStep(run, known)
     const ctx = { mark: step.mark, clock, signal }
     await agent.revert(step.skill, data, {
       ...ctx,
@@ -184,7 +191,7 @@ function isFinal(error: unknown): boolean {
 }
 
 function isSame({ planned }: StepState): (other: StepState) => boolean {
-  return (other) => other.planned.offset === planned.offset
+  return (other) => other.planned.offset === planned.offset && other.planned.part === planned.part
 }
 
 function overlap(a: StepState, b: StepState): boolean {

@@ -8,7 +8,7 @@ import type { Experiment } from '../core/experiment.ts'
 import type { Outcome, Report } from '../core/report.ts'
 import type { Holdable } from '../core/skill.ts'
 import type { Agent, ClaimKey, Identity, Target } from '../core/target.ts'
-import { FileJournal } from '../journal/file-journal.ts'
+import type { FileJournal } from '../journal/file-journal.ts'
 import { JOURNAL_FORMAT } from '../journal/journal.ts'
 import type { StateDir } from '../journal/state-dir.ts'
 import { endRun } from './end.ts'
@@ -164,12 +164,13 @@ async function breakAndRestore(agent: Agent, plan: RunPlan, started: Started, in
   })
 }
 
-/** The secret first: a journal without it could not be recovered by an operator whose shell lacks our variables. */
+/** The secret before the journal: without it an operator whose shell lacks our variables could not recover the run. */
 async function openJournal(started: Started, { state, experiment, run }: RunInput): Promise<FileJournal> {
   let journal: FileJournal | undefined
   try {
+    await state.makeBallast()
     await state.keepSecret(run, experiment.target_config)
-    journal = await FileJournal.create(state.journalFile(run))
+    journal = await state.createJournal(run)
     await journal.append(started, { durable: true })
     return journal
   } catch (error) {

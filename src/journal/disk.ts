@@ -42,6 +42,7 @@ export const nodeDisk: Disk = {
       async write(bytes, position) {
         for (let done = 0; done < bytes.length;) {
           const { bytesWritten } = await handle.write(bytes, done, bytes.length - done, position + done)
+          if (bytesWritten === 0) throw new Error('the disk takes no more bytes')
           done += bytesWritten
         }
       },
@@ -98,6 +99,16 @@ async function syncFolder(path: string): Promise<void> {
   } finally {
     await handle.close()
   }
+}
+
+/** Whether an error of the system has that code. */
+export function isCode(error: unknown, code: string): boolean {
+  return error instanceof Error && 'code' in error && error.code === code
+}
+
+/** Whether there is no room left, on the disk or within a quota. */
+export function isFull(error: unknown): boolean {
+  return isCode(error, 'ENOSPC') || isCode(error, 'EDQUOT')
 }
 
 /** Writes a whole small file so that it is either the old or the new one after a crash. Durable when it resolves. */

@@ -1,84 +1,108 @@
-/** Journals as files: one writer with group commit, and readers that never change anything. */
+/** The one writer of a run's journal: group commit, and another file to go on in when the disk has failed under one. */
 import { basename, dirname } from 'node:path'
 import { JournalError, messageOf } from '../core/errors.ts'
 import type { JournalTotals } from '../core/events.ts'
-import { nodeDisk } from './disk.ts'
-import type { Disk, DiskFile } from './disk.ts'
-import { CHAIN_START, decodeLine, encodeLine, MAX_RECORD_BYTES, wasWhole } from './format.ts'
-import { fold, JOURNAL_FORMAT } from './journal.ts'
-import type { Journal, JournalRecord, RunState, Stamped, StepState } from './journal.ts'
+import { isCode, isFull, nodeDisk } from './disk.ts'
+import type { Disk } from './disk.ts'
+import { MAX_RECORD_BYTES } from './format.ts'
+import { JOURNAL_FORMAT } from './journal.ts'
+import type { Journal, JournalRecord, RunContinued, Stamped } from './journal.ts'
+import { LAST_PART, partFile } from './parts.ts'
+import { PartWriter } from './part-writer.ts'
+import { readJournal } from './read-journal.ts'
 import { JournalMeter } from './totals.ts'
 
+export { emptyState, loadStep, readJournal } from './read-journal.ts'
+
 interface Waiting {
-  bytes: Buffer
+  json: string
   durable: boolean
+  /** Of the undo: it goes on after the disk has failed. */
+  undo: boolean
   resolve(): void
   reject(error: Error): void
 }
 
-/** The only writer of one journal file. Concurrent appends share one write and one sync. */
+/** Of the undo, and of nothing else. Whatever is not in here belongs to a fault, and is refused once the disk has failed. */
+const UNDO: ReadonlySet<JournalRecord['type']> = new Set([
+  'undo.started',
+  'undo.progress',
+  'step.reverted',
+  'step.revert_failed',
+  'step.quarantined',
+  'step.accepted',
+  'run.finished',
+])
+
+/** In how many files one batch is tried, the one that failed under it included. */
+const TRIES = 3
+
+/** Concurrent appends share one write and one sync. */
 export class FileJournal implements Journal {
+  /** The run's first. */
   readonly file: string
   readonly #meter = new JournalMeter()
-  readonly #handle: DiskFile
-  #size: number
-  #seq: number
-  #prev: string
+  readonly #disk: Disk
+  /** Called when the disk is full; frees what was put by for an undo. */
+  readonly #makeRoom: () => Promise<unknown>
+  /** Undefined after an error, until the next record of the undo. */
+  #part: PartWriter | undefined
+  #newest: number
+  /** The files that failed under us, each with how much of it was surely on the disk. */
+  readonly #failed: RunContinued['after'] = []
   #waiting: Waiting[] = []
   #pumping: Promise<void> | undefined
-  #broken: JournalError | undefined
+  #failure: JournalError | undefined
 
-  private constructor(file: string, handle: DiskFile, at: { size: number; seq: number; prev: string }) {
+  private constructor(file: string, newest: number, disk: Disk, makeRoom: () => Promise<unknown>) {
     this.file = file
-    this.#handle = handle
-    this.#size = at.size
-    this.#seq = at.seq
-    this.#prev = at.prev
+    this.#newest = newest
+    this.#disk = disk
+    this.#makeRoom = makeRoom
   }
 
   /** A new, empty journal; its name is durable when this resolves. */
-  static async create(file: string, disk: Disk = nodeDisk): Promise<FileJournal> {
+  static async create(file: string, disk: Disk = nodeDisk, makeRoom = noRoom): Promise<FileJournal> {
+    const journal = new FileJournal(file, 1, disk, makeRoom)
     try {
       await disk.mkdir(dirname(file))
-      const handle = await disk.open(file, 'create')
-      await disk.syncFolder(dirname(file))
-      return new FileJournal(file, handle, { size: 0, seq: 0, prev: CHAIN_START })
+      journal.#part = await PartWriter.create(file, disk)
+      return journal
     } catch (error) {
       throw writeError(file, error)
     }
   }
 
-  /** Goes on with an existing journal: cuts a torn tail (a copy of it is kept beside the file). */
-  static async resume(file: string, disk: Disk = nodeDisk): Promise<FileJournal> {
+  /** Goes on with an existing journal, in its newest file, or in another where that one cannot be written. */
+  static async resume(file: string, disk: Disk = nodeDisk, makeRoom = noRoom): Promise<FileJournal> {
     const state = await readJournal(file, disk)
+    const journal = new FileJournal(file, state.part, disk, makeRoom)
+    const newest = partFile(file, state.part)
     try {
-      const handle = await disk.open(file, 'write')
-      if (state.tornBytes > 0) {
-        await keepTail(disk, handle, file, state)
-        await handle.truncate(state.goodLength)
-        await handle.datasync()
-      }
-      return new FileJournal(file, handle, { size: state.goodLength, seq: state.lastSeq, prev: state.lastCrc })
+      if (!state.readable) throw new Error('it cannot be read')
+      journal.#part = await PartWriter.resume(newest, state, disk)
     } catch (error) {
-      throw writeError(file, error)
+      await journal.#fail(error)
     }
+    return journal
+  }
+
+  get failure(): JournalError | undefined {
+    return this.#failure
   }
 
   append(record: JournalRecord, options: { durable?: boolean } = {}): Promise<void> {
-    if (this.#broken) return Promise.reject(this.#broken)
-    const stamped = { ...record, at: new Date().toISOString() } satisfies Stamped
-    const json = JSON.stringify(stamped)
+    const undo = UNDO.has(record.type)
+    if (this.#failure && !undo) return Promise.reject(this.#failure)
+    const json = stamped(record)
     if (Buffer.byteLength(json) > MAX_RECORD_BYTES) {
       return Promise.reject(
         new JournalError('JOURNAL_WRITE', `a record of ${json.length} characters is too long for the journal (1 MiB)`),
       )
     }
-    this.#seq += 1
-    const { bytes, crc } = encodeLine(this.#seq, this.#prev, json)
-    this.#prev = crc
     const durable = options.durable === true
     const appending = new Promise<void>((resolve, reject) => {
-      this.#waiting.push({ bytes, durable, resolve, reject })
+      this.#waiting.push({ json, durable, undo, resolve, reject })
       this.#pumping ??= this.#pump()
     })
     return this.#meter.measure(appending, durable)
@@ -90,29 +114,79 @@ export class FileJournal implements Journal {
 
   async close(): Promise<void> {
     await this.#pumping
-    await this.#handle.close()
+    await this.#part?.close()
   }
 
   async #pump(): Promise<void> {
     // What arrives while one batch is being synced is the next batch.
     while (this.#waiting.length > 0) {
       await untilQuiet()
-      const batch = this.#waiting.splice(0)
-      try {
-        if (this.#broken) throw this.#broken
-        const bytes = batch.length === 1 && batch[0] ? batch[0].bytes : Buffer.concat(batch.map((w) => w.bytes))
-        await this.#handle.write(bytes, this.#size)
-        if (batch.some((w) => w.durable)) await this.#handle.datasync()
-        this.#size += bytes.length
-        for (const waiting of batch) waiting.resolve()
-      } catch (error) {
-        // After a failed sync the kernel may have dropped the pages: nothing written to this file can be trusted again.
-        this.#broken ??= writeError(this.file, error)
-        for (const waiting of batch) waiting.reject(this.#broken)
-      }
+      await this.#write(this.#waiting.splice(0))
     }
     this.#pumping = undefined
   }
+
+  async #write(batch: Waiting[]): Promise<void> {
+    let rest = this.#failure ? onlyUndo(batch, this.#failure) : batch
+    for (let tries = 0; rest.length > 0; tries++) {
+      try {
+        const records = rest.map((waiting) => waiting.json)
+        const durable = rest.some((waiting) => waiting.durable)
+        if (this.#part) await this.#part.write(records, durable)
+        else await this.#goOn(records)
+        for (const waiting of rest) waiting.resolve()
+        return
+      } catch (error) {
+        const failure = await this.#fail(error)
+        rest = onlyUndo(rest, failure)
+        if (rest.length > 0 && isFull(error)) await this.#makeRoom().catch(() => undefined)
+        if (tries + 1 < TRIES) continue
+        for (const waiting of rest) waiting.reject(failure)
+        return
+      }
+    }
+  }
+
+  /** After a failed sync the kernel may have dropped the pages: nothing written to this file can be trusted again. */
+  async #fail(error: unknown): Promise<JournalError> {
+    this.#failure ??= writeError(partFile(this.file, this.#newest), error)
+    const part = this.#part
+    this.#part = undefined
+    if (part) this.#failed.push({ part: this.#newest, length: part.synced })
+    await part?.close().catch(() => undefined)
+    return this.#failure
+  }
+
+  /** The next file, which begins with where it goes on from. */
+  async #goOn(records: string[]): Promise<void> {
+    if (this.#newest >= LAST_PART) throw this.#failure ?? new Error('too many files')
+    const next = this.#newest + 1
+    const part = await PartWriter.create(partFile(this.file, next), this.#disk).catch((error: unknown) => {
+      // An earlier attempt has left its name: nobody knows any more what is in it.
+      if (isCode(error, 'EEXIST')) this.#newest = next
+      throw error
+    })
+    const continued: RunContinued = {
+      type: 'run.continued',
+      format: JOURNAL_FORMAT,
+      run: basename(this.file, '.jsonl'),
+      after: this.#failed,
+      error: messageOf(this.#failure),
+    }
+    this.#newest = next
+    this.#part = part
+    await part.write([stamped(continued), ...records], true)
+  }
+}
+
+/** Refuses the others: no new fault begins on a disk that has failed. */
+function onlyUndo(batch: Waiting[], failure: JournalError): Waiting[] {
+  for (const waiting of batch) if (!waiting.undo) waiting.reject(failure)
+  return batch.filter((waiting) => waiting.undo)
+}
+
+function stamped(record: JournalRecord): string {
+  return JSON.stringify({ ...record, at: new Date().toISOString() } satisfies Stamped)
 }
 
 /**
@@ -123,123 +197,10 @@ function untilQuiet(): Promise<void> {
   return new Promise((resolve) => process.nextTick(resolve))
 }
 
-/** Everything a journal file says. Changes nothing; throws JournalError when it cannot be read or is of a newer format. */
-export async function readJournal(file: string, disk: Disk = nodeDisk): Promise<RunState> {
-  const state = emptyState(file)
-  /** Where bytes begin that are a torn tail unless something follows them. */
-  let torn: number | undefined
-  let damaged = false
-  let end = 0
-  try {
-    for await (const { bytes, offset, whole } of linesOf(file, disk)) {
-      end = offset + bytes.length + (whole ? 1 : 0)
-      const line = whole ? decodeLine(bytes) : undefined
-      if (!line && !wasWhole(bytes, whole)) {
-        torn ??= offset
-        continue
-      }
-      if ((!line || torn !== undefined) && !damaged) state.damage.push({ offset: torn ?? offset, reason: 'unreadable' })
-      torn = undefined
-      damaged = !line
-      state.goodLength = end
-      if (!line) continue
-      if (line.prev !== state.lastCrc || line.seq !== state.lastSeq + 1) {
-        state.damage.push({ offset, reason: `record ${line.seq} does not follow record ${state.lastSeq}` })
-      }
-      const record = JSON.parse(line.json) as Stamped
-      if (record.type === 'run.started' && record.format > JOURNAL_FORMAT) throw newer(file, record.format)
-      fold(state, record, { offset, length: bytes.length })
-      state.lastCrc = line.crc
-      state.lastSeq = line.seq
-    }
-  } catch (error) {
-    if (error instanceof JournalError) throw error
-    throw new JournalError('JOURNAL_READ', `cannot read the journal ${file}: ${messageOf(error)}`, { cause: error })
-  }
-  state.tornBytes = end - state.goodLength
-  return state
-}
-
-/** Of a journal of which nothing has been read. */
-export function emptyState(file: string): RunState {
-  return { file, steps: [], goodLength: 0, tornBytes: 0, damage: [], lastCrc: CHAIN_START, lastSeq: 0 }
-}
-
-/** The step's data: as planned, with every fact recorded since, read from the file. */
-export async function loadStep(file: string, step: StepState, disk: Disk = nodeDisk): Promise<object> {
-  const handle = await disk.open(file, 'read')
-  try {
-    const records = []
-    for (const place of [step.planned, ...step.facts]) {
-      const line = decodeLine(await handle.read(place.offset, place.length))
-      if (!line)
-        throw new JournalError(
-          'JOURNAL_READ',
-          `the record at byte ${place.offset} of ${file} has changed since it was read`,
-        )
-      records.push(JSON.parse(line.json) as { data?: object; facts?: object })
-    }
-    return Object.assign({}, ...records.map((record) => record.data ?? record.facts)) as object
-  } finally {
-    await handle.close()
-  }
-}
-
-const CHUNK = 2 ** 18
-/** Longer than any line of ours: what runs on past this without a newline is damage, not a record to wait for. */
-const MAX_LINE = MAX_RECORD_BYTES + 64
-
-/** The lines of a file, without holding more than one of them. The last one may lack its newline (`whole` false). */
-async function* linesOf(file: string, disk: Disk): AsyncGenerator<{ bytes: Buffer; offset: number; whole: boolean }> {
-  const handle = await disk.open(file, 'read')
-  try {
-    let rest: Buffer = Buffer.alloc(0)
-    let offset = 0
-    for (let position = 0; ;) {
-      const chunk = await handle.read(position, CHUNK)
-      if (chunk.length === 0) break
-      position += chunk.length
-      rest = rest.length === 0 ? chunk : Buffer.concat([rest, chunk])
-      let start = 0
-      for (let newline = rest.indexOf(10); newline >= 0; newline = rest.indexOf(10, start)) {
-        yield { bytes: rest.subarray(start, newline), offset: offset + start, whole: true }
-        start = newline + 1
-      }
-      offset += start
-      rest = rest.subarray(start)
-      if (rest.length > MAX_LINE) {
-        yield { bytes: rest, offset, whole: false }
-        offset += rest.length
-        rest = Buffer.alloc(0)
-      }
-    }
-    if (rest.length > 0) yield { bytes: rest, offset, whole: false }
-  } finally {
-    await handle.close()
-  }
-}
-
-async function keepTail(disk: Disk, handle: DiskFile, file: string, state: RunState): Promise<void> {
-  const tail = await handle.read(state.goodLength, Math.min(state.tornBytes, MAX_LINE))
-  try {
-    const copy = await disk.open(`${dirname(file)}/${basename(file)}.torn-${Date.now()}`, 'create')
-    try {
-      await copy.write(tail, 0)
-    } finally {
-      await copy.close()
-    }
-  } catch {
-    // A full disk has no room for what nobody relied on; the undo does not wait for it.
-  }
+function noRoom(): Promise<unknown> {
+  return Promise.resolve()
 }
 
 function writeError(file: string, error: unknown): JournalError {
   return new JournalError('JOURNAL_WRITE', `cannot write the journal ${file}: ${messageOf(error)}`, { cause: error })
-}
-
-function newer(file: string, format: number): JournalError {
-  return new JournalError(
-    'JOURNAL_NEWER',
-    `${file} was written in format ${format} by a newer version; this one knows ${JOURNAL_FORMAT}. Nothing was touched: run the newer version`,
-  )
 }

@@ -7,6 +7,9 @@ export const CHAIN_START = '00000000'
 /** The longest JSON text of one record, bytes: a step (1 MiB) and its envelope. */
 export const MAX_RECORD_BYTES = 2 ** 20 + 2 ** 16
 
+/** Longer than any line of ours: what runs on past this without a newline is damage, not a record to wait for. */
+export const MAX_LINE_BYTES = MAX_RECORD_BYTES + 64
+
 export interface Line {
   seq: number
   prev: string

@@ -37,8 +37,19 @@ export interface StepPlanned {
   data: object
 }
 
+/** The first record of a file in which a run goes on after an error of the disk. */
+export interface RunContinued {
+  type: 'run.continued'
+  format: number
+  run: string
+  /** The files that failed, and how many bytes of each were surely on the disk: what follows them nobody relied on. */
+  after: { part: number; length: number }[]
+  error: string
+}
+
 export type JournalRecord =
   | RunStarted
+  | RunContinued
   | StepPlanned
   | { type: 'step.recorded' | 'undo.progress'; step: number; facts: object }
   | { type: 'step.applied'; step: number; effect: Inspection; ms: number }
@@ -55,13 +66,17 @@ export type Stamped = JournalRecord & { at: string }
 export interface Journal {
   /** Resolves when the record is in the file, with `durable` when it is on the disk. Rejects with JournalError. */
   append(record: JournalRecord, options?: { durable?: boolean }): Promise<void>
+  /** The first error of the disk. From then on records of new faults are rejected; those of the undo go on where they can. */
+  readonly failure: Error | undefined
   close(): Promise<void>
   /** So far; absent where nothing is measured. */
   readonly totals?: JournalTotals
 }
 
-/** Where a record stands in its file. */
+/** Where a record stands. */
 export interface Place {
+  /** 1 is the run's first file; more where it went on after an error of the disk. */
+  part: number
   offset: number
   length: number
 }
@@ -86,21 +101,27 @@ export interface StepState {
   revert_error?: string
 }
 
-/** A part of the file that cannot be trusted. Everything readable around it still counts. */
+/** What cannot be trusted. Everything readable around it still counts. */
 export interface Damage {
+  /** Of which file of the run; absent is its first. */
+  part?: number
   offset: number
   reason: string
 }
 
 export interface RunState {
+  /** The run's first; `part` says which is its newest. */
   file: string
+  part: number
+  /** False when the newest could not be read to its end: nothing may be written to it. */
+  readable: boolean
   /** Absent when the file ended before its first record was durable: then no step was applied. */
   started?: RunStarted & { at: string }
   /** In the order they were planned, which is the order they were applied in where they touch the same things. */
   steps: StepState[]
   undo?: { reason: string; outcome: Outcome; at: string }
   finished?: { outcome: Outcome; at: string }
-  /** Where the next record goes: before it are records, and damage that stays where it is. */
+  /** In the newest file, where the next record goes: before it are records, and damage that stays where it is. */
   goodLength: number
   /** What follows: what a crash leaves of a write that was never acknowledged. */
   tornBytes: number
@@ -110,7 +131,7 @@ export interface RunState {
 }
 
 /** Steps whose undo has not been seen: planned, and neither skipped, reverted nor accepted. */
-export function pendingSteps(state: RunState): StepState[] {
+export function pendingSteps(state: Pick<RunState, 'steps'>): StepState[] {
   return state.steps.filter((s) => s.state === 'planned' || s.state === 'applied' || s.state === 'failed')
 }
 
@@ -126,6 +147,12 @@ export function fold(state: RunState, record: Stamped, place: Place): void {
     case 'run.finished':
       state.finished = record
       return
+    case 'run.continued': {
+      const reliedOn = (d: Damage): boolean =>
+        record.after.every(({ part, length }) => (d.part ?? 1) !== part || d.offset < length)
+      state.damage = state.damage.filter(reliedOn)
+      return
+    }
     case 'step.planned': {
       const { step, skill, resource, touches, describe, mark } = record
       state.steps.push({ step, skill, resource, touches, describe, mark, planned: place, facts: [], state: 'planned' })
@@ -136,7 +163,10 @@ export function fold(state: RunState, record: Stamped, place: Place): void {
   }
 }
 
-type StepRecord = Exclude<Stamped, { type: 'run.started' | 'undo.started' | 'run.finished' | 'step.planned' }>
+type StepRecord = Exclude<
+  Stamped,
+  { type: 'run.started' | 'run.continued' | 'undo.started' | 'run.finished' | 'step.planned' }
+>
 
 function foldStep(state: RunState, record: StepRecord, place: Place): void {
   const step = state.steps.findLast((s) => s.step === record.step)

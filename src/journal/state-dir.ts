@@ -4,15 +4,29 @@ import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { JournalError, messageOf } from '../core/errors.ts'
 import type { Report } from '../core/report.ts'
-import { nodeDisk, writeFileDurably } from './disk.ts'
-import { emptyState, readJournal } from './file-journal.ts'
-import type { RunState } from './journal.ts'
+import { ASIDE, refuseAccepting, reportOfLoss, setAside } from './accept-loss.ts'
+import type { Loss } from './accept-loss.ts'
+import { Ballast, BALLAST_BYTES } from './ballast.ts'
+import { isCode, nodeDisk, writeFileDurably } from './disk.ts'
+import type { Disk } from './disk.ts'
+import { FileJournal } from './file-journal.ts'
+import type { RunState, StepState } from './journal.ts'
+import { partFile, partOf, partsOf } from './parts.ts'
+import { emptyState, loadStep, readJournal } from './read-journal.ts'
 
 export interface StateDir {
   readonly path: string
   /** Minted with the folder; the first part of every mark. */
   readonly install: string
+  /** The first file of its journal. */
   journalFile(run: string): string
+  createJournal(run: string): Promise<FileJournal>
+  resumeJournal(run: string): Promise<FileJournal>
+  readJournal(run: string): Promise<RunState>
+  /** The data of a step of that journal, with every fact recorded since. */
+  loadStep(run: string, step: StepState): Promise<object>
+  /** What an undo needs on a full disk is put by; every run begins with this. Throws JournalError where there is no room. */
+  makeBallast(): Promise<void>
   /**
    * The journals that are there, oldest first. A run stays open until its journal says `run.finished`. One that cannot be
    * read is all damage, so that it does not keep the others from being undone; a newer format throws JOURNAL_NEWER.
@@ -22,108 +36,158 @@ export interface StateDir {
   keepSecret(run: string, targetConfig: unknown): Promise<void>
   /** Undefined where there is none. */
   secret(run: string): Promise<unknown>
-  /** The report of a run; written before its journal says `run.finished`. */
-  writeReport(report: Report): Promise<void>
+  /** The report of a run; written before its journal says `run.finished`. On a full disk only that of an undo gets the ballast. */
+  writeReport(report: Report, options?: { ofUndo?: boolean }): Promise<void>
   report(run: string): Promise<Report | undefined>
   /** Run ids with a report, oldest first. */
   reports(): Promise<string[]>
-  /** Removes what a clean run no longer needs: its journal with before-images of customer rows, and its secret. */
+  /** Removes what a clean run no longer needs: its journals with before-images of customer rows, and its secret. */
   forget(run: string): Promise<void>
+  /**
+   * Ends a run whose journal is damaged, on an operator's word: it gets its report, its files are kept aside (returned),
+   * its secret goes. Throws RefusedError when it is not damaged, or what is readable in it is not undone yet.
+   */
+  acceptLoss(loss: Loss): Promise<{ report: Report; aside: string[] }>
   /** Removes secrets without a journal: a crash came before the first record. Only while no run is beginning. */
   forgetLostSecrets(): Promise<void>
-  /** Removes reports older than this many milliseconds. */
+  /** Removes reports older than this many milliseconds, and damaged journals that were set aside then. */
   prune(olderThanMs: number, now: number): Promise<void>
+}
+
+export interface StateDirOptions {
+  disk?: Disk
+  ballastBytes?: number
 }
 
 /** Opens the folder for reading; undefined when it was never used. */
 export async function findStateDir(path: string): Promise<StateDir | undefined> {
-  const install = await readInstall(path)
-  return install === undefined ? undefined : stateDir(path, install)
+  const install = await readInstall(path, nodeDisk)
+  return install === undefined ? undefined : stateDir(path, install, nodeDisk, BALLAST_BYTES)
 }
 
 /** For looking only: a folder that was never used reads as an empty one of a fresh install, and is not made. */
 export async function peekStateDir(path: string): Promise<StateDir> {
-  return (await findStateDir(path)) ?? stateDir(path, mintInstall())
+  return (await findStateDir(path)) ?? stateDir(path, mintInstall(), nodeDisk, BALLAST_BYTES)
 }
 
 /** Opens the folder for writing, and makes it on first use. Throws JournalError where it cannot be written. */
-export async function openStateDir(path: string): Promise<StateDir> {
+export async function openStateDir(path: string, options: StateDirOptions = {}): Promise<StateDir> {
+  const { disk = nodeDisk, ballastBytes = BALLAST_BYTES } = options
   try {
-    for (const folder of ['', 'journal', 'history', 'secrets']) await nodeDisk.mkdir(join(path, folder))
-    await mintOnce(path)
+    for (const folder of ['', 'journal', 'history', 'secrets']) await disk.mkdir(join(path, folder))
+    await mintOnce(path, disk)
   } catch (error) {
     throw unwritable(path, error)
   }
-  const install = await readInstall(path)
+  const install = await readInstall(path, disk)
   if (install === undefined) throw unwritable(path, new Error('the install id could not be read back'))
-  return stateDir(path, install)
+  return stateDir(path, install, disk, ballastBytes)
 }
 
-function stateDir(path: string, install: string): StateDir {
+function stateDir(path: string, install: string, disk: Disk, ballastBytes: number): StateDir {
   const journalDir = join(path, 'journal')
   const historyDir = join(path, 'history')
   const secretsDir = join(path, 'secrets')
+  const ballast = new Ballast(disk, path, ballastBytes)
+  const fileOf = (run: string): string => join(journalDir, `${run}.jsonl`)
+  const makeRoom = (): Promise<boolean> => ballast.free()
   return {
     path,
     install,
-    journalFile: (run) => join(journalDir, `${run}.jsonl`),
+    journalFile: fileOf,
+    createJournal: (run) => FileJournal.create(fileOf(run), disk, makeRoom),
+    resumeJournal: (run) => FileJournal.resume(fileOf(run), disk, makeRoom),
+    readJournal: (run) => readJournal(fileOf(run), disk),
+    loadStep: (run, step) => loadStep(fileOf(run), step, disk),
+    makeBallast: () => ballast.make(),
     async journals() {
       const states: RunState[] = []
-      for (const name of await namesIn(journalDir, '.jsonl')) states.push(await readAny(join(journalDir, name)))
+      for (const run of await runsIn(journalDir, disk)) states.push(await readAny(fileOf(run), disk))
       return states
     },
     keepSecret: (run, targetConfig) =>
-      guarded(path, writeFileDurably(nodeDisk, secretsDir, run, JSON.stringify(targetConfig))),
+      guarded(path, writeFileDurably(disk, secretsDir, run, JSON.stringify(targetConfig))),
     async secret(run) {
-      const text = await readOptional(join(secretsDir, run))
+      const text = await readOptional(join(secretsDir, run), disk)
       return text === undefined ? undefined : (JSON.parse(text) as unknown)
     },
-    writeReport: (report) =>
-      guarded(
-        path,
-        writeFileDurably(nodeDisk, historyDir, `${report.run}.json`, `${JSON.stringify(report, null, 2)}\n`),
-      ),
+    writeReport(report, { ofUndo = false } = {}) {
+      const text = `${JSON.stringify(report, null, 2)}\n`
+      const write = (): Promise<void> => writeFileDurably(disk, historyDir, `${report.run}.json`, text)
+      return guarded(path, ofUndo ? ballast.withRoom(write) : write())
+    },
     async report(run) {
-      const text = await readOptional(join(historyDir, `${run}.json`))
+      const text = await readOptional(join(historyDir, `${run}.json`), disk)
       return text === undefined ? undefined : (JSON.parse(text) as Report)
     },
-    reports: async () => (await namesIn(historyDir, '.json')).map((name) => name.slice(0, -'.json'.length)),
+    reports: async () => (await namesIn(historyDir, '.json', disk)).map((name) => name.slice(0, -'.json'.length)),
     async forget(run) {
-      await nodeDisk.remove(join(secretsDir, run))
-      await nodeDisk.syncFolder(secretsDir)
+      const names = await disk.list(journalDir)
       // Torn tails hold customer data too.
-      const torn = (await nodeDisk.list(journalDir)).filter((name) => name.startsWith(`${run}.jsonl.torn-`))
-      for (const name of [...torn, `${run}.jsonl`]) await nodeDisk.remove(join(journalDir, name))
-      await nodeDisk.syncFolder(journalDir)
+      const torn = names.filter(
+        (name) => partOf(name.replace(/\.torn-\d+$/, ''))?.run === run && /\.torn-\d+$/.test(name),
+      )
+      const parts = (await partsOf(fileOf(run), disk)).map((part) => partFile(fileOf(run), part))
+      // The newest says that the run is over: alone it is enough to go on from here after a crash.
+      for (const file of [...torn.map((name) => join(journalDir, name)), ...parts.slice(0, -1)]) await disk.remove(file)
+      if (torn.length + parts.length > 1) await disk.syncFolder(journalDir)
+      for (const file of parts.slice(-1)) await disk.remove(file)
+      await disk.syncFolder(journalDir)
+      // Last: for as long as there is a journal it may be needed.
+      await disk.remove(join(secretsDir, run))
+      await disk.syncFolder(secretsDir)
+    },
+    async acceptLoss(loss) {
+      const { run, now } = loss
+      const damaged = await readAny(fileOf(run), disk)
+      refuseAccepting(damaged)
+      const report = reportOfLoss(damaged, await this.report(run).catch(() => undefined), loss)
+      await this.writeReport(report, { ofUndo: true })
+      const aside = await setAside(fileOf(run), disk, now)
+      await this.forget(run)
+      return { report, aside }
     },
     async forgetLostSecrets() {
       // In this order: a run that begins meanwhile has no secret in the list.
-      const secrets = await nodeDisk.list(secretsDir)
-      const open = new Set((await namesIn(journalDir, '.jsonl')).map((name) => basename(name, '.jsonl')))
-      for (const name of secrets) if (!open.has(name)) await nodeDisk.remove(join(secretsDir, name))
+      const secrets = await disk.list(secretsDir)
+      if (secrets.length === 0) return
+      // Where a newer version has been, what looks lost may be its own: that throws.
+      const open = new Set((await this.journals()).map((state) => basename(state.file, '.jsonl')))
+      for (const name of secrets) if (!open.has(name)) await disk.remove(join(secretsDir, name))
     },
     async prune(olderThanMs, now) {
-      for (const name of await namesIn(historyDir, '.json')) {
+      for (const name of await namesIn(historyDir, '.json', disk)) {
         // A report that cannot be read is left to a person, and does not keep the others for ever.
-        const report = await this.report(basename(name, '.json')).catch(() => undefined)
-        if (report && now - Date.parse(report.finished_at) > olderThanMs) await nodeDisk.remove(join(historyDir, name))
+        const report = await this.report(name.slice(0, -'.json'.length)).catch(() => undefined)
+        if (report && now - Date.parse(report.finished_at) > olderThanMs) await disk.remove(join(historyDir, name))
+      }
+      // They hold customer data.
+      for (const name of await disk.list(journalDir)) {
+        const aside = ASIDE.exec(name)
+        if (aside && now - Number(aside[1]) > olderThanMs) await disk.remove(join(journalDir, name))
       }
     },
   }
 }
 
-async function readAny(file: string): Promise<RunState> {
+/** Oldest first: run ids begin with their time. */
+async function runsIn(journalDir: string, disk: Disk): Promise<string[]> {
+  const names = await namesIn(journalDir, '.jsonl', disk)
+  return [...new Set(names.flatMap((name) => partOf(name)?.run ?? []))].sort()
+}
+
+async function readAny(file: string, disk: Disk): Promise<RunState> {
   try {
-    return await readJournal(file)
+    return await readJournal(file, disk)
   } catch (error) {
     if (!(error instanceof JournalError) || error.code === 'JOURNAL_NEWER') throw error
     return { ...emptyState(file), damage: [{ offset: 0, reason: error.message }] }
   }
 }
 
-/** Sorted: run ids begin with their time. A folder that is not there is empty. */
-async function namesIn(folder: string, ending: string): Promise<string[]> {
-  const names = await nodeDisk.list(folder).catch((error: unknown) => {
+/** Sorted. A folder that is not there is empty. */
+async function namesIn(folder: string, ending: string, disk: Disk): Promise<string[]> {
+  const names = await disk.list(folder).catch((error: unknown) => {
     if (isCode(error, 'ENOENT')) return []
     throw new JournalError('JOURNAL_READ', `cannot read ${folder}: ${messageOf(error)}`, { cause: error })
   })
@@ -131,18 +195,18 @@ async function namesIn(folder: string, ending: string): Promise<string[]> {
 }
 
 /** Two first starts at once agree on one id: the name is created by one of them only. */
-async function mintOnce(path: string): Promise<void> {
+async function mintOnce(path: string, disk: Disk): Promise<void> {
   for (let tries = 0; tries < 20; tries++) {
-    if ((await readInstall(path)) !== undefined) return
+    if ((await readInstall(path, disk)) !== undefined) return
     try {
-      const file = await nodeDisk.open(join(path, 'install'), 'create')
+      const file = await disk.open(join(path, 'install'), 'create')
       try {
         await file.write(Buffer.from(`${mintInstall()}\n`), 0)
         await file.datasync()
       } finally {
         await file.close()
       }
-      await nodeDisk.syncFolder(path)
+      await disk.syncFolder(path)
       return
     } catch (error) {
       if (!isCode(error, 'EEXIST')) throw error
@@ -151,25 +215,21 @@ async function mintOnce(path: string): Promise<void> {
     }
   }
   // A crash came between its name and its content: then nothing was ever marked with it.
-  await writeFileDurably(nodeDisk, path, 'install', `${mintInstall()}\n`)
+  await writeFileDurably(disk, path, 'install', `${mintInstall()}\n`)
 }
 
-async function readInstall(path: string): Promise<string | undefined> {
-  const text = await readOptional(join(path, 'install'))
+async function readInstall(path: string, disk: Disk): Promise<string | undefined> {
+  const text = await readOptional(join(path, 'install'), disk)
   return text !== undefined && /^[a-z0-9]{4,12}$/.test(text.trim()) ? text.trim() : undefined
 }
 
-async function readOptional(file: string): Promise<string | undefined> {
+async function readOptional(file: string, disk: Disk): Promise<string | undefined> {
   try {
-    return (await nodeDisk.readFile(file)).toString('utf8')
+    return (await disk.readFile(file)).toString('utf8')
   } catch (error) {
     if (isCode(error, 'ENOENT')) return undefined
     throw new JournalError('JOURNAL_READ', `cannot read ${file}: ${messageOf(error)}`, { cause: error })
   }
-}
-
-function isCode(error: unknown, code: string): boolean {
-  return error instanceof Error && 'code' in error && error.code === code
 }
 
 async function guarded(path: string, work: Promise<void>): Promise<void> {

@@ -3,22 +3,18 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
-import { CodedError, messageOf } from '../../src/core/errors.ts'
+import { CodedError } from '../../src/core/errors.ts'
 import type { EventBody } from '../../src/core/events.ts'
 import type { Experiment } from '../../src/core/experiment.ts'
-import type { Outcome, Report } from '../../src/core/report.ts'
-import type { Holdable } from '../../src/core/skill.ts'
-import { endRun } from '../../src/engine/end.ts'
+import type { Report } from '../../src/core/report.ts'
 import { planRun } from '../../src/engine/plan.ts'
 import type { RunPlan } from '../../src/engine/plan.ts'
 import { recoverRun } from '../../src/engine/recover.ts'
 import type { RecoverInput } from '../../src/engine/recover.ts'
 import { runExperiment } from '../../src/engine/run.ts'
 import type { RunInput } from '../../src/engine/run.ts'
-import { applySteps } from '../../src/engine/steps.ts'
 import { nodeDisk } from '../../src/journal/disk.ts'
 import type { Disk } from '../../src/journal/disk.ts'
-import { FileJournal } from '../../src/journal/file-journal.ts'
 import type { JournalRecord } from '../../src/journal/journal.ts'
 import { decodeLine } from '../../src/journal/format.ts'
 import { openStateDir } from '../../src/journal/state-dir.ts'
@@ -37,7 +33,7 @@ export interface Rig {
   run(experiment: Experiment, more?: Partial<RunInput>): Promise<Report>
   recover(more?: Partial<RecoverInput>): Promise<Report>
   plan(experiment: Experiment, seed?: string): Promise<RunPlan>
-  /** As `run`, with a disk of the test's under the journal. */
+  /** As `run`, with a disk of the test's under the state folder. */
   runOnDisk(experiment: Experiment, disk: Disk): Promise<Report>
   /** Types of the events, and of what. */
   told(): string[]
@@ -78,35 +74,12 @@ export async function makeRig(t: TestContext, world: FakeWorld): Promise<Rig> {
         ...more,
       }),
     async runOnDisk(experiment, disk) {
-      const agent = await connect()
-      const { steps } = await plan(experiment)
-      const journal = await FileJournal.create(file, disk)
-      const started = startedOf(experiment, state)
-      await journal.append(started, { durable: true })
-      const held: Holdable[] = []
-      let ending: { outcome: Outcome; reason?: string } = { outcome: 'completed' }
-      const { parallel, duration_ms: soakMs } = experiment
-      try {
-        await applySteps(steps, { agent, journal, clock, signal: stop.signal, soakMs, parallel, emit, held })
-      } catch (error) {
-        ending = { outcome: 'failed', reason: messageOf(error) }
-      }
-      return endRun({
-        ...{ started, state, journal, agent, clock, held, emit, noProgressMs: 30_000, recovered: false },
-        ...ending,
-      })
+      const onDisk = await openStateDir(state.path, { disk })
+      const claim = () => Promise.resolve({ waited: false })
+      return runExperiment({ ...common, state: onDisk, experiment, seed: 's', claim })
     },
     told: () =>
       events.flatMap((e) => ('step' in e ? [`${e.type} ${e.step.resource}`] : e.type === 'run.phase' ? [e.phase] : [])),
-  }
-}
-
-function startedOf(experiment: Experiment, state: StateDir) {
-  return {
-    ...{ type: 'run.started' as const, format: 1, run: RUN, install: state.install, experiment: experiment.name },
-    ...{ at: '2026-01-02T03:04:05.000Z', target: 'fake', endpoint: 'fake://one', definition: {}, seed: 's' },
-    identity: { scopes: { server: 'one', database: 'one/db', resource: 'one/db' }, parts: { id: 'one' } },
-    ...{ soak_ms: experiment.duration_ms, deadline: '2026-01-02T03:04:06.000Z', notes: [] },
   }
 }
 

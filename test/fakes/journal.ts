@@ -8,6 +8,10 @@ export class FakeJournal implements Journal {
   readonly #before: (record: JournalRecord) => void | Promise<void>
   #broken: Error | undefined
 
+  get failure(): Error | undefined {
+    return this.#broken
+  }
+
   constructor(before: (record: JournalRecord) => void | Promise<void> = () => undefined) {
     this.#before = before
   }

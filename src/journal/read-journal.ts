@@ -1,0 +1,112 @@
+/** Reading journals: everything the files of a run say, in one state. Nothing here ever changes a file. */
+import { JournalError, messageOf } from '../core/errors.ts'
+import { nodeDisk } from './disk.ts'
+import type { Disk, DiskFile } from './disk.ts'
+import { CHAIN_START, decodeLine, wasWhole } from './format.ts'
+import { fold, JOURNAL_FORMAT } from './journal.ts'
+import type { RunState, Stamped, StepState } from './journal.ts'
+import { linesOf } from './lines.ts'
+import { partFile, partsOf } from './parts.ts'
+
+/**
+ * Everything the journal of a run says; `file` is its first, and those in which it went on are read with it. Throws
+ * JournalError when none of them can be read, or one is of a newer format.
+ */
+export async function readJournal(file: string, disk: Disk = nodeDisk): Promise<RunState> {
+  const state = emptyState(file)
+  const found = await partsOf(file, disk)
+  const parts = found.length > 0 ? found : [1]
+  const unreadable: JournalError[] = []
+  for (const part of parts) {
+    try {
+      await readPart(state, part, disk)
+    } catch (error) {
+      if (!(error instanceof JournalError) || error.code === 'JOURNAL_NEWER') throw error
+      unreadable.push(error)
+      state.damage.push({ ...inPart(part), offset: 0, reason: error.message })
+    }
+  }
+  if (unreadable[0] && unreadable.length === parts.length) throw unreadable[0]
+  // The first is removed first, and only of a run that is over.
+  if (!parts.includes(1) && !state.finished) state.damage.unshift({ offset: 0, reason: 'it is gone' })
+  return state
+}
+
+/** One file of the run, added to what the earlier ones say. */
+async function readPart(state: RunState, part: number, disk: Disk): Promise<void> {
+  const file = partFile(state.file, part)
+  Object.assign(state, { part, readable: false, goodLength: 0, tornBytes: 0, lastCrc: CHAIN_START, lastSeq: 0 })
+  const damage = (offset: number, reason: string): void => void state.damage.push({ ...inPart(part), offset, reason })
+  /** Where bytes begin that are a torn tail unless something follows them. */
+  let torn: number | undefined
+  let damaged = false
+  let end = 0
+  try {
+    for await (const { bytes, offset, whole } of linesOf(file, disk)) {
+      end = offset + bytes.length + (whole ? 1 : 0)
+      const line = whole ? decodeLine(bytes) : undefined
+      if (!line && !wasWhole(bytes, whole)) {
+        torn ??= offset
+        continue
+      }
+      if ((!line || torn !== undefined) && !damaged) damage(torn ?? offset, 'unreadable')
+      torn = undefined
+      damaged = !line
+      state.goodLength = end
+      if (!line) continue
+      if (line.prev !== state.lastCrc || line.seq !== state.lastSeq + 1) {
+        damage(offset, `record ${line.seq} does not follow record ${state.lastSeq}`)
+      }
+      const record = JSON.parse(line.json) as Stamped
+      if ('format' in record && record.format > JOURNAL_FORMAT) throw newer(file, record.format)
+      fold(state, record, { part, offset, length: bytes.length })
+      state.lastCrc = line.crc
+      state.lastSeq = line.seq
+    }
+  } catch (error) {
+    if (error instanceof JournalError) throw error
+    throw new JournalError('JOURNAL_READ', `cannot read the journal ${file}: ${messageOf(error)}`, { cause: error })
+  }
+  state.tornBytes = end - state.goodLength
+  state.readable = true
+}
+
+function inPart(part: number): { part?: number } {
+  return part === 1 ? {} : { part }
+}
+
+/** Of a journal of which nothing has been read. */
+export function emptyState(file: string): RunState {
+  return {
+    ...{ file, part: 1, readable: false, steps: [], damage: [] },
+    ...{ goodLength: 0, tornBytes: 0, lastCrc: CHAIN_START, lastSeq: 0 },
+  }
+}
+
+/** The step's data: as planned, with every fact recorded since, read from the files. */
+export async function loadStep(file: string, step: StepState, disk: Disk = nodeDisk): Promise<object> {
+  const handles = new Map<number, DiskFile>()
+  const data = {}
+  try {
+    for (const { part, offset, length } of [step.planned, ...step.facts]) {
+      const from = partFile(file, part)
+      const handle = handles.get(part) ?? (await disk.open(from, 'read'))
+      handles.set(part, handle)
+      const line = decodeLine(await handle.read(offset, length))
+      if (!line)
+        throw new JournalError('JOURNAL_READ', `the record at byte ${offset} of ${from} has changed since it was read`)
+      const record = JSON.parse(line.json) as { data?: object; facts?: object }
+      Object.assign(data, record.data ?? record.facts)
+    }
+  } finally {
+    for (const handle of handles.values()) await handle.close()
+  }
+  return data
+}
+
+function newer(file: string, format: number): JournalError {
+  return new JournalError(
+    'JOURNAL_NEWER',
+    `${file} was written in format ${format} by a newer version; this one knows ${JOURNAL_FORMAT}. Nothing was touched: run the newer version`,
+  )
+}

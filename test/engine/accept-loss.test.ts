@@ -1,0 +1,92 @@
+/** A damaged journal: everything readable is undone, and only an operator's word ends the run. */
+import assert from 'node:assert/strict'
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import type { TestContext } from 'node:test'
+import { fakeExperiment, FakeWorld } from '../fakes/agent.ts'
+import { makeRig } from './helpers.ts'
+
+const CLEAN = { a: '1', b: '2', c: '3', d: '4' }
+const ab = fakeExperiment([{ params: { keys: ['a', 'b'] } }])
+const NOW = Date.UTC(2026, 0, 3)
+
+/** A run that could not be undone, and whose journal is then damaged at a line. */
+async function damaged(t: TestContext, line: number) {
+  const world = new FakeWorld().on('revert b', () => Promise.resolve())
+  const rig = await makeRig(t, world)
+  await rig.run(ab)
+  const lines = readFileSync(rig.file, 'utf8').split(/(?<=\n)/)
+  lines[line] = lines[line]!.replace(/"type":"./, '"type":"X')
+  writeFileSync(rig.file, lines.join(''))
+  return { rig, world, journal: join(rig.state.path, 'journal') }
+}
+
+test('a loss is not accepted while something readable is not undone', async (t) => {
+  const { rig, world } = await damaged(t, 3)
+  await assert.rejects(rig.state.acceptLoss({ run: 'r1', note: '', now: NOW }), {
+    code: 'BLOCKED_BY_RESIDUE',
+    message: /fake\.write b.*only what is unreadable/,
+  })
+  world.off('revert b')
+  assert.deepEqual([(await rig.recover()).exit_code, world.state], [5, CLEAN])
+  assert.equal((await rig.state.journals()).length, 1, 'it stays open without that word')
+})
+
+test('an accepted loss ends the run: its files are kept aside, its secret goes, its report says who took it on', async (t) => {
+  const { rig, world, journal } = await damaged(t, 3)
+  world.off('revert b')
+  const recovered = await rig.recover()
+  assert.match(recovered.reason ?? '', /damaged at byte \d+.*chaos recover --run r1 --accept-loss/)
+  const before = readFileSync(rig.file)
+  const { report, aside } = await rig.state.acceptLoss({ run: 'r1', note: 'looked at it by hand', now: NOW })
+  assert.deepEqual(aside, [`${rig.file}.damaged-${NOW}`])
+  assert.deepEqual(readFileSync(aside[0]!), before)
+  assert.match(
+    report.notes.at(-1) ?? '',
+    /accepted at 2026-01-03T.*r1\.jsonl at byte \d+ \(unreadable\).*looked at it by hand/,
+  )
+  assert.deepEqual(await rig.state.report('r1'), report)
+  assert.deepEqual([await rig.state.journals(), await rig.state.secret('r1')], [[], undefined])
+  await rig.state.prune(1000, NOW + 500)
+  assert.equal(readdirSync(journal).length, 1)
+  await rig.state.prune(1000, NOW + 5000)
+  assert.deepEqual(readdirSync(journal), [], 'it goes with old reports')
+})
+
+test('where the start is unreadable what else is readable is named in the report', async (t) => {
+  const { rig } = await damaged(t, 0)
+  await assert.rejects(rig.recover(), /has no start/)
+  const { report } = await rig.state.acceptLoss({ run: 'r1', note: '', now: NOW })
+  assert.ok(
+    report.notes.some((note) => note === 'not undone, its target is not known: fake.write b'),
+    report.notes.join('\n'),
+  )
+  assert.deepEqual(await rig.state.journals(), [])
+})
+
+test('a journal that is whole has no loss to accept', async (t) => {
+  const world = new FakeWorld().on('revert b', () => Promise.resolve())
+  const rig = await makeRig(t, world)
+  await rig.run(ab)
+  await assert.rejects(rig.state.acceptLoss({ run: 'r1', note: '', now: NOW }), { code: 'REFUSED_UNSUITABLE' })
+  assert.equal((await rig.recover({ noProgressMs: 1 })).residue.length, 1)
+})
+
+test('a journal that cannot be read at all can be given up', async (t) => {
+  const rig = await makeRig(t, new FakeWorld())
+  mkdirSync(rig.file)
+  const { aside } = await rig.state.acceptLoss({ run: 'r1', note: '', now: NOW })
+  assert.deepEqual([await rig.state.journals(), aside.length], [[], 1])
+  rmSync(aside[0]!, { recursive: true })
+})
+
+test('a run that went on in a second file is set aside as a whole', async (t) => {
+  const { rig, world, journal } = await damaged(t, 3)
+  world.off('revert b')
+  await rig.recover()
+  writeFileSync(join(journal, 'r1.2.jsonl'), 'garbage\n')
+  await rig.state.acceptLoss({ run: 'r1', note: '', now: NOW })
+  assert.deepEqual(readdirSync(journal).sort(), [`r1.2.jsonl.damaged-${NOW}`, `r1.jsonl.damaged-${NOW}`])
+  assert.deepEqual(await rig.state.journals(), [])
+})

@@ -1,0 +1,114 @@
+/** Journals of every format and skill that was ever written are read and recovered by this version. */
+import assert from 'node:assert/strict'
+import { copyFileSync, readdirSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import type { Inspection } from '../../src/core/skill.ts'
+import type { Agent, Target } from '../../src/core/target.ts'
+import { recoverRun } from '../../src/engine/recover.ts'
+import { readJournal } from '../../src/journal/file-journal.ts'
+import { pendingSteps } from '../../src/journal/journal.ts'
+import type { RunState } from '../../src/journal/journal.ts'
+import { partFile, partsOf } from '../../src/journal/parts.ts'
+import { nodeDisk } from '../../src/journal/disk.ts'
+import { openStateDir } from '../../src/journal/state-dir.ts'
+import { database } from '../../src/targets/database/index.ts'
+import { FakeWorld, fakeTarget } from '../fakes/agent.ts'
+import { FakeClock } from '../fakes/clock.ts'
+import { linesOf } from '../../src/journal/lines.ts'
+import { temporaryFolder } from '../journal/helpers.ts'
+
+const HERE = fileURLToPath(new URL('.', import.meta.url))
+const formats = readdirSync(HERE).filter((name) => name.startsWith('format-'))
+const journals = formats.flatMap((format) =>
+  readdirSync(join(HERE, format))
+    .filter((name) => !/\.\d\.jsonl$/.test(name))
+    .map((name) => join(HERE, format, name)),
+)
+
+for (const golden of journals) {
+  test(`the golden journal ${basename(golden)} is recovered: every step is what its skill still understands, and the run ends`, async (t) => {
+    const read = await readJournal(golden)
+    const { started } = read
+    assert.ok(started && pendingSteps(read).length > 0 && read.damage.length === 0)
+    const state = await openStateDir(join(temporaryFolder(t), 'state'))
+    for (const part of await partsOf(golden, nodeDisk))
+      copyFileSync(partFile(golden, part), partFile(state.journalFile(started.run), part))
+    const undone: string[] = []
+    const report = await recoverRun({
+      ...{ run: started.run, state, target: understanding(read, undone), targetConfigs: [{}], noProgressMs: 1000 },
+      ...{ clock: new FakeClock(), signal: new AbortController().signal, emit: () => undefined },
+    })
+    assert.deepEqual(report.residue, [])
+    assert.deepEqual(
+      undone,
+      pendingSteps(read)
+        .reverse()
+        .map((step) => step.mark),
+    )
+    assert.deepEqual(await state.journals(), [])
+  })
+}
+
+test('there is a golden journal of every skill, and of every type of record that is written', async () => {
+  const types = new Set<string>()
+  const skills = new Set<string>()
+  for (const golden of journals) {
+    for (const part of await partsOf(golden, nodeDisk)) {
+      for await (const { bytes } of linesOf(partFile(golden, part), nodeDisk)) {
+        const record = JSON.parse(bytes.toString().replace(/^\d+ \w+ \w+ \d+ /, '')) as { type: string; skill?: string }
+        types.add(record.type)
+        if (record.skill !== undefined) skills.add(record.skill)
+      }
+    }
+  }
+  assert.deepEqual(
+    database.skills.map((s) => s.name).filter((name) => !skills.has(name)),
+    [],
+  )
+  // Not here: run.finished, whose journal is gone, and what is only reserved.
+  for (const type of [
+    'run.started',
+    'run.continued',
+    'step.planned',
+    'step.recorded',
+    'step.applied',
+    'step.failed',
+    'step.skipped',
+  ])
+    assert.ok(types.has(type), type)
+  for (const type of ['undo.started', 'undo.progress', 'step.reverted', 'step.revert_failed'])
+    assert.ok(types.has(type), type)
+})
+
+/** The target of a journal, as far as it goes without one: the real schemas of the steps, and an undo that succeeds. */
+function understanding({ started }: RunState, undone: string[]): Target {
+  const skills = [...database.skills, ...fakeTarget(new FakeWorld()).skills]
+  const parse = (name: string, step: unknown): void => {
+    const skill = skills.find((s) => s.name === name)
+    assert.ok(skill, `${name} is known`)
+    const parsed = skill.step.safeParse(step)
+    assert.ok(parsed.success, `${name}: ${parsed.error?.message ?? ''}`)
+  }
+  const agent: Partial<Agent> = {
+    identity: () => Promise.resolve(started!.identity),
+    quiesce: () => Promise.resolve(),
+    revert(skill, step, { mark }) {
+      parse(skill, step)
+      undone.push(mark)
+      return Promise.resolve()
+    },
+    inspect(skill, step) {
+      parse(skill, step)
+      return Promise.resolve({ inEffect: 0, restored: 1, foreign: 0 } satisfies Inspection)
+    },
+    close: () => Promise.resolve(),
+  }
+  return {
+    ...fakeTarget(new FakeWorld()),
+    config: { safeParse: (data: unknown) => ({ success: true, data }) } as unknown as Target['config'],
+    endpoint: () => ({ key: started!.endpoint, names: [] }),
+    connect: () => Promise.resolve(agent as Agent),
+  }
+}

@@ -1,0 +1,100 @@
+/**
+ * Makes the golden journals of the format that this version writes: `node --import tsx test/golden/make.ts`. Each skill is
+ * run on a PostgreSQL of its own and its processes are killed during the soak; one more run meets every kind of trouble.
+ * Journals of a format that users may have are never made anew: add those of a new format in a folder of its own.
+ */
+import { copyFileSync, mkdirSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { JOURNAL_FORMAT } from '../../src/journal/journal.ts'
+import { database } from '../../src/targets/database/index.ts'
+import { prepare, runOn, START, WatchedWorld } from '../crash/disk-world.ts'
+import { Chaos, signal } from '../e2e/chaos.ts'
+import { SCHEMA } from '../e2e/world.ts'
+import { fakeExperiment } from '../fakes/agent.ts'
+import { diskError, watched } from '../fakes/disk.ts'
+import { SimulatedDisk } from '../fakes/simulated-disk.ts'
+import { startPostgres } from '../labs/embedded-postgres.ts'
+import { nodeDisk } from '../../src/journal/disk.ts'
+
+const FOLDER = fileURLToPath(new URL(`format-${JOURNAL_FORMAT}`, import.meta.url))
+
+const PARAMS: Record<string, object> = {
+  'db.insert_load': { tables: ['customers', 'plain'], rows_per_table: 20 },
+  'db.update_load': { tables: ['customers', '"Order Lines"'], rows: 6 },
+  'db.config_change': {
+    changes: [
+      { param: 'work_mem', value: '5MB' },
+      { param: 'maintenance_work_mem', value: '71MB' },
+    ],
+  },
+  'db.table_lock': { tables: ['audit'] },
+}
+
+mkdirSync(FOLDER, { recursive: true })
+const server = await startPostgres()
+try {
+  await server.sql(SCHEMA)
+  for (const { name } of database.skills) await makeKilled(name)
+} finally {
+  await server.stop()
+}
+await makeEveryRecord()
+console.log(readdirSync(FOLDER).join('\n'))
+
+async function makeKilled(skill: string): Promise<void> {
+  const chaos = new Chaos()
+  try {
+    const skills = [{ skill_name: skill, params: PARAMS[skill] ?? {} }]
+    const target_config = { connection_url: server.url() }
+    const config = chaos.config({
+      experiments: [{ name: skill, target: 'database', target_config, skills, duration: '5m' }],
+    })
+    const run = chaos.start(['run', config, '--json'])
+    await run.until((event) => event.type === 'run.phase' && event.phase === 'soak')
+    for (const { pid } of chaos.holder()?.workers ?? []) signal(pid, 'SIGKILL')
+    run.child.kill('SIGKILL')
+    await run.exit
+    const [file = ''] = readdirSync(join(chaos.state, 'journal'))
+    copyFileSync(join(chaos.state, 'journal', file), join(FOLDER, `${skill}.jsonl`))
+    await chaos.run(['recover'])
+  } finally {
+    chaos.remove()
+  }
+}
+
+/** Skipped, failed, kept, not undone, progress; and the disk fails under the undo. */
+async function makeEveryRecord(): Promise<void> {
+  const { StaleError } = await import('../../src/core/errors.ts')
+  const disk = new SimulatedDisk()
+  await prepare(disk)
+  const world = new WatchedWorld(START)
+  let failing = false
+  world.on('apply a', () => Promise.reject(new StaleError('it is gone')))
+  world.on('apply c', async ({ go }) => {
+    await go()
+    throw new Error('connection reset')
+  })
+  world.on('revert b', async ({ progress, go }) => {
+    await progress({ done: 1 })
+    failing = true
+    await progress({ done: 2 })
+    await go()
+    world.values.set('b', 'of somebody else')
+  })
+  world.on('revert c', () => Promise.reject(new Error('permission denied')))
+  const breaking = watched(disk, (op, path) => {
+    if (failing && op === 'datasync' && path.endsWith('/r1.jsonl')) throw diskError('EIO')
+  })
+  await runOn(breaking, world, 'r1', fakeExperiment([{ params: { keys: ['a', 'b', 'c'] } }]))
+  for (const [from, to] of [
+    ['r1.jsonl', 'every-record.jsonl'],
+    ['r1.2.jsonl', 'every-record.2.jsonl'],
+  ] as const) {
+    const bytes = await disk.readFile(`/state/journal/${from}`)
+    await nodeDisk.remove(join(FOLDER, to))
+    const file = await nodeDisk.open(join(FOLDER, to), 'create')
+    await file.write(bytes, 0)
+    await file.close()
+  }
+}
