@@ -66,6 +66,9 @@ function text(r: Report, tty: boolean): string {
       s.kept ? [`step ${s.step}: kept ${s.kept} changed by others: ${(s.kept_names ?? []).join(', ')}\n`] : [],
     ),
     ...r.steps.flatMap((s) => (s.error === undefined ? [] : [`step ${s.step}: ${s.error}\n`])),
+    ...r.steps.flatMap((s) =>
+      s.accepted_note === undefined ? [] : [`step ${s.step}: left as it is: ${s.accepted_note}\n`],
+    ),
     ...r.notes.map((note) => `note: ${note}\n`),
   ].join('')
 }

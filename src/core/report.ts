@@ -17,6 +17,8 @@ export interface StepReport {
   kept?: number
   kept_names?: string[]
   error?: string
+  /** Why an operator lets it stay. */
+  accepted_note?: string
 }
 
 export interface Report {

@@ -66,7 +66,7 @@ export class BlockedRuns {
 }
 
 /** The run that a journal is of. */
-export function runOf({ file }: RunState): string {
+export function runOf({ file }: Pick<RunState, 'file'>): string {
   return basename(file, '.jsonl')
 }
 
@@ -99,6 +99,6 @@ export function damagedStart({ file, damage }: RunState): JournalError {
   const [first] = damage
   return new JournalError(
     'JOURNAL_READ',
-    `${file} does not say any more which target it is of (byte ${first?.offset ?? 0}: ${first?.reason ?? 'no start'}). Read it, put back by hand what it names, then move it away`,
+    `${file} does not say any more which target it is of (byte ${first?.offset ?? 0}: ${first?.reason ?? 'no start'}). Read it, put back by hand what it names, then chaos recover --run ${runOf({ file })} --accept-loss`,
   )
 }

@@ -45,6 +45,7 @@ export function reportOf(started: RunStarted & { at: string }, state: RunState, 
       ...((s.revert_error ?? s.error) !== undefined && s.state !== 'reverted'
         ? { error: s.revert_error ?? s.error ?? '' }
         : {}),
+      ...(s.accepted_note === undefined ? {} : { accepted_note: s.accepted_note }),
       ...(s.error !== undefined && s.state === 'reverted' ? { error: s.error } : {}),
     })),
     notes: started.notes,

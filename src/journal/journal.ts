@@ -99,6 +99,8 @@ export interface StepState {
   kept_names?: string[]
   error?: string
   revert_error?: string
+  /** Why an operator lets it stay. */
+  accepted_note?: string
 }
 
 /** What cannot be trusted. Everything readable around it still counts. */
@@ -193,7 +195,7 @@ function foldStep(state: RunState, record: StepRecord, place: Place): void {
       Object.assign(step, { state: 'reverted', kept: record.kept, kept_names: record.names, revert_ms: record.ms })
       return
     case 'step.accepted':
-      step.state = 'accepted'
+      Object.assign(step, { state: 'accepted', accepted_note: record.note })
       return
   }
 }
