@@ -21,11 +21,11 @@ export const packageBinds: Record<string, string> = {
 export interface Line {
   msg: string
   pid: number
-  at: string
+  time: string
   phase?: string
   slot?: string
   pending?: number
-  state_dir?: string
+  outcome?: string
   /** When the test read it, of `performance.now()`. */
   read: number
 }
