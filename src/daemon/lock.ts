@@ -10,7 +10,7 @@ import lockfile from 'proper-lockfile'
 import type { Clock } from '../core/clock.ts'
 import { CodedError, JournalError, messageOf } from '../core/errors.ts'
 import { ballastOf } from '../journal/ballast.ts'
-import { isCode } from '../journal/disk.ts'
+import { isCode, isFull } from '../journal/disk.ts'
 
 /** A process, told apart from a later one with the same pid by when it started. */
 export interface ProcessId {
@@ -68,7 +68,13 @@ export async function lockState(
       started_at: new Date(clock.now()).toISOString(),
       workers: [],
     }
-    return await held(fd, readOnly ? () => Promise.resolve() : () => writeHolder(stateDir, note), note, release)
+    const write = (): Promise<void> => (readOnly ? Promise.resolve() : writeHolder(stateDir, note))
+    // An undo does not wait for room; without a note a successor waits for our worker, but cannot end it.
+    const unlessFull = (): Promise<void> =>
+      write().catch((error: unknown) => {
+        if (!isFull(error instanceof Error ? error.cause : error)) throw error
+      })
+    return await held(fd, command === 'recover' ? unlessFull : write, note, release)
   } catch (error) {
     closeSync(fd)
     throw error
@@ -225,13 +231,17 @@ export async function readHolder(stateDir: string): Promise<HolderNote | undefin
   }
 }
 
-/** Without it no worker starts, not even one that undoes: on a full disk it gets the ballast. */
-function writeHolder(stateDir: string, note: HolderNote): Promise<void> {
+/** On a full disk it gets the ballast: no worker starts without it, not even one that undoes. */
+async function writeHolder(stateDir: string, note: HolderNote): Promise<void> {
   const file = join(stateDir, 'daemon.json')
-  return ballastOf(stateDir).withRoom(async () => {
-    await writeFile(`${file}.tmp`, `${JSON.stringify(note)}\n`, { mode: 0o600 })
-    await rename(`${file}.tmp`, file)
-  })
+  try {
+    await ballastOf(stateDir).withRoom(async () => {
+      await writeFile(`${file}.tmp`, `${JSON.stringify(note)}\n`, { mode: 0o600 })
+      await rename(`${file}.tmp`, file)
+    })
+  } catch (error) {
+    throw new JournalError('JOURNAL_WRITE', `cannot write ${file}: ${messageOf(error)}`, { cause: error })
+  }
 }
 
 /** Whether that very process still runs; a zombie does not. */

@@ -17,9 +17,9 @@ const WRITER = fileURLToPath(new URL('power-writer.ts', import.meta.url))
 const NO_DATASYNC = fileURLToPath(new URL('no-datasync.mjs', import.meta.url))
 
 const KINDS = {
-  ext4: { megabytes: 64, mkfs: ['mkfs.ext4', '-q', '-F'] },
+  ext4: { megabytes: 64, mkfs: ['mkfs.ext4', '-q', '-F'], options: 'loop' },
   // Smaller ones are refused by mkfs.xfs.
-  xfs: { megabytes: 320, mkfs: ['mkfs.xfs', '-q', '-f'] },
+  xfs: { megabytes: 320, mkfs: ['mkfs.xfs', '-q', '-f'], options: 'loop,nouuid' },
 }
 
 for (const kind of ['ext4', 'xfs'] as const) {
@@ -50,11 +50,14 @@ for (const kind of ['ext4', 'xfs'] as const) {
 class Machine {
   readonly #dir = mkdtempSync(join(tmpdir(), 'chaos-power-'))
   readonly #disk = join(this.#dir, 'disk')
-  readonly #image = join(this.#dir, 'image')
+  #image = join(this.#dir, 'image')
   readonly #values = join(this.#dir, 'values.json')
   readonly #state = join(this.#disk, 'state')
 
-  constructor({ megabytes, mkfs }: (typeof KINDS)['ext4']) {
+  readonly #options: string
+
+  constructor({ megabytes, mkfs, options }: (typeof KINDS)['ext4']) {
+    this.#options = options
     const [command = '', ...args] = mkfs
     mkdirSync(this.#disk)
     execFileSync('truncate', ['-s', `${megabytes}M`, this.#image])
@@ -73,8 +76,7 @@ class Machine {
       execFileSync('sync', ['-f', this.#disk])
       const { signal, stderr } = this.#write(cut, node)
       assert.equal(signal, 'SIGKILL', `the power did not go at step ${cut}: ${stderr}`)
-      this.#umount()
-      this.#mount()
+      this.#plugInAgain()
       left.push(...(await this.#recover()).map((what) => `cut at step ${cut} of ${steps}: ${what}`))
     }
     return left
@@ -98,8 +100,18 @@ class Machine {
     return [...effectsOf(world), ...open.map((o) => `${o.run} is open: ${o.reason}`), ...files]
   }
 
+  /** From a copy: while another mount namespace still has the old one, mounting it again would only find it shut down. */
+  #plugInAgain(): void {
+    this.#umount()
+    const next = this.#image.endsWith('image') ? `${this.#image}-2` : join(this.#dir, 'image')
+    execFileSync('cp', ['--sparse=always', this.#image, next])
+    rmSync(this.#image)
+    this.#image = next
+    this.#mount()
+  }
+
   #mount(): void {
-    execFileSync('mount', ['-o', 'loop', this.#image, this.#disk], { stdio: 'pipe' })
+    execFileSync('mount', ['-o', this.#options, this.#image, this.#disk], { stdio: 'pipe' })
   }
 
   #umount(): void {
