@@ -89,13 +89,13 @@ async function serve(
     const summaryOf = (run: string): string => tracker.summaryOf(run)
     const trust = new Trust({ orders, clock: systemClock, mode, summaryOf, warn })
     supervisor.admitBy((run) => trust.admit(run))
-    const digests = new Digests({ state, supervisor, emit })
-    await digests.use(config)
     const reload = async (): Promise<Config> => {
       asService.reloading()
       const next = await load()
       await told.use(next)
       await digests.use(next)
+      if (JSON.stringify(next.settings.health) !== JSON.stringify(config.settings.health))
+        warn('settings.health_bind and health_token count from the next start')
       return (config = next)
     }
     const running = new Daemon({
@@ -107,6 +107,8 @@ async function serve(
       clock: systemClock,
       stop: signals.signal,
     })
+    const digests = new Digests({ state, supervisor, emit, next: () => running.next })
+    await digests.use(config)
     // Where a terminal holds it, a hang-up is the end of that terminal.
     if (!context.tty) signals.hangupMeans(() => void running.reload().catch(() => undefined))
     const healthOptions = {

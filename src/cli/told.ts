@@ -99,6 +99,8 @@ export interface DigestParts {
   state: StateDir
   supervisor: Supervisor
   emit: Sink
+  /** The coming due times. */
+  next(): Digest['next']
 }
 
 /** Tells digests on `settings.digest`, by the configuration it was given last. */
@@ -113,7 +115,7 @@ export class Digests {
 
   async use({ settings }: Config): Promise<void> {
     await this.stop()
-    const { state, supervisor, emit } = this.#parts
+    const { state, supervisor, emit, next: coming } = this.#parts
     if (settings.digest === undefined) return
     const { nextByCron, startDigest } = await import('../daemon/digest-schedule.ts')
     const { readDigest } = await import('../daemon/digest.ts')
@@ -121,7 +123,7 @@ export class Digests {
     const read = (since: number, until: number): Promise<Digest> => {
       const blocked = new Set(supervisor.blocked.map(({ run }) => run))
       const running = new Set(supervisor.running.filter((run) => !blocked.has(run)))
-      return readDigest({ state, slots, since, until, running })
+      return readDigest({ state, slots, since, until, running, next: coming() })
     }
     this.#stop = new AbortController()
     const next = nextByCron(settings.digest, settings.timezone)

@@ -2,8 +2,7 @@
  * The control socket: how commands talk to a running daemon. A unix socket that only its owner can open; one request and
  * one answer per connection, each a line of JSON. Its path stands in `<state>/daemon.json`.
  */
-import { randomBytes } from 'node:crypto'
-import { mkdir, rm } from 'node:fs/promises'
+import { lstat, mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
 import type { Server, Socket } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -50,9 +49,15 @@ export async function controlPath(stateDir: string, install: string, env: NodeJS
   ]
   const fits = candidates.find((path) => path !== '' && Buffer.byteLength(path) <= LONGEST_PATH)
   if (fits !== undefined) return fits
-  const folder = join(tmpdir(), `chaos-${install}-${randomBytes(4).toString('hex')}`)
-  await mkdir(folder, { mode: 0o700 })
-  return join(folder, 'control.sock')
+  return join(await ownFolder(join(tmpdir(), `chaos-${install}`)), 'control.sock')
+}
+
+/** Anybody may have made a folder of that name there before. */
+async function ownFolder(folder: string): Promise<string> {
+  await mkdir(folder, { mode: 0o700 }).catch(() => undefined)
+  const found = await lstat(folder).catch(() => undefined)
+  const ours = found?.isDirectory() === true && found.uid === process.getuid?.() && (found.mode & 0o077) === 0
+  return ours ? folder : mkdtemp(`${folder}-`)
 }
 
 /** Whoever holds the state folder's lock may take the path: what lies there is of a daemon that is gone. */

@@ -94,6 +94,11 @@ export class Daemon {
     return { pending: supervisor.blocked.length }
   }
 
+  /** The coming due times, soonest first. */
+  get next(): { experiment: string; at: string }[] {
+    return this.#schedule.upcoming().map(({ name, slot }) => ({ experiment: name, at: slot.toISOString() }))
+  }
+
   get status(): DaemonStatus {
     const { version, supervisor, stateDir, orders, tracker, trust, clock, stop } = this.#options
     const now = clock.now()

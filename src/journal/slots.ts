@@ -22,9 +22,12 @@ export interface SlotLog {
   append(record: SlotRecord): Promise<void>
   /** Those decided since then (milliseconds since the epoch), oldest first. */
   read(since?: number): Promise<SlotRecord[]>
-  /** Forgets those decided before then. */
+  /** Forgets those decided before then, and the oldest of very many. */
   prune(before: number): Promise<void>
 }
+
+/** An experiment of every second leaves 86,400 a day. */
+const MOST = 50_000
 
 export function slotLog(stateDir: string): SlotLog {
   const file = join(stateDir, 'slots.jsonl')
@@ -51,7 +54,7 @@ export function slotLog(stateDir: string): SlotLog {
     read,
     prune: (before) =>
       inTurn(async () => {
-        const kept = await read(before)
+        const kept = (await read(before)).slice(-MOST)
         await writeFile(`${file}.tmp`, kept.map((record) => `\n${JSON.stringify(record)}`).join(''), { mode: 0o600 })
         await rename(`${file}.tmp`, file)
       }),

@@ -108,6 +108,8 @@ function ofReport(report: Report, at: string): Message | undefined {
       text,
     }
   }
+  // Another run uses the same thing: the due time is told as skipped.
+  if (report.code === 'REFUSED_CLAIMED') return undefined
   if (outcome === 'failed' || outcome === 'refused') {
     const done = report.steps.length > 0 ? 'What it had changed is undone.' : 'Nothing was changed.'
     const text = `${done}${why}`
