@@ -19,7 +19,16 @@ test('exit codes say who must act: 1 target or step, 2 configuration, 3 safety r
   const byExit = new Map<number, string[]>()
   for (const [code, exit] of Object.entries(ERROR_CODES)) byExit.set(exit, [...(byExit.get(exit) ?? []), code])
   assert.deepEqual(Object.fromEntries(byExit), {
-    1: ['TARGET_UNREACHABLE', 'TARGET_PRIVILEGE', 'TARGET_FAILED', 'STEP_FAILED', 'STEP_STALE', 'WORKER_LOST'],
+    1: [
+      'TARGET_UNREACHABLE',
+      'TARGET_PRIVILEGE',
+      'TARGET_FAILED',
+      'STEP_FAILED',
+      'STEP_STALE',
+      'WORKER_LOST',
+      'NO_DAEMON',
+      'CONTROL_SOCKET',
+    ],
     2: ['CONFIG_INVALID', 'CONFIG_NOT_ON_TARGET', 'USAGE'],
     3: [
       'REFUSED_PROTECTED',
@@ -28,6 +37,9 @@ test('exit codes say who must act: 1 target or step, 2 configuration, 3 safety r
       'REFUSED_CLAIMED',
       'REFUSED_FAILSAFE',
       'REFUSED_POOLER',
+      'REFUSED_UNTRUSTED',
+      'REFUSED_FROZEN',
+      'REFUSED_CALENDAR',
     ],
     4: ['BLOCKED_BY_RESIDUE', 'RESIDUE', 'IDENTITY_MISMATCH'],
     5: ['JOURNAL_WRITE', 'JOURNAL_READ'],
