@@ -10,6 +10,7 @@ import { Lease } from './lease.ts'
 import { HeldMemory } from './memory.ts'
 import { Placement } from './placement.ts'
 import type { PlacementOptions } from './placement.ts'
+import { mintSeed } from './random.ts'
 import type { FiredFault } from './rule.ts'
 import { FaultSequence } from './sequence.ts'
 import { Waits } from './waits.ts'
@@ -44,6 +45,8 @@ export interface LeaseOptions {
 export class Chaos {
   /** False: every wrapped call is the bare call. The one thing that is looked at when nothing is to be done. */
   on = false
+  /** Tells this one from that of another process, or of the same program started again. */
+  readonly instance = mintSeed() + mintSeed()
   readonly memory: HeldMemory
   /** For everything without a seed or sequence of its own. */
   readonly sequence: FaultSequence
@@ -99,6 +102,11 @@ export class Chaos {
       .filter((c) => c.wrapped)
       .map((c) => c.name)
       .sort()
+  }
+
+  /** The same with how often each has been called so far. */
+  calls(): { name: string; calls: number }[] {
+    return this.components().map((name) => ({ name, calls: this.component(name).calls }))
   }
 
   /** Puts faults in place until the placement is ended. Throws ChaosDisabledError unless enabled. */

@@ -10,6 +10,8 @@ export class Component {
   rules: readonly Rule[] | undefined
   /** Something of the application carries this name, rather than only an experiment's wish. */
   wrapped = false
+  /** Calls so far, broken or not. */
+  calls = 0
 
   constructor(name: string) {
     this.name = name

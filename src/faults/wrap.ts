@@ -34,10 +34,12 @@ export interface WrapOptions extends SiteOptions {
 export function wrapFunction<F extends AnyFunction>(chaos: Chaos, fn: F, options: WrapOptions): F {
   const name = options.component ?? (fn.name === '' ? 'anonymous' : fn.name)
   const site: CallSite = { ...siteOf(chaos, name, options), kind: kindOf(fn, options.async) }
+  const { component } = site
   const bare = fn as unknown as BareFunction
   // A method, since it has a `this` and no prototype. No closure in it: that alone would cost more than the rest.
   const { wrapped } = {
     wrapped(this: unknown, ...args: unknown[]): unknown {
+      component.calls++
       if (!chaos.on) return bare.call(this, ...args)
       const plan = planFor(site)
       if (plan === undefined && site.kind !== 'unknown') return bare.call(this, ...args)
@@ -61,6 +63,7 @@ export function adapterSite(chaos: Chaos, component: string, options: SiteOption
   return {
     component,
     async call<T>(call: () => T | Promise<T>, signal?: AbortSignal): Promise<T> {
+      site.component.calls++
       const plan = chaos.on ? planFor(site) : undefined
       return plan === undefined ? call() : callAsync<T | Promise<T>>(plan, call, signal)
     },

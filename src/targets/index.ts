@@ -1,5 +1,6 @@
 /** The registry: one line per target. */
 import type { Target } from '../core/target.ts'
+import { application } from './application/index.ts'
 import { database } from './database/index.ts'
 
-export const targets: readonly Target[] = [database]
+export const targets: readonly Target[] = [database, application]

@@ -16,6 +16,23 @@ test('config/example-db.yaml loads without any variable set, and takes DATABASE_
   assert.equal((mine.experiments[0]?.experiment.target_config as { connection_url: string }).connection_url, url)
 })
 
+test('config/example-app.yaml loads for the daemon without any variable set, and takes CHAOS_TOKEN', async () => {
+  const options = { targets, require: 'schedule' } as const
+  const { experiments, warnings } = await loadConfig(`${folder}example-app.yaml`, { ...options, env: {} })
+  assert.deepEqual(warnings, [])
+  assert.deepEqual(
+    experiments.map(({ experiment, enabled }) => [experiment.name, experiment.target, enabled]),
+    [
+      ['slow-search', 'application', true],
+      ['wrong-data', 'application', false],
+    ],
+  )
+  const env = { CHAOS_TOKEN: 'sixteen-or-more-characters' }
+  const mine = await loadConfig(`${folder}example-app.yaml`, { ...options, env })
+  const { token, http } = mine.experiments[1]?.experiment.target_config as { token: string; http: string[] }
+  assert.deepEqual([token, http], [env.CHAOS_TOKEN, ['http://127.0.0.1:4711']])
+})
+
 test('config/daemon.yaml loads for the daemon, without warnings', async () => {
   const { experiments, warnings } = await loadConfig(`${folder}daemon.yaml`, { targets, env: {}, require: 'schedule' })
   assert.deepEqual(warnings, [])

@@ -71,7 +71,11 @@ describe('the commands', { timeout: 10 * 60_000 }, () => {
     }[]
     assert.deepEqual(
       json.map((s) => s.name),
-      ['db.insert_load', 'db.update_load', 'db.config_change', 'db.table_lock'],
+      [
+        ...['db.insert_load', 'db.update_load', 'db.config_change', 'db.table_lock'],
+        ...['app.latency', 'app.error', 'app.timeout'],
+        ...['app.partial_failure', 'app.resource_exhaustion', 'app.data_corruption'],
+      ],
     )
     assert.ok('rows_per_table' in json[0]!.params.properties)
     assert.equal((await chaos.run(['list-skills', '--target', 'moon'])).code, 2)

@@ -1,0 +1,167 @@
+/** The leases of one application by their marks: granted, renewed, ended for good; and what they did, for a while after their end. */
+import type { Chaos } from '../chaos.ts'
+import { EVERY } from '../component.ts'
+import { ChaosDisabledError } from '../errors.ts'
+import { FaultConfigError, readNames } from '../fault.ts'
+import type { Lease } from '../lease.ts'
+import { LONGEST_LEASE_MS, LONGEST_MARK, runOf, SHORTEST_LEASE_MS } from './protocol.ts'
+import type { EndAll, Grant, Leases, LeaseView, Marked, RefusalCode } from './protocol.ts'
+
+/** Marks that have ended, and prefixes that have: more than any daemon could still have in flight. */
+const MOST_REMEMBERED = 1_000
+
+export class RefusedRequest extends Error {
+  readonly code: RefusalCode
+  constructor(code: RefusalCode, message: string) {
+    super(message)
+    this.code = code
+  }
+}
+
+interface Entry {
+  mark: string
+  components: readonly string[]
+  fault_types: readonly string[]
+  lease: Lease
+  fired: Map<string, number>
+}
+
+export class LeaseBook {
+  readonly #chaos: Chaos
+  readonly #inForce = new Map<string, Entry>()
+  readonly #over = new Map<string, Entry>()
+  /** A grant that was on its way when its end was asked for must not land after it. */
+  readonly #ended = new Set<string>()
+
+  constructor(chaos: Chaos) {
+    this.#chaos = chaos
+  }
+
+  grant(request: Grant): Marked {
+    const { mark, faults, components, lease_ms: ms, seed } = readGrant(request)
+    if ([...this.#ended].some((end) => (end.endsWith('-') ? mark.startsWith(end) : mark === end)))
+      throw new RefusedRequest('ended', `${mark} has been ended`)
+    if (this.#inForce.has(mark)) return this.renew({ mark })
+    const other = [...this.#inForce.values()].find((e) => runOf(e.mark) !== runOf(mark) && overlap(e, components))
+    if (other)
+      throw new RefusedRequest(
+        'held',
+        `${components.join(', ')} is under the faults of ${other.mark}; wait for its end`,
+      )
+    const fired = new Map<string, number>()
+    const lease = this.#lease({
+      faults,
+      components,
+      lease_ms: ms,
+      seed,
+      fired: ({ component }) => void fired.set(component, (fired.get(component) ?? 0) + 1),
+      ended: () => this.#close(mark),
+    })
+    this.#inForce.set(mark, { mark, components, fault_types: faults.map((f) => f.fault_type), lease, fired })
+    return { mark }
+  }
+
+  renew({ mark }: Marked): Marked {
+    const entry = this.#inForce.get(readMark(mark))
+    if (entry?.lease.renew() !== true) throw new RefusedRequest('unknown', `there is no lease ${mark} in force`)
+    return { mark }
+  }
+
+  end(request: Marked | EndAll): { ended: string[] } {
+    const end = 'prefix' in request ? readMark(request.prefix) : readMark(request.mark)
+    const all = 'prefix' in request
+    if (all && !end.endsWith('-')) throw wrong('prefix must end with "-"')
+    remember(this.#ended, end)
+    const marks = [...this.#inForce.keys()].filter((mark) => (all ? mark.startsWith(end) : mark === end))
+    for (const mark of marks) this.#inForce.get(mark)?.lease.end()
+    return { ended: marks }
+  }
+
+  /** All of them, as when the application stops listening: nobody could renew or end them any more. */
+  endEverything(): void {
+    for (const { lease } of [...this.#inForce.values()]) lease.end()
+  }
+
+  leases(): Leases {
+    return {
+      leases: [
+        ...[...this.#inForce.values()].map((entry) => viewOf(entry, true)),
+        ...[...this.#over.values()].map((entry) => viewOf(entry, false)),
+      ],
+    }
+  }
+
+  #lease(options: Parameters<Chaos['lease']>[0]): Lease {
+    try {
+      return this.#chaos.lease(options)
+    } catch (error) {
+      if (error instanceof ChaosDisabledError) throw new RefusedRequest('disabled', error.message)
+      if (error instanceof FaultConfigError) throw wrong(error.message)
+      throw error
+    }
+  }
+
+  #close(mark: string): void {
+    const entry = this.#inForce.get(mark)
+    if (!entry) return
+    this.#inForce.delete(mark)
+    this.#over.delete(mark)
+    this.#over.set(mark, entry)
+    trim(this.#over)
+  }
+}
+
+/** Written by others: every field is looked at. What a fault may be, the library itself says. */
+function readGrant(request: Grant): Grant {
+  const { faults, lease_ms: ms, seed } = request
+  const mark = readMark(request.mark)
+  if (!Array.isArray(faults) || faults.length === 0) throw wrong('faults must be a list of faults, not empty')
+  if (typeof ms !== 'number' || !(ms >= SHORTEST_LEASE_MS && ms <= LONGEST_LEASE_MS))
+    throw wrong(`lease_ms must be from ${SHORTEST_LEASE_MS} to ${LONGEST_LEASE_MS}`)
+  if (seed !== undefined && typeof seed !== 'string' && typeof seed !== 'number') throw wrong('seed must be a text')
+  let components: readonly string[]
+  try {
+    components = readNames(request.components, 'lease', 'components')
+  } catch (error) {
+    throw wrong((error as Error).message)
+  }
+  if (components.length === 0) throw wrong('components must name at least one component, or "*"')
+  return { mark, faults, components, lease_ms: ms, ...(seed === undefined ? {} : { seed }) }
+}
+
+function readMark(mark: unknown): string {
+  if (typeof mark === 'string' && mark.length <= LONGEST_MARK && /^chaos-[a-z0-9-]+$/.test(mark)) return mark
+  throw wrong(`a mark is chaos-<install>-<run>-<step>, at most ${LONGEST_MARK} characters`)
+}
+
+function wrong(message: string): RefusedRequest {
+  return new RefusedRequest('bad_request', message)
+}
+
+function overlap(entry: Entry, components: readonly string[]): boolean {
+  return [entry.components, components].some((names) => names.includes(EVERY))
+    ? true
+    : entry.components.some((name) => components.includes(name))
+}
+
+function viewOf({ mark, components, fault_types, fired }: Entry, inForce: boolean): LeaseView {
+  const counts = [...fired.values()]
+  return {
+    ...{ mark, components, fault_types, in_force: inForce },
+    fired: counts.reduce((sum, n) => sum + n, 0),
+    fired_by_component: Object.fromEntries(fired),
+  }
+}
+
+function remember(set: Set<string>, value: string): void {
+  set.delete(value)
+  set.add(value)
+  trim(set)
+}
+
+/** The oldest goes. */
+function trim(things: Set<string> | Map<string, unknown>): void {
+  if (things.size <= MOST_REMEMBERED) return
+  const [oldest] = things.keys()
+  if (oldest !== undefined) things.delete(oldest)
+}

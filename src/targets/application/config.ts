@@ -1,0 +1,57 @@
+/** `target_config` of an application: its name, where its instances listen, and what may be shown of that. */
+import { z } from 'zod'
+import { SHORTEST_TOKEN } from '../../faults/connect/protocol.ts'
+
+const path = z.string().regex(/^(?:[^*]*\/)?[^/]+$/, {
+  error: 'is not the path of a socket; write /run/app/chaos.sock, or /run/app/*.sock for a folder of them',
+})
+
+const url = z.string().refine(isAddress, { error: 'is not an address; write http://127.0.0.1:4711' })
+
+export const config = z
+  .strictObject({
+    app: z.string().trim().min(1),
+    socket: path.optional(),
+    sockets: z.array(path).default([]),
+    http: z.union([url.transform((one) => [one]), z.array(url)]).default([]),
+    token: z
+      .string()
+      .min(SHORTEST_TOKEN, { error: `has fewer than ${SHORTEST_TOKEN} characters` })
+      .optional(),
+  })
+  .check(({ value, issues }) => {
+    const say = (path: string, message: string): void =>
+      void issues.push({ code: 'custom', input: value, path: [path], message })
+    if (value.socket === undefined && value.sockets.length + value.http.length === 0)
+      say('socket', 'says nowhere where the application listens; write socket, sockets or http')
+    if (value.http.length > 0 && value.token === undefined)
+      say('token', 'is needed with http; write token: ${CHAOS_TOKEN}')
+  })
+
+export type ApplicationConfig = z.infer<typeof config>
+
+/** Where one instance may listen; a socket's path may have `*` in its last part. */
+export type Place = { socket: string } | { url: string }
+
+export function placesOf({ socket, sockets, http }: ApplicationConfig): Place[] {
+  const paths = [...(socket === undefined ? [] : [socket]), ...sockets]
+  return [...paths.map((path) => ({ socket: path })), ...http.map((one) => ({ url: one }))]
+}
+
+/** Equal for configurations that name the same places in any order. */
+export function keyOf(config: ApplicationConfig): string {
+  const places = placesOf(config).map((place) => ('socket' in place ? place.socket : new URL(place.url).host))
+  return `app://${config.app}@${[...new Set(places)].sort().join(',')}`
+}
+
+/** What the production guard looks at. */
+export function namesOf({ app, http }: ApplicationConfig): string[] {
+  return [...new Set([app, ...http.map((one) => new URL(one).hostname)])]
+}
+
+/** Where something listens, and nothing else: no user, path or query. */
+function isAddress(text: string): boolean {
+  if (!URL.canParse(text)) return false
+  const { protocol, hostname, username, password, pathname, search, hash } = new URL(text)
+  return protocol === 'http:' && hostname !== '' && `${username}${password}${search}${hash}` === '' && pathname === '/'
+}

@@ -1,0 +1,200 @@
+/**
+ * What the six skills share: one lease per component, the same on every instance, under the step's mark. The lease is the
+ * fail-safe: it is renewed while it is held (renewal.ts), and ends by itself in the application when we are gone.
+ */
+import { z } from 'zod'
+import { parseDuration } from '../../core/duration.ts'
+import { ConfigError, RollbackError, StaleError, StepError } from '../../core/errors.ts'
+import type { Inspection, Plan, PlanContext, Skipped, SkillSpec } from '../../core/skill.ts'
+import { FAULT_MODES } from '../../faults/fault-type.ts'
+import type { FaultConfig, FaultType } from '../../faults/fault-type.ts'
+import type { AppClient, AppReader, Instance } from './client.ts'
+import { fateOf, nameOf, remember, remembered } from './fate.ts'
+import type { Remembered } from './fate.ts'
+import { faultOf, faultParams, isFault } from './params.ts'
+import type { Where } from './params.ts'
+import { endEverywhere, keepRenewed } from './renewal.ts'
+
+/** How much longer than its time a lease may last in an application that is busy. */
+const MARGIN_MS = 2_000
+
+const step = z.strictObject({
+  component: z.string(),
+  fault: z.custom<FaultConfig>(isFault),
+  lease_ms: z.number(),
+  seed: z.string(),
+  /** Those that get the fault at first; recorded before the first of them does. */
+  instances: z.array(remembered).optional(),
+})
+type Step = z.infer<typeof step>
+type Params = Where & Record<string, unknown>
+
+export interface FaultSkill {
+  name: `app.${FaultType}`
+  summary: string
+  /** Parameters besides those of every fault. */
+  own: z.ZodRawShape
+  /** Parameters with which it can be shown what it would do. */
+  example: Record<string, unknown>
+  /** What it does to a call, for a person: `delay calls by 200 ms`. */
+  describe(fault: FaultConfig): string
+}
+
+export function faultSkill(spec: FaultSkill): SkillSpec<AppReader, AppClient, Params, Step> {
+  const type = spec.name.slice('app.'.length) as FaultType
+  return {
+    name: spec.name,
+    summary: spec.summary,
+    params: faultParams(type, spec.own),
+    step,
+    version: 1,
+    scope: 'resource',
+    // Leases of one run do not stand in each other's way, as locks would: several faults may be on one component.
+    phase: 'setting',
+    failsafe: 'target',
+
+    asks: (resources) => resources.map(({ id }) => ({ resource: id, params: { ...spec.example, components: [id] } })),
+
+    plan: (ctx, params) => Promise.resolve(planOf(ctx, params, faultOf(type, params), spec)),
+
+    async apply({ target, mark, soakMs, clock, signal, record, hold }, { component, fault, lease_ms, seed }) {
+      const instances = await everyInstance(target, signal)
+      await record({ instances: instances.map(remember) })
+      const grant = { mark, faults: [fault], components: [component], lease_ms, seed }
+      try {
+        await Promise.all(instances.map(({ address }) => target.grant(address, grant, signal)))
+      } catch (error) {
+        await endEverywhere(target, mark, AbortSignal.timeout(MARGIN_MS)).catch(() => undefined)
+        throw error
+      }
+      hold(keepRenewed(target, grant, soakMs, clock))
+    },
+
+    inspect: ({ target, mark, signal }, { instances = [] }) => inspect(target, mark, instances, signal),
+
+    async revert({ target, mark, clock, signal, progress }, { instances = [], lease_ms }) {
+      await endEverywhere(target, mark, signal)
+      const isSettled = async (): Promise<boolean> => (await inspect(target, mark, instances, signal)).inEffect === 0
+      // Who cannot be asked: its lease runs out, and meanwhile it may answer again, or end.
+      const deadline = clock.monotonic() + lease_ms + MARGIN_MS
+      for (let pause = 100; !(await isSettled()); pause = Math.min(pause * 2, 1_000)) {
+        if (clock.monotonic() > deadline) {
+          const { names = [] } = await inspect(target, mark, instances, signal)
+          throw new RollbackError('RESIDUE', `nobody can say that the fault is gone: ${names.join(', ')}`)
+        }
+        await clock.sleep(pause, signal)
+        await endEverywhere(target, mark, signal)
+        if (pause === 1_000) await progress({})
+      }
+    },
+  }
+}
+
+function planOf(
+  { resources, all, taken, mayPick, random }: PlanContext<AppReader>,
+  { components: named, lease }: Params,
+  fault: FaultConfig,
+  spec: FaultSkill,
+): Plan<Step> {
+  const known = named
+    ? namedComponents(
+        named,
+        all.map(({ id }) => id),
+      )
+    : undefined
+  const free = (id: string): boolean => !taken.has(id)
+  const chosen = known ?? random.shuffle(resources.map(({ id }) => id).filter(free)).slice(0, mayPick('component'))
+  const skipped: Skipped[] = chosen
+    .filter((id) => !free(id))
+    .map((id) => ({ resource: id, reason: `${id} has ${spec.name} from an earlier entry of this run already` }))
+  const never = chosen.filter((id) => all.some((r) => r.id === id && r.detail?.startsWith('0 calls')))
+  return {
+    steps: chosen.filter(free).map((id) => ({
+      resource: id,
+      touches: [id],
+      step: {
+        component: id,
+        fault,
+        lease_ms: parseDuration(lease) ?? 0,
+        seed: random
+          .fork(id)
+          .int(2 ** 40)
+          .toString(36),
+      },
+      describe: `${spec.describe(fault)} of ${id}${whenOf(fault)}`,
+    })),
+    skipped,
+    notes: never.map((id) => `${id} has not been called since its application was started: nobody may notice`),
+  }
+}
+
+/** Every name that is not there is reported at once. */
+function namedComponents(names: readonly string[], known: readonly string[]): string[] {
+  const problems = names.flatMap((name, index) => {
+    if (known.includes(name)) return []
+    const message = `the application has no component ${JSON.stringify(name)}; it has ${known.join(', ') || 'none'}`
+    return [{ file: '', line: 0, column: 0, path: `params.components[${index}]`, message }]
+  })
+  if (problems.length > 0) throw new ConfigError(problems, 'CONFIG_NOT_ON_TARGET')
+  return [...new Set(names)]
+}
+
+function whenOf(fault: FaultConfig): string {
+  const parts = [
+    fault.probability === undefined || fault.probability === 1
+      ? ''
+      : `${Number((fault.probability * 100).toFixed(2))}%`,
+    fault.every_nth === undefined || fault.every_nth === 1 ? '' : `every ${fault.every_nth}th`,
+    fault.first_n === undefined ? '' : `first ${fault.first_n}`,
+    fault.burst === undefined ? '' : `${fault.burst.calls} of every ${fault.burst.every}`,
+    fault.after_calls === undefined ? '' : `after ${fault.after_calls} calls`,
+    fault.after_ms === undefined ? '' : `after ${fault.after_ms} ms`,
+    fault.window_ms === undefined ? '' : `from ${fault.window_ms.from} to ${fault.window_ms.until} ms`,
+  ].filter((part) => part !== '')
+  return parts.length === 0 ? '' : ` (${parts.join(', ')})`
+}
+
+/** `raise` is what a kind does by itself, and goes without saying. */
+export function modeOf({ fault_type, mode }: FaultConfig): string {
+  return mode === undefined || mode === FAULT_MODES[fault_type][0] ? '' : ` by ${mode}`
+}
+
+async function everyInstance(target: AppClient, signal: AbortSignal): Promise<Instance[]> {
+  const { instances, silences } = await target.look(signal)
+  const mute = silences.find(({ why }) => why === 'silent' || why === 'denied')
+  if (mute) throw new StepError('STEP_FAILED', `${target.app} at ${mute.address} cannot be asked: ${mute.message}`)
+  if (instances.length === 0) throw new StaleError(`no instance of ${target.app} answers any more`)
+  return instances
+}
+
+/** Counted in instances. Those that have ended are `foreign`, so that the report names them; it is not we who ended their faults. */
+async function inspect(
+  target: AppClient,
+  mark: string,
+  had: readonly Remembered[],
+  signal: AbortSignal,
+): Promise<Inspection> {
+  const seen = await target.look(signal)
+  const names: string[] = []
+  let [inEffect, restored, foreign, load] = [0, 0, 0, 0]
+  for (const instance of seen.instances) {
+    const lease = (await target.leases(instance.address, signal)).find((one) => one.mark === mark)
+    load += lease?.fired ?? 0
+    if (lease?.in_force !== true) {
+      restored++
+      continue
+    }
+    inEffect++
+    names.push(nameOf(target.app, remember(instance)))
+  }
+  for (const one of had) {
+    const fate = await fateOf(one, seen)
+    if (fate === 'unknown') inEffect++
+    if (fate === 'gone') foreign++
+    if (fate !== 'there')
+      names.push(
+        `${nameOf(target.app, one)} ${fate === 'gone' ? 'has ended, and its faults with it' : 'cannot be asked'}`,
+      )
+  }
+  return { inEffect, restored, foreign, load, names: names.slice(0, 20) }
+}

@@ -1,0 +1,49 @@
+/** Keeps a fault alive for as long as it is held: renews its lease on every instance, and grants it to those that have come since. */
+import type { Clock } from '../../core/clock.ts'
+import type { Holdable } from '../../core/skill.ts'
+import type { Grant } from '../../faults/connect/protocol.ts'
+import { SaidNoError } from './client.ts'
+import type { AppClient } from './client.ts'
+
+/** How much longer than the soak: then this process is stuck, and the fault may end. */
+const MARGIN_MS = 60_000
+
+export function keepRenewed(target: AppClient, grant: Grant, soakMs: number, clock: Clock): Holdable {
+  const over = new AbortController()
+  const renewing = renew(target, grant, soakMs + MARGIN_MS, clock, over.signal).catch(() => undefined)
+  return {
+    async close() {
+      over.abort()
+      await renewing
+      await endEverywhere(target, grant.mark, AbortSignal.timeout(4_000)).catch(() => undefined)
+    },
+  }
+}
+
+/** On every instance that answers. */
+export async function endEverywhere(target: AppClient, mark: string, signal: AbortSignal): Promise<void> {
+  const { instances } = await target.look(signal)
+  await Promise.all(instances.map(({ address }) => target.end(address, { mark }, signal)))
+}
+
+async function renew(target: AppClient, grant: Grant, ms: number, clock: Clock, over: AbortSignal): Promise<void> {
+  const end = clock.monotonic() + ms
+  while (clock.monotonic() < end) {
+    await clock.sleep(grant.lease_ms / 3, over)
+    // One that does not answer must not cost the others their renewal.
+    const round = AbortSignal.any([over, AbortSignal.timeout(Math.ceil(grant.lease_ms / 3))])
+    const { instances } = await target.look(round).catch(() => ({ instances: [] }))
+    over.throwIfAborted()
+    await Promise.all(instances.map(({ address }) => renewOne(target, address, grant, round).catch(() => undefined)))
+  }
+}
+
+async function renewOne(target: AppClient, address: string, grant: Grant, signal: AbortSignal): Promise<void> {
+  try {
+    await target.renew(address, grant.mark, signal)
+  } catch (error) {
+    // New since the last round, or we came too late: both get it (again).
+    if (!(error instanceof SaidNoError) || error.code !== 'unknown') throw error
+    await target.grant(address, grant, signal)
+  }
+}

@@ -1,0 +1,255 @@
+/** Real application processes under `chaos run` and `chaos daemon`: broken in the soak, healthy after it, whoever dies when. */
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
+import { existsSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { afterEach, beforeEach, describe, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import type { Report } from '../../src/core/report.ts'
+import { Chaos, signal } from './chaos.ts'
+import type { Exit, Running } from './chaos.ts'
+
+const SHOP = fileURLToPath(new URL('../fakes/shop-app.ts', import.meta.url))
+const TOKEN = 'sixteen-characters-canary'
+/** Longest that anything may take here: far more than it does. */
+const PATIENCE_MS = 60_000
+/** The lease of these tests. */
+const LEASE_MS = 3_000
+
+type Health = Record<'search' | 'pay' | 'mail' | 'address', string>
+
+/** One process of the application. */
+class Instance {
+  readonly child: ChildProcess
+  last: Health | undefined
+  readonly #changed: (() => void)[] = []
+
+  constructor(options: object) {
+    this.child = spawn(process.execPath, ['--import', 'tsx', SHOP, JSON.stringify({ app: 'shop', ...options })], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    createInterface({ input: this.child.stdout! }).on('line', (line) => {
+      this.last = JSON.parse(line) as Health
+      for (const tell of this.#changed.splice(0)) tell()
+    })
+  }
+
+  /** Resolves with how long it took until a round of calls fits. */
+  async until(fits: (health: Health) => boolean): Promise<number> {
+    const begun = performance.now()
+    while (!(this.last && fits(this.last))) {
+      assert.ok(performance.now() - begun < PATIENCE_MS, `still ${JSON.stringify(this.last)}`)
+      await Promise.race([
+        new Promise<void>((resolve) => this.#changed.push(resolve)),
+        sleep(1_000, undefined, { ref: false }),
+      ])
+    }
+    return Math.round(performance.now() - begun)
+  }
+
+  /** Three rounds in a row without a fault. */
+  async healthy(): Promise<number> {
+    const begun = performance.now()
+    for (let rounds = 0; rounds < 3;) {
+      this.last = undefined
+      await this.until(() => true)
+      rounds = isWell(this.last) ? rounds + 1 : 0
+      assert.ok(performance.now() - begun < PATIENCE_MS, `still ${JSON.stringify(this.last)}`)
+    }
+    return Math.round(performance.now() - begun)
+  }
+
+  async kill(): Promise<void> {
+    signal(this.child.pid, 'SIGKILL')
+    if (this.child.exitCode === null && this.child.signalCode === null)
+      await new Promise((resolve) => this.child.once('exit', resolve))
+  }
+}
+
+function isWell(health: Health | undefined): boolean {
+  return health !== undefined && [health.search, health.pay, health.mail].every((how) => how === 'well')
+}
+
+const FAULTS: { skill: string; params: object; shows: string }[] = [
+  { skill: 'app.latency', params: { duration_ms: 200 }, shows: 'slow' },
+  { skill: 'app.error', params: { error_code: 503 }, shows: 'ChaosError' },
+  { skill: 'app.timeout', params: { duration_ms: 50 }, shows: 'ChaosTimeoutError' },
+  { skill: 'app.partial_failure', params: { mode: 'drop' }, shows: 'wrong' },
+  { skill: 'app.resource_exhaustion', params: { mode: 'rate_limit' }, shows: 'ResourceExhaustedError' },
+  { skill: 'app.data_corruption', params: { mode: 'wrong_values' }, shows: 'wrong' },
+]
+
+describe('applications', { timeout: 15 * 60_000 }, () => {
+  let chaos: Chaos
+  const instances: Instance[] = []
+  beforeEach(() => void (chaos = new Chaos()))
+  afterEach(async () => {
+    for (const instance of instances.splice(0)) await instance.kill()
+    chaos.remove()
+  })
+
+  const start = async (
+    name: string,
+    options: object = { socket: join(chaos.dir, `${name}.sock`) },
+  ): Promise<Instance> => {
+    const instance = new Instance(options)
+    instances.push(instance)
+    await instance.until(isWell)
+    return instance
+  }
+  const experiment = (more: object = {}, fault = FAULTS[1]!): object => ({
+    name: 'tools',
+    target: 'application',
+    target_config: { app: 'shop', socket: join(chaos.dir, '*.sock') },
+    skills: [{ skill_name: fault.skill, params: { ...fault.params, components: ['pay'], lease: `${LEASE_MS}ms` } }],
+    duration: '3m',
+    ...more,
+  })
+  const file = (more?: object, fault?: (typeof FAULTS)[number]) =>
+    chaos.config({ experiments: [experiment(more, fault)] })
+  const soaking = (run: Running) => run.until((e) => e.type === 'run.phase' && e.phase === 'soak')
+  const reportOf = ({ out }: Exit): Report => JSON.parse(out.trim().split('\n').at(-1) ?? '') as Report
+  /** No journal, no secret: nothing is pending. */
+  const assertNothingLeft = async (): Promise<void> => {
+    for (const folder of ['journal', 'secrets'])
+      if (existsSync(join(chaos.state, folder))) assert.deepEqual(readdirSync(join(chaos.state, folder)), [])
+    assert.doesNotMatch((await chaos.run(['status'])).out, /not undone/)
+  }
+
+  test('chaos run breaks the named component on every instance for the soak, and nothing is left', async () => {
+    const shops = [await start('one'), await start('two')]
+    const run = chaos.start(['run', file({ duration: '2s' }), '--json'])
+    for (const shop of shops)
+      await shop.until((h) => h.pay === 'ChaosError' && h.search === 'well' && h.mail === 'well')
+    const exit = await run.exit
+    assert.equal(exit.code, 0, exit.err)
+    for (const shop of shops) await shop.healthy()
+    const report = reportOf(exit)
+    assert.deepEqual([report.outcome, report.residue, report.steps[0]?.effect?.inEffect], ['completed', [], 2])
+    assert.equal(report.steps[0]?.describe, 'answer 503 to calls of pay')
+    await assertNothingLeft()
+  })
+
+  for (const fault of FAULTS) {
+    test(`${fault.skill}: chaos and its worker killed with kill -9: healthy within the lease, and recovery is clean`, async (t) => {
+      const shop = await start('one')
+      const run = chaos.start(['run', file({}, fault), '--json'])
+      await soaking(run)
+      await shop.until((h) => h.pay === fault.shows)
+      // It is held for longer than one lease.
+      await sleep(LEASE_MS + 500)
+      shop.last = undefined
+      await shop.until((h) => h.pay === fault.shows)
+      for (const pid of [...(chaos.holder()?.workers ?? []).map((w) => w.pid), run.child.pid]) signal(pid, 'SIGKILL')
+      await run.exit
+      const took = await shop.healthy()
+      t.diagnostic(`${fault.skill}: healthy ${took} ms after kill -9, lease ${LEASE_MS} ms`)
+      assert.ok(took < LEASE_MS * 10)
+      const recovered = await chaos.run(['recover'])
+      assert.equal(recovered.code, 0, recovered.out + recovered.err)
+      assert.match(recovered.out + recovered.err, /1 of 1 steps undone, residue 0/)
+      await assertNothingLeft()
+    })
+  }
+
+  test('a daemon does the same on its schedule, and the next one recovers what kill -9 left', async () => {
+    const shop = await start('one')
+    const config = chaos.config({
+      experiments: [{ experiment: experiment({ duration: '3m' }), schedule: '* * * * * *' }],
+    })
+    const daemon = chaos.start(['daemon', config, '--json'])
+    await shop.until((h) => h.pay === 'ChaosError')
+    for (const pid of [daemon.child.pid, ...(chaos.holder()?.workers ?? []).map((w) => w.pid)]) signal(pid, 'SIGKILL')
+    await daemon.exit
+    await shop.healthy()
+    const off = chaos.config({ experiments: [{ experiment: experiment(), schedule: '0 0 2 1 1 *' }] })
+    const next = chaos.start(['daemon', off, '--json'])
+    const over = await next.until((e) => e.type === 'recovery.finished')
+    assert.deepEqual(over.type === 'recovery.finished' && [over.clean, over.pending], [1, 0])
+    signal(next.child.pid, 'SIGTERM')
+    assert.equal((await next.exit).code, 0)
+    await assertNothingLeft()
+  })
+
+  test('an application killed during the run is named in the report, which is clean: exit code 0', async () => {
+    const shop = await start('one')
+    const run = chaos.start(['run', file({ duration: '4s' }), '--json'])
+    await soaking(run)
+    await shop.kill()
+    const exit = await run.exit
+    const { outcome, residue, steps } = reportOf(exit)
+    assert.deepEqual([exit.code, outcome, residue, steps[0]?.kept], [0, 'completed', [], 1])
+    assert.match(steps[0]?.kept_names?.[0] ?? '', /pid \d+, .*one\.sock\) has ended, and its faults with it/)
+    await assertNothingLeft()
+  })
+
+  test('an application that died together with chaos is no residue for the recovery', async () => {
+    const shop = await start('one')
+    const run = chaos.start(['run', file(), '--json'])
+    await soaking(run)
+    for (const pid of [run.child.pid, ...(chaos.holder()?.workers ?? []).map((w) => w.pid)]) signal(pid, 'SIGKILL')
+    await shop.kill()
+    await run.exit
+    const recovered = await chaos.run(['recover'])
+    assert.equal(recovered.code, 0, recovered.out + recovered.err)
+    assert.match(recovered.out + recovered.err, /has ended, and its faults with it/)
+    await assertNothingLeft()
+  })
+
+  test('an instance that is restarted, and one that joins, get the fault while the run lasts, and all are healthy after it', async () => {
+    const first = await start('one')
+    const run = chaos.start(['run', file(), '--json'])
+    await soaking(run)
+    await first.kill()
+    const again = await start('one')
+    const joined = await start('two')
+    for (const shop of [again, joined]) await shop.until((h) => h.pay === 'ChaosError')
+    signal(run.child.pid, 'SIGINT')
+    const exit = await run.exit
+    assert.equal(exit.code, 130)
+    for (const shop of [again, joined]) await shop.healthy()
+    assert.deepEqual([reportOf(exit).residue, reportOf(exit).steps[0]?.kept], [[], 1])
+    await assertNothingLeft()
+  })
+
+  test('a frozen application is residue until it answers again; then the recovery is clean', async () => {
+    const shop = await start('one')
+    const run = chaos.start(['run', file(), '--json'])
+    await soaking(run)
+    await shop.until((h) => h.pay === 'ChaosError')
+    signal(shop.child.pid, 'SIGSTOP')
+    signal(run.child.pid, 'SIGINT')
+    const exit = await run.exit
+    assert.equal(exit.code, 4)
+    assert.match(reportOf(exit).residue[0]?.error ?? '', /no answer within/)
+    signal(shop.child.pid, 'SIGCONT')
+    await shop.healthy()
+    assert.equal((await chaos.run(['recover'])).code, 0)
+    await assertNothingLeft()
+  })
+
+  test('over http: a wrong token, another name and an application that is not there change nothing, and say why', async () => {
+    const shop = await start('one', { http: { port: 0, token: TOKEN } })
+    const http = shop.last!.address
+    const attempt = (target_config: object) => chaos.run(['run', file({ target_config, duration: '1s' })])
+    const wrong = await attempt({ app: 'shop', http, token: 'another-canary-of-16' })
+    assert.equal(wrong.code, 1)
+    assert.match(wrong.out + wrong.err, /token is not that of the application/)
+    assert.doesNotMatch(wrong.out + wrong.err, /canary/)
+    const stranger = await attempt({ app: 'bakery', http, token: TOKEN })
+    assert.equal(stranger.code, 2)
+    assert.match(stranger.out + stranger.err, /another answers: .*it is "shop"/)
+    const nobody = await attempt({ app: 'shop', socket: join(chaos.dir, 'nobody.sock') })
+    assert.equal(nobody.code, 1)
+    assert.match(nobody.out + nobody.err, /does not listen: .*connectChaos/)
+    const production = await attempt({ app: 'shop-prod', http, token: TOKEN })
+    assert.equal(production.code, 3)
+    await shop.healthy()
+    assert.equal((await attempt({ app: 'shop', http, token: TOKEN })).code, 0)
+    await shop.healthy()
+    await assertNothingLeft()
+  })
+})

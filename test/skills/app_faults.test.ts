@@ -1,0 +1,150 @@
+/** The six faults of the application target keep the contract of every skill, on an application with two instances. */
+import assert from 'node:assert/strict'
+import { after, before, describe, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { connectApplication } from '../../src/targets/application/agent.ts'
+import { config } from '../../src/targets/application/config.ts'
+import { application } from '../../src/targets/application/index.ts'
+import { dataCorruption } from '../../src/targets/application/skills/data_corruption.ts'
+import { error } from '../../src/targets/application/skills/error.ts'
+import { latency } from '../../src/targets/application/skills/latency.ts'
+import { partialFailure } from '../../src/targets/application/skills/partial_failure.ts'
+import { resourceExhaustion } from '../../src/targets/application/skills/resource_exhaustion.ts'
+import { timeout } from '../../src/targets/application/skills/timeout.ts'
+import { openRig, skillContract } from '../contract/skill.ts'
+import type { SkillCase } from '../contract/skill.ts'
+import { FakeApplication } from '../fakes/application.ts'
+
+const CASES = [
+  { skill: latency, params: { duration_ms: 20 }, effect: 'slow' },
+  { skill: error, params: { error_code: 503 }, effect: 'ChaosError' },
+  { skill: timeout, params: { duration_ms: 10 }, effect: 'ChaosTimeoutError' },
+  { skill: partialFailure, params: { mode: 'drop' }, effect: 'other' },
+  { skill: resourceExhaustion, params: { mode: 'rate_limit' }, effect: 'ResourceExhaustedError' },
+  { skill: dataCorruption, params: { mode: 'wrong_values' }, effect: 'other' },
+] as const
+
+describe('the application target', () => {
+  const app = new FakeApplication()
+  before(async () => {
+    await app.start('one')
+    await app.start('two')
+  })
+  after(() => app.stop())
+  const all = CASES.map(({ skill }) => skill)
+  const caseOf = (skill: (typeof CASES)[number]['skill'], params: object): SkillCase => ({
+    ...{ name: 'two instances', skill, params },
+    connect: (options) => connectApplication(config.parse(app.config), all, options),
+    arrange: () => Promise.resolve(),
+    snapshot: () => app.snapshot(),
+  })
+
+  for (const { skill, params, effect } of CASES) {
+    skillContract(caseOf(skill, params))
+
+    test(`${skill.name} breaks the named component on every instance, and no other`, async () => {
+      const rig = await openRig(caseOf(skill, { ...params, components: ['search'] }))
+      const healthy = await app.instances[0]!.calls()
+      try {
+        await rig.applyAll()
+        for (const { calls } of app.instances) {
+          const begun = performance.now()
+          const [search, pay, mail] = await calls()
+          if (effect === 'slow') assert.ok(performance.now() - begun >= 19)
+          else if (effect === 'other') assert.notDeepEqual(search, healthy[0])
+          else assert.equal(search, effect)
+          assert.deepEqual([pay, mail], healthy.slice(1))
+        }
+        assert.ok(((await rig.inspect(rig.steps[0]!)).load ?? 0) >= 2, 'what fired is counted')
+      } finally {
+        await rig.undoAll()
+        await rig.close()
+      }
+    })
+  }
+
+  test('by itself it picks as many components as it may, and repeats are disjoint', async () => {
+    const rig = await openRig(caseOf(error, { error_code: 503 }))
+    const { steps } = await rig.plan()
+    assert.deepEqual(steps.map((s) => s.resource).sort(), ['mail', 'pay', 'search'])
+    const again = await rig.plan(undefined, { taken: new Set(['mail', 'pay']) })
+    assert.deepEqual(again.steps.map((s) => s.resource), ['search']) // prettier-ignore
+    await assert.rejects(
+      rig.plan({ error_code: 503, lease: '10s', components: ['serch'] }),
+      /no component "serch"; it has mail, pay/,
+    )
+    await rig.close()
+  })
+
+  test('a held fault outlives its lease many times, and one that nobody holds does not', async () => {
+    const rig = await openRig(caseOf(error, { error_code: 503, lease: '1s', components: ['pay'] }))
+    await rig.applyAll()
+    await sleep(2_500)
+    assert.equal((await app.instances[1]!.calls())[1], 'ChaosError')
+    await rig.closeHeld()
+    assert.equal(app.instances.some(({ chaos }) => chaos.on), false) // prettier-ignore
+    await rig.close()
+  })
+
+  test('an instance that joins gets the fault too', async () => {
+    const rig = await openRig(caseOf(error, { error_code: 503, lease: '1s', components: ['pay'] }))
+    await rig.applyAll()
+    const third = await app.start('three')
+    const end = performance.now() + 10_000
+    while ((await third.calls())[1] !== 'ChaosError') {
+      assert.ok(performance.now() < end)
+      await sleep(20)
+    }
+    await rig.undoAll()
+    assert.equal(third.chaos.on, false)
+    await third.connection.close()
+    app.instances.splice(app.instances.indexOf(third), 1)
+    await rig.close()
+  })
+
+  test('another installation’s run on the same component is refused with its mark, in claim and in apply', async () => {
+    const rig = await openRig(caseOf(error, { error_code: 503, components: ['pay'] }))
+    await rig.applyAll()
+    const other = await openRig(caseOf(latency, { duration_ms: 5, components: ['pay'] }))
+    const mark = `chaos-contract-${rig.run}-1`
+    const keys = [{ scope: 'resource' as const, key: 'application/shop/pay' }]
+    await assert.rejects(other.agent.claim(keys, other.signal), new RegExp(`in use by ${mark}`))
+    await assert.rejects(other.applyAll(), new RegExp(mark))
+    await rig.agent.claim(keys, rig.signal)
+    await rig.undoAll()
+    await other.agent.claim(keys, other.signal)
+    await rig.close()
+    await other.close()
+  })
+})
+
+describe('the configuration of an application', () => {
+  const problems = (more: object): string[] =>
+    (config.safeParse({ app: 'shop', ...more }).error?.issues ?? []).map((i) => `${i.path.join('.')} ${i.message}`)
+
+  test('says where it listens, and over http with a token', () => {
+    assert.deepEqual(problems({ socket: '/run/shop/*.sock' }), [])
+    assert.match(problems({}).join(), /socket, sockets or http/)
+    assert.match(problems({ socket: '/run/*/chaos.sock' }).join(), /not the path of a socket/)
+    assert.match(problems({ http: 'http://127.0.0.1:1' }).join(), /token is needed/)
+    assert.match(problems({ http: 'http://127.0.0.1:1', token: 'short' }).join(), /16 characters/)
+    for (const http of ['https://a:1', 'http://u:p@a', 'http://a/path', 'a:1'])
+      assert.match(problems({ http, token: 'x'.repeat(16) }).join(), /not an address|Invalid input/)
+  })
+
+  test('its key has no secret and no order, and the guard sees its name and hosts', () => {
+    const token = 'canary-canary-canary'
+    const parsed = config.parse({ app: 'shop', http: ['http://b:2', 'http://a:1'], socket: '/s', token })
+    assert.deepEqual(application.endpoint(parsed), { key: 'app://shop@/s,a:1,b:2', names: ['shop', 'b', 'a'] })
+    assert.doesNotMatch(JSON.stringify(application.redact(parsed)), /canary/)
+    assert.deepEqual(application.secrets(parsed), [token])
+  })
+
+  test('parameters are those of the library, which says what goes together', () => {
+    const wrong = (params: object) => latency.params.safeParse(params).error?.issues[0]?.message ?? ''
+    assert.equal(wrong({ duration_ms: 5, burst: { calls: 1, every: 2 } }), '')
+    assert.match(wrong({ duration_ms: 5, burst: { calls: 3, every: 2 } }), /calls ≤ every/)
+    assert.match(wrong({ duration_ms: 5, window_ms: { from: 2, until: 1 } }), /from < until/)
+    for (const lease of ['10', '10ms', '1h']) assert.match(wrong({ duration_ms: 5, lease }), /write 10s/)
+  })
+})
