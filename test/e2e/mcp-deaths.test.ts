@@ -75,7 +75,7 @@ describe('the death of the client', () => {
       child.stdin.write('{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"echo"}}\\n')`
     const proxy = proxyCommand(['--fault', 'latency,duration_ms=60000', '--tool', 'echo'], FAKE_SERVER)
     const client = new RawClient([process.execPath, '-e', script, '--', ...proxy])
-    const line = (await client.lines.next())
+    const line = await client.lines.next()
     const [proxyPid, serverPid] = String(line.value).split(' ').map(Number)
     assert.ok(alive(proxyPid!) && alive(serverPid!))
     client.child.kill('SIGKILL')

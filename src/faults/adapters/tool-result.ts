@@ -47,23 +47,26 @@ function mirrors(item: unknown, data: PlainObject): item is PlainObject {
   }
 }
 
-/** The first item whose text, or else data, can be changed. */
-function insideItems(items: readonly unknown[], change: Change): readonly unknown[] {
+/** Of an item, the first of these that is there. */
+const FIELDS = ['text', 'data', 'blob']
+
+/** Changes the first item in which something can be changed. */
+export function insideItems(items: readonly unknown[], change: Change, fields = FIELDS): readonly unknown[] {
   for (const [i, item] of items.entries()) {
-    const other = insideItem(item, change)
-    if (other !== item) return items.with(i, other)
+    const other = insideItem(item, change, fields)
+    if (other !== item) return items.map((same, at) => (at === i ? other : same))
   }
   return items
 }
 
-function insideItem(item: unknown, change: Change): unknown {
+function insideItem(item: unknown, change: Change, fields: readonly string[]): unknown {
   if (!isPlain(item)) return item
-  for (const field of ['text', 'data', 'blob']) {
+  for (const field of fields) {
     const text = item[field]
     if (typeof text !== 'string') continue
     const other = change.value(text)
     return other === text ? item : { ...item, [field]: other }
   }
-  const resource = insideItem(item['resource'], change)
+  const resource = insideItem(item['resource'], change, fields)
   return resource === item['resource'] ? item : { ...item, resource }
 }
