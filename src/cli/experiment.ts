@@ -9,6 +9,9 @@ import type { Context } from './context.ts'
 import { onStopSignals } from './signals.ts'
 import { usageError } from './usage.ts'
 
+/** The library's own, for what is said before it runs. */
+const DEFAULT_SECONDS = 60
+
 export interface ExperimentOptions {
   experiment?: string
   jsonOutput?: boolean
@@ -39,7 +42,8 @@ export async function runExperiment(context: Context, file: string, options: Exp
   signals.signal.addEventListener('abort', () => scheduler.abort(id), { once: true })
   const asJson = options.jsonOutput === true || options.json === true
   try {
-    if (!asJson) context.out(`Running experiment '${id}' (${read.name}) for ${read.duration_seconds}s...\n`)
+    if (!asJson)
+      context.out(`Running experiment '${id}' (${read.name}) for ${read.duration_seconds ?? DEFAULT_SECONDS}s...\n`)
     const result = await scheduler.run(id)
     await store.write(id, result)
     context.out(asJson ? json(result) : resultText(result))

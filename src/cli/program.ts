@@ -9,6 +9,7 @@ import { reportEither, runEither } from './either.ts'
 import type { ReportEitherOptions } from './either.ts'
 import type { ExperimentOptions } from './experiment.ts'
 import type { InjectCommandOptions } from './inject.ts'
+import { addMcpProxy } from './program-mcp-proxy.ts'
 
 const USAGE = 2
 const FAULTS = ['latency', 'error', 'timeout', 'partial_failure', 'resource_exhaustion', 'data_corruption']
@@ -172,6 +173,7 @@ function build(context: Context, done: (exitCode: number) => void): Command {
     .addOption(json())
     .addOption(stateDir())
     .action((options: object) => finish(import('./status.ts').then((m) => m.status(context, options))))
+  addMcpProxy(program, { context, finish })
   addControls(program, { context, json, stateDir, finish })
   program.command('worker', { hidden: true }).action(() => finish(import('./worker.ts').then((m) => m.worker(context))))
   return program

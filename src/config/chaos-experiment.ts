@@ -75,7 +75,7 @@ export const chaosExperimentSchema = z.strictObject({
     .min(1)
     .meta({ examples: ['name: Slow tools'] }),
   description: z.string().optional(),
-  duration_seconds: z.int().min(1).max(2_000_000).default(60),
+  duration_seconds: z.int().min(1).max(2_000_000).optional(),
   target_components: names.default([]),
   faults: z.array(faultSchema).default([]),
   seed: z.union([z.string(), z.number()]).optional(),

@@ -1,6 +1,7 @@
 /** Carries a plan out around one call, in the way that fits the function: promises are awaited, generators stay lazy. */
 import type { Plan, Site } from './plan.ts'
 import { isAsyncIterable, reshape, reshapeSync } from './streams.ts'
+import type { Fault } from './fault.ts'
 import type { Decision } from './rule.ts'
 
 /** `unknown`: a plain function that has not been called yet; what it returns tells. */
@@ -40,11 +41,32 @@ function callWithPlan(site: CallSite, plan: Plan, call: () => unknown, args: rea
   }
 }
 
+/** One fault that changes an answer, as an adapter sees it that knows where in the answer the data is. */
+export interface Change {
+  readonly fault: Fault
+  /** The wrong data in place of the right; the very same where it cannot be made wrong. Once for each answer. */
+  value(data: unknown): unknown
+  /** The same for data that comes as a stream. */
+  stream(items: AsyncIterable<unknown>): AsyncIterable<unknown>
+}
+
+/** Carries a change out inside an answer; gives the very same answer back when nothing has changed. */
+export type Inside<T> = (answer: T, change: Change) => T | Promise<T>
+
 /** For callers that know that the call is asynchronous, and its signal: adapters. */
-export async function callAsync<T>(plan: Plan, call: () => T, signal?: AbortSignal): Promise<Awaited<T>> {
+export async function callAsync<T>(
+  plan: Plan,
+  call: () => T,
+  signal?: AbortSignal,
+  inside?: Inside<Awaited<T>>,
+): Promise<Awaited<T>> {
   try {
     await plan.before(signal)
-    return alteredAnswer(plan, await call()) as Awaited<T>
+    const answer = await call()
+    if (inside === undefined) return alteredAnswer(plan, answer) as Awaited<T>
+    let altered = answer
+    for (const decision of plan.alterations) altered = await inside(altered, changeOf(decision))
+    return altered
   } finally {
     plan.release()
   }
@@ -116,13 +138,22 @@ function alteredAnswer(plan: Plan, answer: unknown): unknown {
 }
 
 function alterOne(answer: unknown, decision: Decision): unknown {
+  const change = changeOf(decision)
+  return isAsyncIterable(answer) ? change.stream(answer) : change.value(answer)
+}
+
+function changeOf(decision: Decision): Change {
   const { alter } = decision.action
-  if (alter === undefined) return answer
-  if (isAsyncIterable(answer))
-    return alter.stream ? reshape(answer, { alter: alter.stream, altered: () => decision.fired() }) : answer
-  const other = alter.value(answer)
-  if (!Object.is(other, answer)) decision.fired()
-  return other
+  return {
+    fault: decision.rule.fault,
+    value(data) {
+      const other = alter === undefined ? data : alter.value(data)
+      if (!Object.is(other, data)) decision.fired()
+      return other
+    },
+    stream: (items) =>
+      alter?.stream ? reshape(items, { alter: alter.stream, altered: () => decision.fired() }) : items,
+  }
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

@@ -1,6 +1,6 @@
 /** Wraps a function so that its calls can be broken: the same signature, `this`, name and length; a promise stays the same promise. */
 import { callAsync, callWithFaults } from './call.ts'
-import type { BareFunction, CallKind, CallSite } from './call.ts'
+import type { BareFunction, CallKind, CallSite, Inside } from './call.ts'
 import type { Chaos } from './chaos.ts'
 import { readFault } from './fault.ts'
 import type { FaultConfig } from './fault-type.ts'
@@ -54,18 +54,18 @@ export function wrapFunction<F extends AnyFunction>(chaos: Chaos, fn: F, options
 /** A site for calls that are not of one function: adapters ask it around each call of their own. */
 export interface AdapterSite {
   readonly component: string
-  /** Runs an asynchronous call with whatever faults are in place; `signal` ends a wait. */
-  call<T>(call: () => T | Promise<T>, signal?: AbortSignal): Promise<T>
+  /** Runs an asynchronous call with whatever faults are in place; `signal` ends a wait, `inside` knows where the answer's data is. */
+  call<T>(call: () => T | Promise<T>, signal?: AbortSignal, inside?: Inside<Awaited<T>>): Promise<T>
 }
 
 export function adapterSite(chaos: Chaos, component: string, options: SiteOptions): AdapterSite {
   const site = siteOf(chaos, component, options)
   return {
     component,
-    async call<T>(call: () => T | Promise<T>, signal?: AbortSignal): Promise<T> {
+    async call<T>(call: () => T | Promise<T>, signal?: AbortSignal, inside?: Inside<Awaited<T>>): Promise<T> {
       site.component.calls++
       const plan = chaos.on ? planFor(site) : undefined
-      return plan === undefined ? call() : callAsync<T | Promise<T>>(plan, call, signal)
+      return plan === undefined ? call() : callAsync<T | Promise<T>>(plan, call, signal, inside)
     },
   }
 }

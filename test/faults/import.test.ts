@@ -19,8 +19,12 @@ test('no file of the library imports anything but files of the library; only wha
   assert.deepEqual(foreign, [])
 })
 
-test('importing chaos-agents/faults and chaos-agents loads no dependency; the time it takes is printed', (t) => {
-  for (const entry of ['chaos-agents/faults', 'chaos-agents']) {
+test('importing chaos-agents/faults, its adapters and chaos-agents loads no dependency; the time it takes is printed', (t) => {
+  for (const [entry, name] of [
+    ['chaos-agents/faults', 'chaosMonkey'],
+    ['chaos-agents/faults/adapters', 'wrapFetch'],
+    ['chaos-agents', 'chaosMonkey'],
+  ] as const) {
     // Resolved by the package's own name, as a consumer does, with every file that is loaded written down.
     const script = `
       import { register } from 'node:module'
@@ -40,7 +44,7 @@ test('importing chaos-agents/faults and chaos-agents loads no dependency; the ti
     })
     assert.notEqual(stdout, '', stderr)
     const { loaded, names } = JSON.parse(stdout) as { loaded: string[]; names: string[] }
-    assert.ok(names.includes('chaosMonkey'))
+    assert.ok(names.includes(name))
     assert.deepEqual(
       loaded.filter((url) => !/\/dist\/(faults\/.*|index)\.js$/.test(url)),
       [],

@@ -1,0 +1,96 @@
+/** Vercel AI SDK 6: tools, and a middleware of language models. Nothing of the SDK is loaded. */
+import type { Change } from '../call.ts'
+import { isPlain } from '../damage/leaves.ts'
+import { wrap } from '../enable.ts'
+import { InjectedFaultError } from '../errors.ts'
+import type { AnyFunction } from '../wrap.ts'
+import { streamOf } from './inside-response.ts'
+import { insideStream } from './inside-stream.ts'
+import type { Frames } from './inside-stream.ts'
+import { sitesOf } from './options.ts'
+import type { AdapterOptions } from './options.ts'
+import { retryAfterOf, statusOf } from './refusal.ts'
+import { insideItems } from './tool-result.ts'
+
+/** The same tools, whose `execute` meets the faults; components are the names of the tools. */
+export function wrapTools<T extends Record<string, object>>(tools: T, options: AdapterOptions = {}): T {
+  const wrapped = Object.entries(tools).map(([component, tool]) => {
+    if (!('execute' in tool) || typeof tool.execute !== 'function') return [component, tool]
+    return [component, { ...tool, execute: wrap(tool.execute as AnyFunction, { ...options, component }) }]
+  })
+  return Object.fromEntries(wrapped) as T
+}
+
+interface CallParams {
+  abortSignal?: AbortSignal | undefined
+}
+
+/** What `wrapLanguageModel({ model, middleware })` takes. */
+export interface ChaosMiddleware {
+  readonly specificationVersion: 'v3'
+  wrapGenerate<R>(call: { doGenerate: () => PromiseLike<R>; params: CallParams }): Promise<R>
+  wrapStream<R>(call: { doStream: () => PromiseLike<R>; params: CallParams }): Promise<R>
+}
+
+export interface MiddlewareOptions extends AdapterOptions {
+  /** Default `model`. */
+  component?: string
+}
+
+/** Errors are seen by the SDK as those of an API: it retries the ones that it would retry. */
+export function chaosMiddleware(options: MiddlewareOptions = {}): ChaosMiddleware {
+  const site = sitesOf(options)(options.component ?? 'model')
+  const asApiError = (error: unknown): never => {
+    throw error instanceof InjectedFaultError ? apiError(error) : error
+  }
+  return {
+    specificationVersion: 'v3',
+    wrapGenerate: <R>({ doGenerate, params }: { doGenerate: () => PromiseLike<R>; params: CallParams }) =>
+      site
+        .call<unknown>(async () => await doGenerate(), params.abortSignal, insideGenerated)
+        .catch(asApiError) as Promise<R>,
+    wrapStream: <R>({ doStream, params }: { doStream: () => PromiseLike<R>; params: CallParams }) =>
+      site
+        .call<unknown>(async () => await doStream(), params.abortSignal, insideStreamed)
+        .catch(asApiError) as Promise<R>,
+  }
+}
+
+/** The text of the model, or the arguments with which it calls a tool. */
+const FIELDS = ['text', 'input']
+
+function insideGenerated(result: unknown, change: Change): unknown {
+  if (!isPlain(result) || !Array.isArray(result['content'])) return result
+  const items = result['content'] as unknown[]
+  const { mode } = change.fault
+  const whole = mode === 'stale' || (mode === 'drop' && items.length > 1)
+  const content = whole ? change.value(items) : insideItems(items, change, FIELDS)
+  return content === items ? result : { ...result, content }
+}
+
+function insideStreamed(result: unknown, change: Change): unknown {
+  if (!isPlain(result) || !(result['stream'] instanceof ReadableStream)) return result
+  const parts = insideStream(result['stream'] as AsyncIterable<unknown>, deltas, change)
+  return { ...result, stream: streamOf(parts, (part) => part) }
+}
+
+const deltas: Frames<unknown> = {
+  dataOf: (part) =>
+    isPlain(part) && part['type'] === 'text-delta' && typeof part['delta'] === 'string' ? part['delta'] : undefined,
+  withData: (part, delta) => ({ ...(part as object), delta }),
+}
+
+/** The SDK knows its own errors by these marks, so that several versions of it can be loaded. */
+const MARKS = [Symbol.for('vercel.ai.error'), Symbol.for('vercel.ai.error.AI_APICallError')]
+
+function apiError(error: InjectedFaultError): InjectedFaultError {
+  const statusCode = statusOf(error)
+  const retry = retryAfterOf(error)
+  return Object.assign(error, Object.fromEntries(MARKS.map((mark) => [mark, true])), {
+    url: '',
+    requestBodyValues: {},
+    statusCode,
+    responseHeaders: retry === undefined ? {} : { 'retry-after': String(retry) },
+    isRetryable: statusCode === 408 || statusCode === 409 || statusCode === 429 || statusCode >= 500,
+  })
+}

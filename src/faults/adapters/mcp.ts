@@ -1,0 +1,69 @@
+/** MCP: the tools that a client calls, and the handlers of a server's tools. Nothing of an SDK is loaded. */
+import { signalIn } from '../call.ts'
+import { InjectedFaultError } from '../errors.ts'
+import { sitesOf } from './options.ts'
+import type { AdapterOptions } from './options.ts'
+import { errorResult, insideToolResult } from './tool-result.ts'
+
+export interface WrapMcpOptions extends AdapterOptions {
+  /** Injected errors are thrown, rather than results with `isError` as a tool reports its own. */
+  throwErrors?: boolean
+}
+
+interface ToolCaller {
+  callTool(params: { name: string }, ...more: never[]): Promise<unknown>
+}
+
+/** The same client, whose callTool meets the faults; components are the names of the tools. */
+export function wrapMcpClient<C extends ToolCaller>(client: C, options: WrapMcpOptions = {}): C {
+  const call = caller(options)
+  const bare = client.callTool.bind(client) as (...args: readonly unknown[]) => Promise<unknown>
+  const callTool = (params: { name: string }, ...more: unknown[]): Promise<unknown> =>
+    call(params.name, () => bare(params, ...more), more)
+  return new Proxy(client, {
+    get(target, property) {
+      if (property === 'callTool') return callTool
+      const value: unknown = Reflect.get(target, property, target)
+      // Its own private fields are found on itself only.
+      return typeof value === 'function' ? (value.bind(target) as unknown) : value
+    },
+    set: (target, property, value) => Reflect.set(target, property, value, target),
+  })
+}
+
+/** The handler of one tool: `server.registerTool(name, config, wrapMcpTool(name, handler))`. */
+export function wrapMcpTool<A extends readonly unknown[], R>(
+  name: string,
+  handler: (...args: A) => R,
+  options: WrapMcpOptions = {},
+): (...args: A) => Promise<Awaited<R>> {
+  const call = caller(options)
+  return (...args) => call(name, () => handler(...args), args) as Promise<Awaited<R>>
+}
+
+/** Several handlers by the names of their tools. */
+export function wrapMcpTools<T extends Record<string, (...args: never[]) => unknown>>(
+  handlers: T,
+  options: WrapMcpOptions = {},
+): { [K in keyof T]: (...args: Parameters<T[K]>) => Promise<Awaited<ReturnType<T[K]>>> } {
+  const wrapped = Object.entries(handlers).map(([name, handler]) => [name, wrapMcpTool(name, handler, options)])
+  return Object.fromEntries(wrapped) as never
+}
+
+function caller(options: WrapMcpOptions) {
+  const site = sitesOf(options)
+  return async (tool: string, call: () => unknown, args: readonly unknown[]): Promise<unknown> => {
+    try {
+      return await site(tool).call(call, signalOf(args), insideToolResult)
+    } catch (error) {
+      if (error instanceof InjectedFaultError && options.throwErrors !== true) return errorResult(error)
+      throw error
+    }
+  }
+}
+
+/** Handlers get it beside other things: `extra.signal`, or `context.mcpReq.signal` in later SDKs. */
+function signalOf(args: readonly unknown[]): AbortSignal | undefined {
+  const inner = args.flatMap((arg) => (typeof arg === 'object' && arg !== null && 'mcpReq' in arg ? [arg.mcpReq] : []))
+  return signalIn([...args, ...inner])
+}
