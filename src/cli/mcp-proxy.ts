@@ -1,9 +1,13 @@
 /** `chaos mcp-proxy -- COMMAND`: faults between any MCP client and any MCP server. stdin and stdout belong to the protocol. */
+import { once } from 'node:events'
+import type { Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { loadChaosExperiment } from '../config/chaos-experiment.ts'
 import { messageOf } from '../core/errors.ts'
 import type { FaultConfig } from '../faults/index.ts'
 import { openFiredLog } from '../mcp/fired-log.ts'
 import type { FiredLog } from '../mcp/fired-log.ts'
+import { httpProxy } from '../mcp/http-proxy.ts'
 import { ServerProcess } from '../mcp/server-process.ts'
 import { proxyStdio } from '../mcp/stdio-proxy.ts'
 import { ToolFaults } from '../mcp/tool-faults.ts'
@@ -19,12 +23,17 @@ export interface McpProxyOptions {
   seed?: string
   protocolError?: boolean
   log?: string
+  http?: string
+  listen: string
   maxMessageBytes: string
 }
 
 export async function mcpProxy(context: Context, argv: readonly string[], options: McpProxyOptions): Promise<number> {
   const [command, ...args] = argv
-  if (command === undefined)
+  if (command !== undefined && options.http !== undefined)
+    throw usageError('mcp-proxy', 'got --http and a command: name only one of them')
+  const upstream = options.http === undefined ? undefined : readUrl(options.http)
+  if (command === undefined && upstream === undefined)
     throw usageError('mcp-proxy', 'needs the command of an MCP server after --: `chaos mcp-proxy -- npx my-server`')
   const say = (text: string): void => context.err(`chaos mcp-proxy: ${text}\n`)
   const most = mostBytes(options.maxMessageBytes)
@@ -33,6 +42,13 @@ export async function mcpProxy(context: Context, argv: readonly string[], option
   const faults = new ToolFaults({ ...settings, ...(log && { fired: (fired) => log.fired(fired) }) })
   const signals = stopSignals()
   try {
+    if (command === undefined) {
+      if (upstream === undefined) return 0
+      say(startText(settings, faults.seed))
+      log?.started(faults.seed)
+      const server = httpProxy({ upstream, faults, mostMessageBytes: most })
+      return await serve(server, options.listen, upstream, signals.stop, say)
+    }
     const server = await start(command, args, context.env)
     say(startText(settings, faults.seed))
     log?.started(faults.seed)
@@ -87,6 +103,36 @@ async function openLog(file: string | undefined, say: (text: string) => void): P
   } catch (error) {
     throw usageError('--log', `cannot be written: ${messageOf(error)}`)
   }
+}
+
+/** Until a signal comes. */
+async function serve(
+  server: Server,
+  listen: string,
+  upstream: URL,
+  stop: AbortSignal,
+  say: (text: string) => void,
+): Promise<number> {
+  const [, host, port] = /^(.+):(\d+)$/.exec(listen) ?? []
+  if (host === undefined) throw usageError('--listen', `needs HOST:PORT, got ${JSON.stringify(listen)}`)
+  try {
+    server.listen(Number(port), host.replace(/^\[(.*)\]$/, '$1'))
+    await once(server, 'listening')
+  } catch (error) {
+    throw usageError('--listen', messageOf(error))
+  }
+  const { port: bound } = server.address() as AddressInfo
+  say(`listening on http://${host}:${bound}${upstream.pathname}`)
+  if (!stop.aborted) await once(stop, 'abort')
+  server.close()
+  server.closeAllConnections()
+  return 0
+}
+
+function readUrl(text: string): URL {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  if (url?.protocol === 'http:' || url?.protocol === 'https:') return url
+  throw usageError('--http', `needs the URL of an MCP server, got ${JSON.stringify(text)}`)
 }
 
 /** The first signal ends the server in order; whoever sends one is not waiting long. */

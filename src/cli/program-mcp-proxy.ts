@@ -24,6 +24,8 @@ export function addMcpProxy(program: Command, { context, finish }: Parts): void 
     .option('--tool <name>', 'only this tool (else every tool)', collect, [])
     .option('--seed <seed>', 'repeat the choices of an earlier session')
     .option('--protocol-error', 'injected errors as JSON-RPC errors, not as results with isError')
+    .option('--http <url>', 'the MCP server is there (streamable HTTP), rather than a command')
+    .option('--listen <host:port>', 'with --http: where clients connect', '127.0.0.1:0')
     .option('--log <file>', 'append a line of JSON for each fault that has fired')
     .option('--max-message-bytes <bytes>', 'the largest message that passes', String(64 * 2 ** 20))
     .action((command: string[], options: McpProxyOptions) =>

@@ -10,7 +10,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 
 const at = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
-const MAIN = at('../../dist/main.js')
+export const MAIN = at('../../dist/main.js')
 export const TEE = at('../fakes/mcp-tee.mjs')
 export const FAKE_SERVER = [process.execPath, at('../fakes/mcp-server.mjs')]
 export const REAL_SERVER = [
