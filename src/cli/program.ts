@@ -160,6 +160,13 @@ function build(context: Context, done: (exitCode: number) => void): Command {
     .option('--target <component>', 'component that it is said to happen in', '*')
     .action((options: InjectCommandOptions) => finish(import('./inject.ts').then((m) => m.inject(context, options))))
   program
+    .command('selftest')
+    .description('break a sandbox with every skill, kill the worker at every record of the journal, show what is left')
+    .option('--quick', 'a few kills of each skill')
+    .option('--url <url>', 'a database that may be broken (otherwise a PostgreSQL of its own)')
+    .addOption(json())
+    .action((options: object) => finish(import('./selftest.ts').then((m) => m.selftest(context, options))))
+  program
     .command('digest')
     .description('what ran, what did not and why, what took longer to undo, what is pending (exit code 4)')
     .option('--since <duration>', 'how far back', '24h')
