@@ -57,7 +57,10 @@ export async function crashMatrix(skill: string, world: World, crashes: Crashes,
   /** Recoveries that pass the same points are one situation; each is to be killed at every of its points once. */
   const situations = new Map<string, { after: string; points: string[] }>()
   const doubled = new Set<string>()
-  const alternate = amount.doubles === Infinity ? Infinity : Math.max(1, Math.round(amount.kills / amount.doubles))
+  const alternate =
+    amount.doubles === Infinity
+      ? Infinity
+      : Math.max(1, Math.floor(Math.min(points.length, amount.kills) / amount.doubles))
   for (const [i, run] of order(points, random).slice(0, amount.kills).entries()) {
     if (Date.now() > amount.until) break
     const crash = await die({ run }, 1)
@@ -93,7 +96,7 @@ function order(points: readonly string[], random: Random): string[] {
   return [...shuffled(points.slice(Math.max(0, begin))), ...shuffled(points.slice(0, Math.max(0, begin)))]
 }
 
-function experimentOf(skill: string, world: World): Experiment {
+export function experimentOf(skill: string, world: World): Experiment {
   return {
     name: `kill ${skill}`,
     target: world.target,
