@@ -15,7 +15,7 @@ import type { StateDir } from '../../src/journal/state-dir.ts'
 import { bundleWorker } from './bundle.ts'
 
 /** What may stand in a state folder where nothing is pending. */
-const AT_REST = ['daemon.json', 'history', 'install', 'journal', 'lock', 'secrets']
+const AT_REST = ['ballast', 'daemon.json', 'history', 'install', 'journal', 'lock', 'secrets']
 
 export interface Kills {
   /** Points of the run and of its recovery, as a trace names them. */
