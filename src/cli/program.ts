@@ -161,6 +161,25 @@ function build(context: Context, done: (exitCode: number) => void): Command {
     .option('--target <component>', 'component that it is said to happen in', '*')
     .action((options: InjectCommandOptions) => finish(import('./inject.ts').then((m) => m.inject(context, options))))
   program
+    .command('sweep <config>')
+    .description('what carries our marks on the targets of a file, whatever the journals say')
+    .option('--remove', 'end what belongs to no live run of this install')
+    .option('--install <id>', 'with --remove: of this install instead (make sure that it is not running)')
+    .option('--older-than <duration>', 'with --remove: what is younger may still be looking', '1m')
+    .option('--only <name>', 'only the target of this experiment')
+    .addOption(json())
+    .addOption(stateDir())
+    .action((file: string, options: object) =>
+      finish(import('./sweep.ts').then((m) => m.sweep(context, file, options))),
+    )
+  program
+    .command('selftest')
+    .description('break a sandbox with every skill, kill the worker at every record of the journal, show what is left')
+    .option('--quick', 'a few kills of each skill')
+    .option('--url <url>', 'a database that may be broken (otherwise a PostgreSQL of its own)')
+    .addOption(json())
+    .action((options: object) => finish(import('./selftest.ts').then((m) => m.selftest(context, options))))
+  program
     .command('digest')
     .description('what ran, what did not and why, what took longer to undo, what is pending (exit code 4)')
     .option('--since <duration>', 'how far back', '24h')

@@ -167,6 +167,12 @@ export function markOf(install: string, run: string, step: number): string {
   return `${runMark(install, run)}${step}`
 }
 
+/** Undefined for what is no mark. */
+export function readMark(mark: string): { install: string; run: string; step: number } | undefined {
+  const [, install, run, step] = /^chaos-([a-z0-9]{4,12})-([a-z0-9]+)-(\d+)$/.exec(mark) ?? []
+  return install === undefined || run === undefined ? undefined : { install, run, step: Number(step) }
+}
+
 /** What every mark of a run begins with; `run` may be empty for all runs of the install. */
 export function runMark(install: string, run: string): string {
   return run === '' ? `chaos-${install}-` : `chaos-${install}-${run}-`

@@ -2,6 +2,7 @@
 import type { ZodType } from 'zod'
 import type { Clock } from './clock.ts'
 import { RefusedError, StepError } from './errors.ts'
+import type { Sandbox, SandboxOptions } from './sandbox.ts'
 import type {
   ApplyContext,
   InspectContext,
@@ -46,6 +47,8 @@ export interface Leftover {
   mark: string
   kind: string
   describe: string
+  /** By the target's own clock, milliseconds; absent where it does not know. */
+  age_ms?: number
 }
 
 /** The engine's side of a skill's contexts: everything but the client, which the agent adds. */
@@ -66,8 +69,8 @@ export interface Agent {
   apply(skill: string, step: unknown, ctx: AgentApplyContext): Promise<void>
   inspect(skill: string, step: unknown, ctx: AgentInspectContext): Promise<Inspection>
   revert(skill: string, step: unknown, ctx: AgentRevertContext): Promise<void>
-  /** Everything on the target that carries a mark of this install. */
-  sweep(install: string, signal: AbortSignal): Promise<Leftover[]>
+  /** Everything on the target that carries a mark of this install (of any, without one), but our own control. */
+  sweep(install: string | undefined, signal: AbortSignal): Promise<Leftover[]>
   close(): Promise<void>
 }
 
@@ -106,6 +109,8 @@ export interface Target<C = unknown> {
   url?: { form: string; read(url: string): FromUrl | undefined }
   /** A first configuration: from what a survey found, or, without one, to be filled in by hand. */
   suggest?(survey?: Survey): Suggestion[]
+  /** For `chaos selftest`: a scratch place that may be broken. The one thing a supervisor lets a target do in its own process. */
+  sandbox?(options: SandboxOptions): Promise<Sandbox>
   connect(config: C, options: ConnectOptions): Promise<Agent>
 }
 

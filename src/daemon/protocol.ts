@@ -4,6 +4,7 @@ import type { ChaosEvent, PlanView } from '../core/events.ts'
 import type { Experiment } from '../core/experiment.ts'
 import type { Report } from '../core/report.ts'
 import type { HandOver } from '../engine/recover.ts'
+import type { Swept } from '../engine/sweep.ts'
 import type { Survey } from '../core/survey.ts'
 import type { Identity } from '../core/target.ts'
 
@@ -12,6 +13,7 @@ export type Job =
   | { kind: 'run'; run: string; state_dir: string; experiment: Experiment; seed: string }
   | { kind: 'survey'; install: string; run: string; experiment: Experiment }
   | { kind: 'preview'; install: string; run: string; experiment: Experiment; seed: string }
+  | { kind: 'sweep'; state_dir: string; run: string; experiment: Experiment; sweep: SweepOrder }
   | {
       kind: 'recover'
       run: string
@@ -22,8 +24,18 @@ export type Job =
       hand_over?: HandOver
     }
 
+/** `install` is the one to connect as. */
+export interface SweepOrder {
+  install: string
+  remove: boolean
+  older_than_ms: number
+}
+
 export type Result =
-  { kind: 'report'; report: Report } | { kind: 'plan'; plan: PlanView } | { kind: 'survey'; survey: Survey }
+  | { kind: 'sweep'; swept: Swept[] }
+  | { kind: 'report'; report: Report }
+  | { kind: 'plan'; plan: PlanView }
+  | { kind: 'survey'; survey: Survey }
 
 /** An error that crossed the process boundary. */
 export interface PlainError {

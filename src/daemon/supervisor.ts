@@ -11,6 +11,7 @@ import type { Survey } from '../core/survey.ts'
 import type { Identity, Target } from '../core/target.ts'
 import { Claims } from '../engine/claims.ts'
 import type { HandOver } from '../engine/recover.ts'
+import type { Swept } from '../engine/sweep.ts'
 import { pendingSteps } from '../journal/journal.ts'
 import type { RunState } from '../journal/journal.ts'
 import { mintRun } from '../journal/state-dir.ts'
@@ -19,7 +20,7 @@ import { BlockedRuns, damagedStart, isClean, runOf, whyNotClean } from './blocke
 import type { Blocked } from './blocked.ts'
 import type { StateLock } from './lock.ts'
 import { lostReport } from './lost-report.ts'
-import type { Job, Result, ToWorker } from './protocol.ts'
+import type { Job, Result, SweepOrder, ToWorker } from './protocol.ts'
 import { startWorker } from './worker-process.ts'
 import type { WorkerHandle, WorkerOptions } from './worker-process.ts'
 
@@ -149,6 +150,16 @@ export class Supervisor {
     )
     if (result.kind === 'survey') return result.survey
     throw new CodedError('WORKER_LOST', 'the worker answered something else than a survey')
+  }
+
+  /** What carries marks on the experiment's target; with `remove`, what of the install belongs to no live run is ended. */
+  async sweep(experiment: Experiment, order: Partial<SweepOrder> & Omit<SweepOrder, 'install'>): Promise<Swept[]> {
+    const { state, clock } = this.#options
+    const sweep = { install: state.install, ...order }
+    const job: Job = { kind: 'sweep', state_dir: state.path, run: mintRun(clock.now()), experiment, sweep }
+    const result = await this.#work(job, noClaims)
+    if (result.kind === 'sweep') return result.swept
+    throw new CodedError('WORKER_LOST', 'the worker answered something else than what it swept')
   }
 
   /**

@@ -11,7 +11,9 @@ import type { PlanInput } from '../engine/plan.ts'
 import { recoverRun } from '../engine/recover.ts'
 import { runExperiment } from '../engine/run.ts'
 import { surveyTarget } from '../engine/survey.ts'
-import { openStateDir } from '../journal/state-dir.ts'
+import { sweep } from '../engine/sweep.ts'
+import { openStateDir, peekStateDir } from '../journal/state-dir.ts'
+import { liveRuns } from './live.ts'
 import { HEARTBEAT_MS } from './protocol.ts'
 import type { FromWorker, Job, PlainError, Result, ToWorker } from './protocol.ts'
 
@@ -117,9 +119,18 @@ async function doJob(job: Job, targets: readonly Target[], link: Link): Promise<
         signal,
         noProgressMs: job.no_progress_ms,
         ...(job.hand_over === undefined ? {} : { handOver: job.hand_over }),
+        isLive: liveRuns(state),
         emit,
       }
       return { kind: 'report', report: await recoverRun(input) }
+    }
+    case 'sweep': {
+      const { install, remove, older_than_ms: olderThanMs } = job.sweep
+      const isLive = liveRuns(await peekStateDir(job.state_dir))
+      return looking({ ...job, install }, target, signal, emit, async ({ agent }) => ({
+        kind: 'sweep',
+        swept: await sweep({ agent, isLive, olderThanMs, signal, ...(remove ? { remove: install } : {}) }),
+      }))
     }
     case 'preview': {
       const { install, run, experiment, seed } = job
@@ -139,7 +150,7 @@ type Looked = Pick<PlanInput, 'agent' | 'identity' | 'endpoint' | 'signal' | 'on
 
 /** A connection for the jobs that only look. */
 async function looking(
-  { install, run, experiment }: Extract<Job, { kind: 'preview' | 'survey' }>,
+  { install, run, experiment }: Pick<Extract<Job, { kind: 'preview' }>, 'install' | 'run' | 'experiment'>,
   target: Target,
   signal: AbortSignal,
   emit: (event: EventBody) => void,

@@ -11,6 +11,7 @@ import type { RunStarted } from '../journal/journal.ts'
 import type { StateDir } from '../journal/state-dir.ts'
 import { endRun } from './end.ts'
 import { closeWithin } from './rollback.ts'
+import { sweep } from './sweep.ts'
 
 export interface RecoverInput {
   run: string
@@ -22,6 +23,8 @@ export interface RecoverInput {
   signal: AbortSignal
   noProgressMs: number
   handOver?: HandOver
+  /** With it, sessions of this install that belong to no live run are ended too: they may hold what the undo needs. */
+  isLive?(run: string): Promise<boolean>
   emit(event: EventBody): void
 }
 
@@ -45,6 +48,7 @@ export async function recoverRun(input: RecoverInput): Promise<Report> {
   if (input.handOver?.accept_residue) await acceptResidue(input, input.handOver.accept_residue)
   const agent = await agentFor(before.started, input)
   try {
+    await sweepOwn(agent, before.started.install, input)
     // What was used up on a full disk is put by again where there is room; an undo does not wait for it.
     await state.makeBallast().catch(() => undefined)
     const journal = await state.resumeJournal(run)
@@ -65,6 +69,25 @@ export async function recoverRun(input: RecoverInput): Promise<Report> {
     })
   } finally {
     await closeWithin(agent, clock)
+  }
+}
+
+/** Younger ones may be a `--dry-run` that is looking. */
+const SWEPT_AFTER_MS = 60_000
+
+/** What an earlier process left without a journal: killed while it planned, or on a machine that is gone. Never stops an undo. */
+async function sweepOwn(agent: Agent, install: string, input: RecoverInput): Promise<void> {
+  const { isLive, run, signal, emit } = input
+  if (!isLive) return
+  try {
+    const live = async (other: string): Promise<boolean> => other === run || isLive(other)
+    const swept = await sweep({
+      ...{ agent, of: install, remove: install, isLive: live, olderThanMs: SWEPT_AFTER_MS, signal },
+    })
+    for (const { mark, describe } of swept.filter((one) => one.removed))
+      emit({ type: 'run.warning', message: `ended ${describe} (${mark}): it was left by a run that is over` })
+  } catch (error) {
+    emit({ type: 'run.warning', message: `what older runs may have left was not looked for: ${messageOf(error)}` })
   }
 }
 

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import type { Experiment } from '../../src/core/experiment.ts'
 import type { Failsafe, Inspection, Phase, Resource, Scope, SkillSpec } from '../../src/core/skill.ts'
 import { defineTarget, runSkills } from '../../src/core/target.ts'
-import type { Agent, ConnectOptions, Identity, Target } from '../../src/core/target.ts'
+import type { Agent, ConnectOptions, Identity, Leftover, Target } from '../../src/core/target.ts'
 
 export interface FakeStep {
   key: string
@@ -42,6 +42,8 @@ export class FakeWorld {
   parts: Identity['parts'] = { id: 'one' }
   endpoint = 'fake://one'
   names: string[] = ['staging']
+  /** What carries a mark. */
+  leftovers: Leftover[] = []
   readonly #scripts = new Map<string, Script>()
 
   constructor(values: Record<string, string> = { a: '1', b: '2', c: '3', d: '4' }) {
@@ -115,7 +117,7 @@ async function connect(world: FakeWorld, skills: FakeSkill[], { signal }: Connec
     async quiesce(_run, signal) {
       await quiet('quiesce', { signal })
     },
-    sweep: () => Promise.resolve([]),
+    sweep: () => Promise.resolve(world.leftovers),
     async close() {
       await quiet('close')
     },

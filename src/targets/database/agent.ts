@@ -10,6 +10,8 @@ import { PostgresClient } from './postgres.ts'
 
 /** How long quiesce waits for sessions it has told to end. */
 const QUIESCE_MS = 30_000
+/** What the marks of every install begin with. */
+const MARKS = 'chaos-'
 
 export interface DatabaseConfig {
   connection_url: string
@@ -88,12 +90,15 @@ export async function connectPostgres(
       }
     },
     async sweep(install) {
-      const rows = await client.query<{ application_name: string; describe: string }>(
-        `select application_name, format('session %s since %s on database %s', pid, backend_start, datname) as describe
+      const rows = await client.query<{ application_name: string; describe: string; age_ms: string }>(
+        `select application_name, format('session %s on database %s, %s', pid, datname, coalesce(state, 'not to be read')) as describe,
+                greatest(0, extract(epoch from clock_timestamp() - backend_start) * 1000)::bigint::text as age_ms
            from pg_stat_activity where starts_with(application_name, $1) and application_name <> $2`,
-        [runMark(install, ''), markOf(install, run, 0)],
+        [install === undefined ? MARKS : runMark(install, ''), markOf(options.install, run, 0)],
       )
-      return rows.map((row) => ({ mark: row.application_name, kind: 'session', describe: row.describe }))
+      return rows.map(({ application_name: mark, describe, age_ms }) => ({
+        ...{ mark, kind: 'session', describe, age_ms: Number(age_ms) },
+      }))
     },
     async close() {
       await reader?.close()

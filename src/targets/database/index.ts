@@ -39,6 +39,10 @@ export const database = defineTarget<DatabaseConfig>({
   },
   url: { form: URL_FORM, read: (url) => readUrl(url, (written) => config.parse(written)) },
   suggest,
+  async sandbox(options) {
+    const { openSandbox } = await import('./sandbox.ts')
+    return openSandbox(options)
+  },
   async connect(config, options) {
     // The driver is loaded only where it is used: a supervisor never connects.
     const { connectPostgres } = await import('./agent.ts')

@@ -1,0 +1,35 @@
+/** Kills the worker of a run when its journal has so many records: from outside, as the kernel would, without its help. */
+import { readFile } from 'node:fs/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { StateDir } from '../journal/state-dir.ts'
+import { readHolder } from './lock.ts'
+
+/** How closely the file is watched: records are a disk sync apart. */
+const LOOK_MS = 1
+
+/** Resolves true when it has killed it; false when `over` came first. */
+export async function killAtRecord(state: StateDir, run: string, record: number, over: AbortSignal): Promise<boolean> {
+  const file = state.journalFile(run)
+  while (!over.aborted) {
+    if ((await recordsIn(file)) >= record) return killWorker(state, run)
+    await sleep(LOOK_MS)
+  }
+  return false
+}
+
+async function recordsIn(file: string): Promise<number> {
+  const bytes = await readFile(file).catch(() => Buffer.alloc(0))
+  let records = 0
+  for (let at = bytes.indexOf(10); at >= 0; at = bytes.indexOf(10, at + 1)) records++
+  return records
+}
+
+async function killWorker(state: StateDir, run: string): Promise<boolean> {
+  const worker = (await readHolder(state.path))?.workers.find((w) => w.run === run)
+  try {
+    return worker !== undefined && process.kill(worker.pid, 'SIGKILL')
+  } catch {
+    // It has just ended by itself.
+    return false
+  }
+}

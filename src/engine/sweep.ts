@@ -1,0 +1,42 @@
+/** The sweep: finds what carries our marks on a target without asking any journal, and ends what belongs to no live run. */
+import type { Agent, Leftover } from '../core/target.ts'
+import { readMark } from '../core/skill.ts'
+
+export interface SweepInput {
+  agent: Agent
+  /** Whose marks are ended, which is the install that the agent was connected as; nothing is ended when absent. */
+  remove?: string
+  /** Whose marks are listed; everybody's when absent. */
+  of?: string
+  /** Asked after the listing: what is found and not live then belongs to nobody any more. */
+  isLive(run: string): Promise<boolean>
+  /** What is younger is left: `--dry-run` and `discover` have sessions too, and stand in no list. */
+  olderThanMs: number
+  signal: AbortSignal
+}
+
+/** What was found. */
+export interface Swept extends Leftover {
+  install: string
+  run: string
+  /** A run that is going on, or that a recovery has to undo first. */
+  live: boolean
+  removed: boolean
+}
+
+export async function sweep({ agent, remove, of, isLive, olderThanMs, signal }: SweepInput): Promise<Swept[]> {
+  const found = (await agent.sweep(of, signal)).flatMap((leftover) => {
+    const mark = readMark(leftover.mark)
+    return mark ? [{ ...leftover, install: mark.install, run: mark.run, live: false, removed: false }] : []
+  })
+  const live = new Map<string, boolean>()
+  for (const { run } of found) if (!live.has(run)) live.set(run, await isLive(run))
+  for (const one of found) one.live = live.get(one.run) ?? false
+  const due = found.filter((one) => one.install === remove && !one.live && (one.age_ms ?? Infinity) >= olderThanMs)
+  for (const run of new Set(due.map((one) => one.run))) {
+    // Everything of that run, and nothing else: it waits until it is gone.
+    await agent.quiesce(run, signal)
+    for (const one of found) if (one.run === run && one.install === remove) one.removed = true
+  }
+  return found
+}

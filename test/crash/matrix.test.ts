@@ -1,0 +1,47 @@
+/** Every skill of every target, its worker killed at points that it names itself: a sample here, all with `npm run crash -- --all`. */
+import assert from 'node:assert/strict'
+import { after, before, describe, test } from 'node:test'
+import { targets } from '../../src/targets/index.ts'
+import { Crashes } from './cycle.ts'
+import { crashMatrix, lineOf, seedOfCommit } from './matrix.ts'
+import { WORLDS } from './worlds.ts'
+import type { World } from './worlds.ts'
+
+/** Of each skill; a fifth as many recoveries are killed too. */
+const KILLS = Number(process.env['CHAOS_CRASH_KILLS'] ?? 24)
+/** For all skills together: a busy machine kills fewer. */
+const MINUTES = Number(process.env['CHAOS_CRASH_MINUTES'] ?? 4)
+/** Fewer would say nothing. */
+const LEAST = Math.min(KILLS, 6)
+
+const seed = process.env['CHAOS_SEED'] ?? seedOfCommit()
+/** What is to be killed on a system that tests cannot start: no world, and why. */
+const ELSEWHERE: Record<string, string> = {}
+const skills = targets.reduce((sum, target) => sum + (target.name in WORLDS ? target.skills.length : 0), 0)
+
+for (const target of targets.filter(({ name }) => !(name in ELSEWHERE))) {
+  describe(`a worker of the target ${target.name}, killed`, () => {
+    let world: World
+    let crashes: Crashes
+    before(async () => {
+      const open = WORLDS[target.name]
+      assert.ok(open, `the target ${target.name} brings no world to kill its skills on: add one to worlds.ts`)
+      world = await open()
+      crashes = await Crashes.open(targets)
+    })
+    after(async () => {
+      await crashes.close()
+      await world.close()
+    })
+    for (const { name } of target.skills) {
+      test(`leaves nothing of ${name} behind, wherever it dies`, { timeout: 60 * 60_000 }, async (t) => {
+        const until = Date.now() + (MINUTES * 60_000) / skills
+        const doubles = Math.ceil(KILLS / 5)
+        const matrix = await crashMatrix(name, world, crashes, { kills: KILLS, doubles, until, seed })
+        t.diagnostic(lineOf(matrix))
+        assert.deepEqual(matrix.residue, [], `seed ${seed}`)
+        assert.ok(matrix.killed >= LEAST, `only ${matrix.killed} kills of ${KILLS} in ${MINUTES} minutes`)
+      })
+    }
+  })
+}
