@@ -45,7 +45,7 @@ export const MUTATIONS: readonly Mutation[] = [
         'await this.#handle.datasync().catch(() => this.#handle.datasync())\n    this.#synced',
       ],
     ],
-    caughtBy: ['test/journal/continuation.test.ts', 'a file whose sync has failed'],
+    caughtBy: ['test/journal/failed-sync.test.ts', 'a sync that has failed is not asked'],
   },
   {
     bug: 'a step counts as reverted without reading back',
