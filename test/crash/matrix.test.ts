@@ -10,7 +10,7 @@ import type { World } from './worlds.ts'
 /** Of each skill; a fifth as many recoveries are killed too. */
 const KILLS = Number(process.env['CHAOS_CRASH_KILLS'] ?? 24)
 /** For all skills together: a busy machine kills fewer. */
-const MINUTES = Number(process.env['CHAOS_CRASH_MINUTES'] ?? 4)
+const MINUTES = Number(process.env['CHAOS_CRASH_MINUTES'] ?? 3)
 /** Fewer would say nothing. */
 const LEAST = Math.min(KILLS, 6)
 
