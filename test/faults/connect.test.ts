@@ -204,3 +204,15 @@ test('disable() ends leases and refuses new ones, with the reason', async () => 
   const { status, body } = await ask(address, 'POST', '/v1/leases', grant({ mark: 'chaos-inst-run1-2' }))
   assert.deepEqual([status, body.error], [409, 'disabled'])
 })
+
+test('listening keeps no process alive, and its socket goes with it', () => {
+  const path = join(dir, 'idle.sock')
+  const library = new URL('../../src/faults/index.ts', import.meta.url).href
+  const script = `const { connectChaos } = await import(${JSON.stringify(library)}); await connectChaos({ app: 'idle', socket: ${JSON.stringify(path)} }); console.log('listens')`
+  const child = spawnSync(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script], {
+    timeout: 60_000,
+    encoding: 'utf8',
+  })
+  assert.deepEqual([child.status, child.stdout], [0, 'listens\n'], child.stderr)
+  assert.equal(existsSync(path), false)
+})
