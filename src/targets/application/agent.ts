@@ -68,7 +68,7 @@ export async function connectApplication(
     async sweep(install, signal) {
       const leases = await inForce(await client.look(signal), signal)
       return leases
-        .filter(({ lease }) => lease.mark.startsWith(runMark(install, '')))
+        .filter(({ lease }) => lease.mark.startsWith(install === undefined ? 'chaos-' : runMark(install, '')))
         .map(({ instance: { hello, address }, lease: { mark, components, fault_types } }) => ({
           mark,
           kind: 'lease',
