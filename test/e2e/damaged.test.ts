@@ -55,10 +55,10 @@ test('a journal without a readable start refuses every run until its loss is acc
 test('--accept-loss needs the name of the run, and a damaged one', async () => {
   leave(encodeLine(1, '00000000', JSON.stringify(started({ run: RUN }))).bytes)
   for (const [args, said] of [
-    [['--accept-loss'], /--accept-loss: name the run/],
+    [['--accept-loss'], /--run: is needed: a hand-over is about one run/],
     [['--accept-loss', '--run', 'nobody'], /no open run nobody/],
-    [['--accept-loss', '--run', RUN, '--dry-run'], /--dry-run only shows/],
-    [['--note', 'x'], /--note: goes with --accept-loss/],
+    [['--accept-loss', '--run', RUN, '--dry-run'], /--dry-run: only shows/],
+    [['--note', 'x'], /--note: goes with --accept-residue or --accept-loss/],
   ] as const) {
     const { code, err } = await ask('recover', ...args)
     assert.deepEqual([code, said.test(err)], [2, true], err)
