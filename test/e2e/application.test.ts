@@ -134,17 +134,18 @@ describe('applications', { timeout: 15 * 60_000 }, () => {
   })
 
   for (const fault of FAULTS) {
-    test(`${fault.skill}: chaos and its worker killed with kill -9: healthy within the lease, and recovery is clean`, async (t) => {
+    test(`${fault.skill}: the daemon and its worker killed with kill -9: healthy within the lease, and recovery is clean`, async (t) => {
       const shop = await start('one')
-      const run = chaos.start(['run', file({}, fault), '--json'])
-      await soaking(run)
+      const config = chaos.config({ experiments: [{ experiment: experiment({}, fault), schedule: '* * * * * *' }] })
+      const daemon = chaos.start(['daemon', config, '--json'])
+      await soaking(daemon)
       await shop.until((h) => h.pay === fault.shows)
       // It is held for longer than one lease.
       await sleep(LEASE_MS + 500)
       shop.last = undefined
       await shop.until((h) => h.pay === fault.shows)
-      for (const pid of [...(chaos.holder()?.workers ?? []).map((w) => w.pid), run.child.pid]) signal(pid, 'SIGKILL')
-      await run.exit
+      for (const pid of [...(chaos.holder()?.workers ?? []).map((w) => w.pid), daemon.child.pid]) signal(pid, 'SIGKILL')
+      await daemon.exit
       const took = await shop.healthy()
       t.diagnostic(`${fault.skill}: healthy ${took} ms after kill -9, lease ${LEASE_MS} ms`)
       assert.ok(took < LEASE_MS * 10)
