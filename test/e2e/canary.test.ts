@@ -126,11 +126,21 @@ describe('the canaries', { timeout: 15 * 60_000 }, () => {
       .join('\n')
   }
 
+  /** Nothing, where the daemon has removed it since it was listed. */
+  const textOf = (file: string): string => {
+    try {
+      return readFileSync(file, 'utf8')
+    } catch (error) {
+      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return ''
+      throw error
+    }
+  }
+
   /** Every file of the state folder but the secrets, each with its name. */
   const files = (): string =>
     readdirSync(chaos.state, { recursive: true, encoding: 'utf8', withFileTypes: true })
       .filter((entry) => entry.isFile() && !entry.parentPath.includes('/secrets'))
-      .map((entry) => `${entry.name}\n${readFileSync(join(entry.parentPath, entry.name), 'utf8')}`)
+      .map((entry) => `${entry.name}\n${textOf(join(entry.parentPath, entry.name))}`)
       .join('\n')
 
   const assertNone = (place: string, text: string): void => {
