@@ -71,6 +71,8 @@ export class Host {
     if (fresh) this.#name(readFileSync(publicKey, 'utf8'))
     if (existsSync(`/run/netns/${namespace}`)) return
     await exec('ip', 'netns', 'add', namespace)
+    // The namespace of a host that was killed can go before its cable does.
+    await runs('ip', 'link', 'del', this.#cable)
     await exec('ip', 'link', 'add', this.#cable, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', namespace)
     await exec('ip', 'link', 'set', this.#cable, 'master', bridge, 'up')
     await exec('ip', '-n', namespace, 'addr', 'add', `${address}/24`, 'dev', 'eth0')
