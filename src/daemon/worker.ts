@@ -46,7 +46,8 @@ class Link {
         this.#stop(new CodedError('WORKER_LOST', `a bug: ${messageOf(error)}`, { cause: error })),
       )
     }
-    process.on('disconnect', () => this.#stop(new CodedError('ABORTED', 'the supervisor is gone')))
+    const gone = (): void => this.#stop(new CodedError('ABORTED', 'the supervisor is gone'))
+    process.on('disconnect', gone)
     this.job = new Promise((resolve, reject) => {
       process.on('message', (message: ToWorker) => {
         if (message.type === 'job') resolve(message.job)
@@ -57,6 +58,8 @@ class Link {
     })
     this.job.catch(() => undefined)
     if (process.send === undefined) throw new CodedError('USAGE', 'a worker is started by chaos itself, not by hand')
+    // It died while we were still loading: nobody will say so again, and waiting for it would hold the lock for ever.
+    if (!process.connected) gone()
   }
 
   get signal(): AbortSignal {

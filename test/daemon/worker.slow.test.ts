@@ -5,6 +5,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import type { TestContext } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { Experiment } from '../../src/core/experiment.ts'
 import type { Report } from '../../src/core/report.ts'
@@ -104,4 +105,12 @@ test('a refused claim comes back as a refused run', async (t) => {
   rig.send({ type: 'refused', code: 'BLOCKED_BY_RESIDUE', message: 'blocked by run r0' })
   await rig.ended
   assert.deepEqual([rig.report()?.outcome, rig.report()?.exit_code], ['refused', 4])
+})
+
+test('a worker whose supervisor died while it was loading ends all the same', async (t) => {
+  const child = fork(MAIN, [join(folder(t), 'values'), ''], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
+  endWith(t, child.pid ?? 0)
+  const ended = new Promise<number | null>((resolve) => child.on('exit', resolve))
+  child.disconnect()
+  assert.equal(await Promise.race([ended, sleep(30_000, 'it waits for ever', { ref: false })]), 0)
 })

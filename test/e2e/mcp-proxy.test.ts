@@ -175,10 +175,10 @@ faults:
       [process.execPath, TEE, inner, ...REAL_SERVER],
     )
     const { client } = await connect([process.execPath, TEE, outer, ...proxy])
+    t.after(() => client.close())
     await client.listTools()
     await client.listResources()
     await client.listPrompts()
-    const progress: number[] = []
     await Promise.all([
       sum(client),
       weather(client),
@@ -187,12 +187,13 @@ faults:
       client.callTool({ name: 'echo', arguments: { message: `ä\u2028😀${'x'.repeat(1_000_000)}` } }),
       client.callTool(
         { name: 'trigger-long-running-operation', arguments: { duration: 1, steps: 5 } },
-        { onprogress: ({ progress: n }) => progress.push(n) },
+        { onprogress: () => undefined },
       ),
       ...Array.from({ length: 200 }, () => sum(client)),
     ])
-    assert.equal(progress.length, 5)
     await client.close()
+    // Not counted in the client: it forgets the last one when the answer comes in the same piece.
+    assert.equal(readFileSync(`${outer}.out`, 'utf8').split('"method":"notifications/progress"').length - 1, 5)
     for (const side of ['in', 'out']) {
       const [one, other] = [readFileSync(`${outer}.${side}`), readFileSync(`${inner}.${side}`)]
       assert.ok(one.length > 1_000_000 && one.equals(other), `${side}: ${one.length} and ${other.length} bytes`)
