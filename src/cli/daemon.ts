@@ -100,6 +100,7 @@ async function serve(
     }
     const running = new Daemon({
       ...{ config, supervisor, stateDir, orders, tracker, trust, reload, install: state.install },
+      hasReport: (run) => state.report(run).then((report) => report !== undefined),
       notified: () => told.notify,
       handled: await openHandled(state.path, warn),
       version: context.version,

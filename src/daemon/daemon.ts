@@ -28,6 +28,8 @@ export interface DaemonOptions {
   tracker: Tracker
   trust: Trust
   clock: Clock
+  /** Whether the run ended, and left its report. */
+  hasReport(run: string): Promise<boolean>
   /** What became of notifications. */
   notified(): DaemonStatus['notify']
   /** Reads the configuration anew. Throws ConfigError. */
@@ -78,6 +80,7 @@ export class Daemon {
     })
     this.#warnings(this.#config)
     const { rest } = await this.#firstRound()
+    await this.#tellLost()
     const background = [rest, this.#retryBlocked(), this.#prune(), this.#thaw(this.#options.orders.current.frozen)]
     const frozen = frozenNow(this.#options.orders.current, clock.now())
     if (frozen) this.#tell({ type: 'daemon.frozen', ...frozenEvent(frozen) })
@@ -284,6 +287,14 @@ export class Daemon {
         (error: unknown) => this.#warn(error),
       ),
     }
+  }
+
+  async #tellLost(): Promise<void> {
+    const { supervisor, hasReport } = this.#options
+    const left = new Set(supervisor.blocked.map(({ run }) => run))
+    await this.#dispatcher
+      .tellLost(async (run) => left.has(run) || (await hasReport(run)))
+      .catch((error: unknown) => this.#tell({ type: 'warning', message: `lost due times: ${messageOf(error)}` }))
   }
 
   /** For as long as the daemon lives: what is not clean is tried again, ever more rarely. */

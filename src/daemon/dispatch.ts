@@ -95,7 +95,9 @@ export class Dispatcher {
       }
       this.#options.supervisor.tell({ type: 'schedule.queued', experiment: name, slot: at, reason })
     }
-    void this.#start(entry, slot, (active) => this.#runDue(entry, active))
+    const run = mintRun(this.#options.clock.now())
+    this.#record({ experiment: name, slot: at, run })
+    void this.#start(entry, slot, (active) => this.#runDue(entry, active, run))
   }
 
   /** A due time that does not become a run. */
@@ -106,6 +108,17 @@ export class Dispatcher {
     this.#options.supervisor.tell({ type: 'schedule.skipped', experiment, slot: at, cause, reason })
     this.#record({ experiment, slot: at, skipped: { cause, reason } })
     this.#options.over(experiment)
+  }
+
+  /** Tells the due times that a crash kept from becoming a run. `is` says whether there was such a run. */
+  async tellLost(is: (run: string) => Promise<boolean>): Promise<void> {
+    const { slotLog, supervisor } = this.#options
+    for (const { experiment, slot, run } of lastRuns(await slotLog.read())) {
+      if (await is(run)) continue
+      const skip = { cause: 'missed' as const, reason: `chaos was ended before its run ${run} began` }
+      supervisor.tell({ type: 'schedule.skipped', experiment, slot, ...skip })
+      this.#record({ experiment, slot, skipped: skip })
+    }
   }
 
   /** A run that an operator wants now: beside the schedule, but within the same slots and rules. Throws when it may not. */
@@ -174,8 +187,8 @@ export class Dispatcher {
     return working
   }
 
-  async #runDue(entry: ScheduledExperiment, active: Active): Promise<void> {
-    const { supervisor, stop, clock } = this.#options
+  async #runDue(entry: ScheduledExperiment, active: Active, run: string): Promise<void> {
+    const { supervisor, stop } = this.#options
     const calledOff = active.called?.signal ?? stop
     try {
       const give = await this.#slots.take(AbortSignal.any([stop, calledOff, AbortSignal.timeout(QUEUE_WAIT_MS)]))
@@ -186,22 +199,16 @@ export class Dispatcher {
           this.skip(entry, active.slot, skip)
           return
         }
-        const run = mintRun(clock.now())
         active.run = run
-        const report = await supervisor.run(entry.experiment, { run, wait: entry.on_busy })
-        this.#cameTo(entry, active.slot, report)
+        const { code, reason } = await supervisor.run(entry.experiment, { run, wait: entry.on_busy })
+        const cause = code && REFUSALS[code]
+        if (cause) this.skip(entry, active.slot, { cause, reason: reason ?? cause })
       } finally {
         give()
       }
     } catch (error) {
       this.skip(entry, active.slot, whyNot(error, stop))
     }
-  }
-
-  #cameTo(entry: ScheduledExperiment, slot: Date, { run, code, reason }: Report): void {
-    const cause = code && REFUSALS[code]
-    if (cause) this.skip(entry, slot, { cause, reason: reason ?? cause })
-    else this.#record({ experiment: entry.experiment.name, slot: slot.toISOString(), run })
   }
 
   #forbidden(entry: ScheduledExperiment): Skip | undefined {
@@ -225,6 +232,16 @@ export class Dispatcher {
       supervisor.tell({ type: 'warning', message: `cannot record a due time: ${messageOf(error)}` })
     })
   }
+}
+
+/** The last run of each experiment, unless it is said already why it did not begin. */
+function lastRuns(records: readonly SlotRecord[]): { experiment: string; slot: string; run: string }[] {
+  const last = new Map<string, { experiment: string; slot: string; run: string }>()
+  for (const { experiment, slot, run } of records) {
+    if (run !== undefined) last.set(experiment, { experiment, slot, run })
+    else if (last.get(experiment)?.slot === slot) last.delete(experiment)
+  }
+  return [...last.values()]
 }
 
 function whyNot(error: unknown, stop: AbortSignal): Skip {

@@ -12,9 +12,9 @@ export interface SlotRecord {
   experiment: string
   /** The due time. */
   slot: string
-  /** The run it became… */
+  /** The run it becomes; recorded before it begins. */
   run?: string
-  /** …or why it did not run. */
+  /** Why it did not run; a record of the same due time before this one is void. */
   skipped?: { cause: SkipCause; reason: string }
 }
 
@@ -50,7 +50,7 @@ export function slotLog(stateDir: string): SlotLog {
   }
   return {
     // Begins with a newline: what a crash left of the line before does not take this one with it.
-    append: (record) => inTurn(() => appendFile(file, `\n${JSON.stringify(record)}`, { mode: 0o600 })),
+    append: (record) => inTurn(() => appendFile(file, `\n${JSON.stringify(record)}`, { mode: 0o600, flush: true })),
     read,
     prune: (before) =>
       inTurn(async () => {

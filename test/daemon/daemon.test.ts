@@ -112,6 +112,7 @@ function start(
   experiments: ScheduledExperiment[],
   max_concurrent = 2,
   prepare: (stub: Stub) => void = () => undefined,
+  slots: SlotRecord[] = [],
 ) {
   const supervisor = new Stub()
   prepare(supervisor)
@@ -119,7 +120,6 @@ function start(
   const stop = new AbortController()
   const config = configOf(experiments, max_concurrent)
   const orders = new MemoryOrders()
-  const slots: SlotRecord[] = []
   const reload: { next: () => Promise<Config> } = { next: () => Promise.resolve(config) }
   const tracker = new Tracker()
   const daemon = new Daemon({
@@ -133,6 +133,7 @@ function start(
     trust: new Trust({ orders, clock, mode: () => 'warn', summaryOf: () => '', warn: () => undefined }),
     handled: memoryHandled(),
     install: 'aaaaaa',
+    hasReport: (run) => Promise.resolve(run.startsWith('ended')),
     notified: () => ({ delivered: 0, failed: 0, dropped: 0, waiting: 0 }),
     reload: () => reload.next(),
   })
@@ -151,6 +152,30 @@ test('the daemon recovers before it is ready, and is ready before anything is du
   const walk = supervisor.told.map((e) => e.type)
   assert.deepEqual(walk.slice(0, 5), ['daemon.started', 'warning', 'daemon.ready', 'schedule.next', 'schedule.due'])
   assert.deepEqual(supervisor.rounds, ['round'])
+})
+
+test('a due time whose run a crash kept from beginning is recorded as missed at the next start, once', async () => {
+  const [at, slot] = ['2026-01-01T02:00:00.100Z', '2026-01-01T02:00:00.000Z']
+  const busy = { cause: 'overlap' as const, reason: 'its previous run is not over' }
+  const before: SlotRecord[] = [
+    { at, experiment: 'ran', slot, run: 'ended-1' },
+    { at, experiment: 'refused', slot, run: 'r2' },
+    { at, experiment: 'refused', slot, skipped: { cause: 'blocked', reason: 'blocked by run r0' } },
+    { at, experiment: 'lost', slot, run: 'r3' },
+    { at, experiment: 'lost', slot: '2026-01-01T02:00:01.000Z', skipped: busy },
+  ]
+  const slots = [...before]
+  for (const skips of [1, 0]) {
+    const { done, stop, supervisor } = start([scheduled('lost')], 2, () => undefined, slots)
+    await until(() => supervisor.is('daemon.ready').length > 0, 'it is not ready')
+    stop()
+    await done
+    assert.equal(supervisor.is('schedule.skipped').length, skips)
+  }
+  assert.deepEqual(
+    slots.slice(before.length).map((record) => [record.experiment, record.slot, record.skipped?.reason]),
+    [['lost', slot, 'chaos was ended before its run r3 began']],
+  )
 })
 
 test('an experiment never runs beside itself: the slot is skipped and said so', async () => {
