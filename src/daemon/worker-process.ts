@@ -1,7 +1,7 @@
 /** One worker as its supervisor sees it: started with the lock, fed its job, watched by its heartbeat, ended by pid. */
 import { fork } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
-import { CodedError, ConfigError } from '../core/errors.ts'
+import { CodedError, ConfigError, messageOf } from '../core/errors.ts'
 import type { ChaosEvent } from '../core/events.ts'
 import type { Identity } from '../core/target.ts'
 import type { StateLock } from './lock.ts'
@@ -61,9 +61,9 @@ function watch(child: ChildProcess, { lock, onEvent, onClaim }: WorkerOptions): 
       silence = setTimeout(kill, SILENCE_MS)
       if (message.type === 'event') onEvent(message.event)
       else if (message.type === 'claim') {
-        void onClaim(message.keys, message.identity).then(
-          (answer) => child.connected && child.send(answer, () => undefined),
-        )
+        void onClaim(message.keys, message.identity)
+          .catch(refusal)
+          .then((answer) => child.connected && child.send(answer, () => undefined))
       } else if (message.type !== 'heartbeat') last = message
     })
     child.on('error', (error) => {
@@ -82,6 +82,12 @@ function watch(child: ChildProcess, { lock, onEvent, onClaim }: WorkerOptions): 
       void lock.removeWorker(child.pid ?? -1).then(settle, settle)
     })
   })
+}
+
+/** What could not be decided, say because the disk is full, is not allowed. */
+function refusal(error: unknown): ToWorker {
+  const code = error instanceof CodedError ? error.code : 'REFUSED_CLAIMED'
+  return { type: 'refused', code, message: messageOf(error) }
 }
 
 function fromPlain(error: PlainError): Error {

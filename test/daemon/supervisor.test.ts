@@ -6,6 +6,7 @@ import type { TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { z } from 'zod'
 import { systemClock } from '../../src/core/clock.ts'
+import { CodedError } from '../../src/core/errors.ts'
 import type { ChaosEvent } from '../../src/core/events.ts'
 import type { Experiment } from '../../src/core/experiment.ts'
 import { defineTarget } from '../../src/core/target.ts'
@@ -267,6 +268,14 @@ test('two runs that claim the same key: with queue the second waits and is told 
   assert.match(answers[0] ?? '', /"claimed","waited":false/)
   assert.match(answers[1] ?? '', /"refused","code":"REFUSED_CLAIMED"/)
   assert.match(answers[2] ?? '', /"claimed","waited":true/)
+})
+
+test('a run is refused where it cannot be written down that it was admitted, and the supervisor lives on', async (t) => {
+  const rig = await rigFor(t)
+  rig.supervisor.admitBy(() => Promise.reject(new CodedError('JOURNAL_WRITE', 'no space left')))
+  writeFileSync(join(rig.state.path, 'go'), '')
+  await rig.supervisor.run(doing({ url: 'one', do: 'hold a claim' }), skip)
+  assert.match(rig.log().join('\n'), /"refused","code":"JOURNAL_WRITE","message":"no space left"/)
 })
 
 test('stop aborts what runs, waits for it, and starts nothing any more', async (t) => {
