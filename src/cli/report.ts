@@ -1,6 +1,7 @@
 /** `chaos report`: what a run did, what it met, and that it was put back. */
 import { formatDuration } from '../core/duration.ts'
 import { ConfigError } from '../core/errors.ts'
+import { observedText } from '../core/observed.ts'
 import type { Report, StepReport } from '../core/report.ts'
 import { peekStateDir } from '../journal/state-dir.ts'
 import { coloured, plain, summaryLines } from '../observe/progress.ts'
@@ -73,9 +74,10 @@ function text(r: Report, tty: boolean): string {
   ].join('')
 }
 
-function timing({ effect, apply_ms, revert_ms }: StepReport): string {
+function timing({ effect, observed, apply_ms, revert_ms }: StepReport): string {
   return [
     ...(effect ? [`${effect.inEffect + (effect.load ?? 0)} in effect`] : []),
+    ...(observed ? [observedText(observed)] : []),
     ...(apply_ms === undefined ? [] : [`applied in ${formatDuration(apply_ms)}`]),
     ...(revert_ms === undefined ? [] : [`undone in ${formatDuration(revert_ms)}`]),
   ].join(', ')

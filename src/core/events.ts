@@ -1,5 +1,6 @@
 /** What a run tells while it happens. Plain JSON; sinks (observe/) only watch and can never slow or fail a run. */
 import type { Digest } from './digest.ts'
+import type { Observed } from './observed.ts'
 import type { Report } from './report.ts'
 import type { Discovery } from './target.ts'
 import type { Inspection, Skipped } from './skill.ts'
@@ -34,7 +35,7 @@ type RunEventBody =
   | { type: 'step.applied'; step: StepView; effect: Inspection; took_ms: number }
   | { type: 'step.skipped'; step: StepView; reason: string }
   | { type: 'step.failed'; step: StepView; error: string }
-  | { type: 'step.reverted'; step: StepView; kept: number; names: string[]; took_ms: number }
+  | { type: 'step.reverted'; step: StepView; kept: number; names: string[]; observed?: Observed; took_ms: number }
   | { type: 'step.revert_failed'; step: StepView; error: string }
   | { type: 'run.warning'; message: string }
   | { type: 'run.aborting'; reason: string }

@@ -1,5 +1,6 @@
 /** The result of a run. *Outcome* says whether the experiment ran; *residue* says whether we cleaned up. */
 import type { ErrorCode } from './errors.ts'
+import type { Observed } from './observed.ts'
 import type { Inspection } from './skill.ts'
 
 export type Outcome = 'completed' | 'ineffective' | 'failed' | 'refused' | 'aborted'
@@ -11,6 +12,8 @@ export interface StepReport {
   describe: string
   state: 'planned' | 'applied' | 'failed' | 'skipped' | 'reverted' | 'residue' | 'accepted'
   effect?: Inspection
+  /** What the target counted while the fault was in place; absent where it counts nothing, or could not be asked. */
+  observed?: Observed
   apply_ms?: number
   revert_ms?: number
   /** What others had changed since and the undo left alone. */

@@ -4,6 +4,7 @@
  */
 import type { ZodType } from 'zod'
 import type { Clock } from './clock.ts'
+import type { Observed } from './observed.ts'
 import type { Random } from './random.ts'
 
 /** One thing on a target that can be touched. */
@@ -122,6 +123,11 @@ export interface Inspection {
   names?: string[]
 }
 
+/** Whether what was read means that something happened at all. */
+export function tookEffect({ inEffect, load = 0 }: Inspection): boolean {
+  return inEffect + load > 0
+}
+
 /** What a survey asks a skill to plan, to learn what it could serve. */
 export interface Ask {
   /** The one resource it is about. */
@@ -149,6 +155,8 @@ export interface SkillSpec<Reader, Client extends Reader, P, S> {
   apply(ctx: ApplyContext<Client, S>, step: S): Promise<void>
   /** Reads back. Called after apply and after revert; must not change anything. */
   inspect(ctx: InspectContext<Client>, step: S): Promise<Inspection>
+  /** What the target counted meanwhile; for the report alone. Called once everything of the run has ended, before revert. */
+  observe?(ctx: InspectContext<Client>, step: S): Promise<Observed>
   /** Total (right after never, partly, fully, twice), compare-and-set, re-resolving, bounded, harmless to strangers. */
   revert(ctx: RevertContext<Client, S>, step: S): Promise<void>
 }

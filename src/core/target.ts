@@ -2,6 +2,7 @@
 import type { ZodType } from 'zod'
 import type { Clock } from './clock.ts'
 import { RefusedError, StepError } from './errors.ts'
+import type { Observed } from './observed.ts'
 import type { Sandbox, SandboxOptions } from './sandbox.ts'
 import type {
   ApplyContext,
@@ -68,6 +69,8 @@ export interface Agent {
   quiesce(run: string, signal: AbortSignal): Promise<void>
   apply(skill: string, step: unknown, ctx: AgentApplyContext): Promise<void>
   inspect(skill: string, step: unknown, ctx: AgentInspectContext): Promise<Inspection>
+  /** Undefined for a skill whose target counts nothing. */
+  observe(skill: string, step: unknown, ctx: AgentInspectContext): Promise<Observed | undefined>
   revert(skill: string, step: unknown, ctx: AgentRevertContext): Promise<void>
   /** Everything on the target that carries a mark of this install (of any, without one), but our own control. */
   sweep(install: string | undefined, signal: AbortSignal): Promise<Leftover[]>
@@ -125,12 +128,12 @@ export type AnySkill<Reader, Client extends Reader> = Omit<
   'params' | 'step' | 'plan'
 > & { params: ZodType; step: ZodType<object>; plan(ctx: PlanContext<Reader>, params: never): Promise<Plan<object>> }
 
-/** The four skill calls of an Agent, by skill name over JSON: finds the spec, parses params and steps, adds the client. */
+/** The skill calls of an Agent, by skill name over JSON: finds the spec, parses params and steps, adds the client. */
 export function runSkills<Reader, Client extends Reader>(
   skills: readonly AnySkill<Reader, Client>[],
   client: () => Client,
   reader: () => Promise<Reader>,
-): Pick<Agent, 'plan' | 'apply' | 'inspect' | 'revert'> {
+): Pick<Agent, 'plan' | 'apply' | 'inspect' | 'observe' | 'revert'> {
   const spec = (name: string): SkillSpec<Reader, Client, unknown, object> => {
     const found = skills.find((s) => s.name === name)
     if (!found)
@@ -151,6 +154,7 @@ export function runSkills<Reader, Client extends Reader>(
       spec(name).plan({ ...ctx, target: await reader() }, spec(name).params.parse(params)),
     apply: (name, step, ctx) => spec(name).apply({ ...ctx, target: client() }, parse(spec(name), step)),
     inspect: (name, step, ctx) => spec(name).inspect({ ...ctx, target: client() }, parse(spec(name), step)),
+    observe: async (name, step, ctx) => spec(name).observe?.({ ...ctx, target: client() }, parse(spec(name), step)),
     revert: (name, step, ctx) => spec(name).revert({ ...ctx, target: client() }, parse(spec(name), step)),
   }
 }

@@ -7,6 +7,7 @@ import { pendingSteps } from '../journal/journal.ts'
 import type { Damage, RunStarted, RunState } from '../journal/journal.ts'
 import { partFile } from '../journal/parts.ts'
 import type { StateDir } from '../journal/state-dir.ts'
+import { cameTo } from './came-to.ts'
 import { reportOf } from './report.ts'
 import { rollback } from './rollback.ts'
 import type { RollbackInput } from './rollback.ts'
@@ -35,8 +36,9 @@ export async function endRun(input: EndInput): Promise<Report> {
   const unrecorded = result.journalError ?? damageOf(after, run)
   let failure = unrecorded ?? journal.failure
   if (failure) emit({ type: 'run.warning', message: messageOf(failure) })
+  const came = cameTo(input, after.steps)
   const report = (): Report => {
-    const ending = { ...input, residue: result.residue, journalFailed: failure !== undefined }
+    const ending = { ...input, ...came, residue: result.residue, journalFailed: failure !== undefined }
     const made = reportOf(input.started, after, ending, clock.now())
     return failure && made.reason === undefined ? { ...made, reason: messageOf(failure) } : made
   }
@@ -47,7 +49,7 @@ export async function endRun(input: EndInput): Promise<Report> {
   try {
     await state.writeReport(report(), { ofUndo: true })
     if (!unrecorded && result.residue.length === 0 && pendingSteps(after).length === 0) {
-      await journal.append({ type: 'run.finished', outcome: input.outcome }, { durable: true })
+      await journal.append({ type: 'run.finished', outcome: came.outcome }, { durable: true })
       if (journal.failure && !failure) {
         // It broke under this very record, which stands in another file now.
         fail(journal.failure)

@@ -128,6 +128,7 @@ const nobody: Agent = {
   quiesce: () => Promise.resolve(),
   apply: gone,
   inspect: gone,
+  observe: gone,
   revert: gone,
   sweep: gone,
   close: () => Promise.resolve(),

@@ -5,12 +5,14 @@
 import type { Clock } from '../core/clock.ts'
 import { CodedError, messageOf, RollbackError } from '../core/errors.ts'
 import type { EventBody, StepView } from '../core/events.ts'
+import type { Observed } from '../core/observed.ts'
 import type { Outcome } from '../core/report.ts'
 import type { Holdable, Inspection } from '../core/skill.ts'
 import type { Agent } from '../core/target.ts'
 import { pendingSteps } from '../journal/journal.ts'
 import type { Journal, JournalRecord, StepState } from '../journal/journal.ts'
 import type { StateDir } from '../journal/state-dir.ts'
+import { observe } from './observe.ts'
 
 export interface RollbackInput {
   run: string
@@ -118,12 +120,15 @@ async function undo(step: StepState, input: RollbackInput, log: UndoLog): Promis
   const begun = clock.monotonic()
   emit({ type: 'step.reverting', step: viewOf(step) })
   let left: Inspection | undefined
+  let observed: Observed | undefined
   let attempts = 0
   const error = await persist(input, async (signal, alive) => {
     // Facts of an interrupted attempt are in the file, behind what was there when the rollback began.
-    const known = attempts++ === 0 ? step : ((await state.readJournal(run)).steps.find(isSame(step)) ?? step)
+    const isFirst = attempts++ === 0
+    const known = isFirst ? step : ((await state.readJournal(run)).steps.find(isSame(step)) ?? step)
     const data = await state.loadStep(run, known)
     const ctx = { mark: step.mark, clock, signal }
+    if (isFirst) observed = await observe(step, data, agent, ctx, emit)
     await agent.revert(step.skill, data, {
       ...ctx,
       async progress(facts) {
@@ -142,8 +147,9 @@ async function undo(step: StepState, input: RollbackInput, log: UndoLog): Promis
   if (error !== undefined || !left) return error
   const ms = Math.round(clock.monotonic() - begun)
   const [kept, names] = [left.foreign, left.foreign > 0 ? (left.names ?? []) : []]
-  await log.append({ type: 'step.reverted', step: step.step, kept, names, ms })
-  emit({ type: 'step.reverted', step: viewOf(step), kept, names, took_ms: ms })
+  const told = { kept, names, ...(observed ? { observed } : {}) }
+  await log.append({ type: 'step.reverted', step: step.step, ...told, ms })
+  emit({ type: 'step.reverted', step: viewOf(step), ...told, took_ms: ms })
   return undefined
 }
 

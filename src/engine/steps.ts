@@ -2,6 +2,7 @@
 import type { Clock } from '../core/clock.ts'
 import { JournalError, messageOf, StaleError, StepError } from '../core/errors.ts'
 import type { EventBody, StepView } from '../core/events.ts'
+import { tookEffect } from '../core/skill.ts'
 import type { Holdable, Inspection } from '../core/skill.ts'
 import type { Agent } from '../core/target.ts'
 import type { Journal } from '../journal/journal.ts'
@@ -178,8 +179,4 @@ class StepRunner {
     }
     return agent.inspect(skill, { ...data, ...facts }, { mark, clock, signal })
   }
-}
-
-function tookEffect(effect: Inspection): boolean {
-  return effect.inEffect + (effect.load ?? 0) > 0
 }

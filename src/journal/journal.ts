@@ -1,5 +1,6 @@
 /** What a journal says: its records, and the fold that turns them into what is still to be undone. */
 import type { JournalTotals } from '../core/events.ts'
+import type { Observed } from '../core/observed.ts'
 import type { Inspection } from '../core/skill.ts'
 import type { Identity } from '../core/target.ts'
 import type { Outcome } from '../core/report.ts'
@@ -56,7 +57,7 @@ export type JournalRecord =
   | { type: 'step.failed' | 'step.revert_failed' | 'step.quarantined'; step: number; error: string }
   | { type: 'step.skipped'; step: number; reason: string }
   | { type: 'undo.started'; reason: string; outcome: Outcome }
-  | { type: 'step.reverted'; step: number; kept: number; names: string[]; ms: number }
+  | { type: 'step.reverted'; step: number; kept: number; names: string[]; observed?: Observed; ms: number }
   | { type: 'step.accepted'; step: number; note: string }
   | { type: 'run.finished'; outcome: Outcome }
 
@@ -93,6 +94,7 @@ export interface StepState {
   facts: Place[]
   state: 'planned' | 'applied' | 'failed' | 'skipped' | 'reverted' | 'accepted'
   effect?: Inspection
+  observed?: Observed
   apply_ms?: number
   revert_ms?: number
   kept?: number
@@ -193,6 +195,7 @@ function foldStep(state: RunState, record: StepRecord, place: Place): void {
       return
     case 'step.reverted':
       Object.assign(step, { state: 'reverted', kept: record.kept, kept_names: record.names, revert_ms: record.ms })
+      if (record.observed) step.observed = record.observed
       return
     case 'step.accepted':
       Object.assign(step, { state: 'accepted', accepted_note: record.note })

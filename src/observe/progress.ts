@@ -1,6 +1,7 @@
 /** Events as lines for a person: coloured with a soak countdown on a terminal, plain elsewhere. */
 import type { ChaosEvent, PlanView, Sink, StepView } from '../core/events.ts'
 import { formatDuration } from '../core/duration.ts'
+import { observedText } from '../core/observed.ts'
 import type { Report } from '../core/report.ts'
 import type { Inspection } from '../core/skill.ts'
 import { digestLines } from './digest.ts'
@@ -56,9 +57,10 @@ export function linesOf(event: ChaosEvent, paint: Paint): string[] {
     case 'step.failed':
       return [`${paint('red', '✗')} ${label(event.step)}  ${event.error}`]
     case 'step.reverted': {
+      const met = event.observed ? `, ${observedText(event.observed)}` : ''
       const kept = event.kept > 0 ? `, kept ${event.kept} changed by others (${event.names.join(', ')})` : ''
       return [
-        `${paint('green', '▼')} undone: ${label(event.step)}  ${paint('dim', formatDuration(event.took_ms))}${kept}`,
+        `${paint('green', '▼')} undone: ${label(event.step)}  ${paint('dim', formatDuration(event.took_ms))}${met}${kept}`,
       ]
     }
     case 'step.revert_failed':

@@ -10,18 +10,14 @@ import type { World } from './worlds.ts'
 /** Of each skill; a fifth as many recoveries are killed too. */
 const KILLS = Number(process.env['CHAOS_CRASH_KILLS'] ?? 24)
 /** For all skills together: a busy machine kills fewer. */
-const MINUTES = Number(process.env['CHAOS_CRASH_MINUTES'] ?? 3)
+const MINUTES = Number(process.env['CHAOS_CRASH_MINUTES'] ?? 5)
 /** Fewer would say nothing. */
 const LEAST = Math.min(KILLS, 6)
 
 const seed = process.env['CHAOS_SEED'] ?? seedOfCommit()
-/** What is to be killed on a system that tests cannot start: no world, and why. */
-const ELSEWHERE: Record<string, string> = {
-  application: 'its faults end by their leases; no world of running applications is here yet',
-}
-const skills = targets.reduce((sum, target) => sum + (target.name in WORLDS ? target.skills.length : 0), 0)
+const skills = targets.reduce((sum, target) => sum + target.skills.length, 0)
 
-for (const target of targets.filter(({ name }) => !(name in ELSEWHERE))) {
+for (const target of targets) {
   describe(`a worker of the target ${target.name}, killed`, () => {
     let world: World
     let crashes: Crashes

@@ -102,7 +102,7 @@ export function experimentOf(skill: string, world: World): Experiment {
     target: world.target,
     target_config: world.target_config,
     skills: [{ skill_name: skill, params: world.params(skill), count: 1, spread: false }],
-    duration_ms: 20,
+    duration_ms: world.soakMs(skill),
     parallel: false,
     resource_filters: [],
     safety: {

@@ -1,4 +1,7 @@
 /** Where the calls to a target can be seen from outside: in its driver, or, for every target there will be, around its agent. */
+import http from 'node:http'
+import { syncBuiltinESMExports } from 'node:module'
+import { basename } from 'node:path'
 import pg from 'pg'
 
 /** Before a statement is sent, when it is on its way, and when its answer is there. */
@@ -29,6 +32,23 @@ export function hookPostgres(point) {
       },
     )
   }
+}
+
+/** Before a request is made, when it is handed to the kernel (the application acts, whoever dies now), and when its answer begins. */
+export function hookHttp(point) {
+  const { request } = http
+  http.request = (url, options = {}, ...rest) => {
+    const where = options.socketPath === undefined ? new URL(url).host : basename(options.socketPath)
+    const name = `${options.method ?? 'GET'} ${new URL(url).pathname} at ${where}`
+    point(`${name}: before`)
+    const sent = request(url, options, ...rest)
+    sent.once('finish', () => point(`${name}: sent`))
+    sent.once('response', () => point(`${name}: answered`))
+    sent.once('error', () => point(`${name}: refused`))
+    return sent
+  }
+  // `import { request } from 'node:http'` sees it too.
+  syncBuiltinESMExports()
 }
 
 /** Before and after each call of an agent, and of what a step gets from the engine. */

@@ -11,10 +11,10 @@ import { basename, dirname, join } from 'node:path'
 import { workerMain } from '../../src/daemon/worker.ts'
 import { nodeDisk } from '../../src/journal/disk.ts'
 import { targets } from '../../src/targets/index.ts'
-import { hookAgent, hookPostgres } from './seams.mjs'
+import { hookAgent, hookHttp, hookPostgres } from './seams.mjs'
 
 /** Where the calls to a target are seen most finely; any other target is hooked around its agent. */
-const SEAMS = { database: hookPostgres }
+const SEAMS = { application: hookHttp, database: hookPostgres }
 
 const passed = new Map()
 let wanted

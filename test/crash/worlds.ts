@@ -1,4 +1,5 @@
 /** For each kind of target a small real system that its skills are killed on, and how to see whether it is as before. */
+import { applicationWorld } from './application-world.ts'
 import { startPostgres } from '../labs/embedded-postgres.ts'
 import type { Postgres } from '../labs/embedded-postgres.ts'
 import { diff, snapshot } from '../labs/snapshot.ts'
@@ -9,6 +10,8 @@ export interface World {
   target_config: unknown
   /** What a skill is told here; a skill that needs nothing need not be known. */
   params(skill: string): Record<string, unknown>
+  /** How long its fault is held, milliseconds. */
+  soakMs(skill: string): number
   picture(): Promise<Picture>
   close(): Promise<void>
 }
@@ -19,7 +22,10 @@ export interface Picture {
 }
 
 /** Target → its world. A new target has to bring one. */
-export const WORLDS: Record<string, () => Promise<World>> = { database: databaseWorld }
+export const WORLDS: Record<string, () => Promise<World>> = { database: databaseWorld, application: applicationWorld }
+
+/** Enough where nothing has to happen meanwhile. */
+const SOAK_MS = 20
 
 const TABLES = `
   create table parents (id integer primary key, name text not null, mood text);
@@ -55,6 +61,7 @@ export async function databaseWorld(): Promise<World & { server: Postgres }> {
     target: 'database',
     target_config: { connection_url: server.url(), db_type: 'postgres', schemas: [] },
     params: (skill) => PARAMS[skill] ?? {},
+    soakMs: () => SOAK_MS,
     async picture() {
       const before = await snapshot(server.url())
       return { residue: () => residueOf(server, before) }

@@ -1,90 +1,21 @@
 /** Real application processes under `chaos run` and `chaos daemon`: broken in the soak, healthy after it, whoever dies when. */
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
-import type { ChildProcess } from 'node:child_process'
 import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { afterEach, beforeEach, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import type { Report } from '../../src/core/report.ts'
+import { FAULTS, isWell, ShopProcess } from '../fakes/shop.ts'
 import { Chaos, signal } from './chaos.ts'
 import type { Exit, Running } from './chaos.ts'
 
-const SHOP = fileURLToPath(new URL('../fakes/shop-app.ts', import.meta.url))
 const TOKEN = 'sixteen-characters-canary'
-/** Longest that anything may take here: far more than it does. */
-const PATIENCE_MS = 60_000
 /** The lease of these tests. */
 const LEASE_MS = 3_000
 
-type Health = Record<'search' | 'pay' | 'mail' | 'address', string>
-
-/** One process of the application. */
-class Instance {
-  readonly child: ChildProcess
-  last: Health | undefined
-  readonly #changed: (() => void)[] = []
-
-  constructor(options: object) {
-    this.child = spawn(process.execPath, ['--import', 'tsx', SHOP, JSON.stringify({ app: 'shop', ...options })], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    })
-    createInterface({ input: this.child.stdout! }).on('line', (line) => {
-      this.last = JSON.parse(line) as Health
-      for (const tell of this.#changed.splice(0)) tell()
-    })
-  }
-
-  /** Resolves with how long it took until a round of calls fits. */
-  async until(fits: (health: Health) => boolean): Promise<number> {
-    const begun = performance.now()
-    while (!(this.last && fits(this.last))) {
-      assert.ok(performance.now() - begun < PATIENCE_MS, `still ${JSON.stringify(this.last)}`)
-      await Promise.race([
-        new Promise<void>((resolve) => this.#changed.push(resolve)),
-        sleep(1_000, undefined, { ref: false }),
-      ])
-    }
-    return Math.round(performance.now() - begun)
-  }
-
-  /** Three rounds in a row without a fault. */
-  async healthy(): Promise<number> {
-    const begun = performance.now()
-    for (let rounds = 0; rounds < 3;) {
-      this.last = undefined
-      await this.until(() => true)
-      rounds = isWell(this.last) ? rounds + 1 : 0
-      assert.ok(performance.now() - begun < PATIENCE_MS, `still ${JSON.stringify(this.last)}`)
-    }
-    return Math.round(performance.now() - begun)
-  }
-
-  async kill(): Promise<void> {
-    signal(this.child.pid, 'SIGKILL')
-    if (this.child.exitCode === null && this.child.signalCode === null)
-      await new Promise((resolve) => this.child.once('exit', resolve))
-  }
-}
-
-function isWell(health: Health | undefined): boolean {
-  return health !== undefined && [health.search, health.pay, health.mail].every((how) => how === 'well')
-}
-
-const FAULTS: { skill: string; params: object; shows: string }[] = [
-  { skill: 'app.latency', params: { duration_ms: 200 }, shows: 'slow' },
-  { skill: 'app.error', params: { error_code: 503 }, shows: 'ChaosError' },
-  { skill: 'app.timeout', params: { duration_ms: 50 }, shows: 'ChaosTimeoutError' },
-  { skill: 'app.partial_failure', params: { mode: 'drop' }, shows: 'wrong' },
-  { skill: 'app.resource_exhaustion', params: { mode: 'rate_limit' }, shows: 'ResourceExhaustedError' },
-  { skill: 'app.data_corruption', params: { mode: 'wrong_values' }, shows: 'wrong' },
-]
-
 describe('applications', { timeout: 15 * 60_000 }, () => {
   let chaos: Chaos
-  const instances: Instance[] = []
+  const instances: ShopProcess[] = []
   beforeEach(() => void (chaos = new Chaos()))
   afterEach(async () => {
     for (const instance of instances.splice(0)) await instance.kill()
@@ -94,8 +25,8 @@ describe('applications', { timeout: 15 * 60_000 }, () => {
   const start = async (
     name: string,
     options: object = { socket: join(chaos.dir, `${name}.sock`) },
-  ): Promise<Instance> => {
-    const instance = new Instance(options)
+  ): Promise<ShopProcess> => {
+    const instance = new ShopProcess(options)
     instances.push(instance)
     await instance.until(isWell)
     return instance

@@ -1,6 +1,7 @@
 /** A target in memory: things with values, skills that change them, and a script for what goes wrong. */
 import { z } from 'zod'
 import type { Experiment } from '../../src/core/experiment.ts'
+import type { Observed } from '../../src/core/observed.ts'
 import type { Failsafe, Inspection, Phase, Resource, Scope, SkillSpec } from '../../src/core/skill.ts'
 import { defineTarget, runSkills } from '../../src/core/target.ts'
 import type { Agent, ConnectOptions, Identity, Leftover, Target } from '../../src/core/target.ts'
@@ -44,6 +45,8 @@ export class FakeWorld {
   names: string[] = ['staging']
   /** What carries a mark. */
   leftovers: Leftover[] = []
+  /** What it has counted of a key, where it counts. */
+  observed: ((call: { key: string; signal: AbortSignal }) => Promise<Observed>) | undefined
   readonly #scripts = new Map<string, Script>()
 
   constructor(values: Record<string, string> = { a: '1', b: '2', c: '3', d: '4' }) {
@@ -180,6 +183,9 @@ function skill(world: FakeWorld, name: FakeSkill['name'], phase: Phase, scope: S
         ...(ours || asBefore ? {} : { names: [step.key] }),
       }
     },
+    ...(world.observed && {
+      observe: ({ signal }, { key }) => world.observed!({ key, signal }),
+    }),
     async revert(ctx, step) {
       const { mark, signal } = ctx
       const progress = (facts: object): Promise<void> => ctx.progress(facts)

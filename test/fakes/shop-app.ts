@@ -1,13 +1,17 @@
 /**
- * A real application process for the end-to-end tests: three wrapped functions that are called all the time, a line of
- * JSON on standard output per round with how each call went, and connectChaos. `node --import tsx shop-app.ts OPTIONS`, the
- * options being those of connectChaos as JSON.
+ * A real application process for tests: three wrapped functions that are called all the time, a line of JSON on standard
+ * output per round with how each call went, and connectChaos. `node --import tsx shop-app.ts OPTIONS`, the options being
+ * those of connectChaos as JSON, and `pause_ms` between two rounds. SIGUSR2 blocks its event loop for `block_ms`;
+ * SIGWINCH sets what it believes is the time by `jump_ms`.
  */
 import { connectChaos, wrap } from '../../src/faults/index.ts'
 import type { ConnectOptions } from '../../src/faults/connect/connection.ts'
 
-/** Between two rounds. */
-const PAUSE_MS = 25
+interface Options extends ConnectOptions {
+  pause_ms?: number
+  block_ms?: number
+  jump_ms?: number
+}
 
 const answer = { items: ['a', 'b', 'c', 'd'], total: 4, text: 'an answer that is long enough' }
 const tools = ['search', 'pay', 'mail'].map((component) => ({
@@ -16,7 +20,18 @@ const tools = ['search', 'pay', 'mail'].map((component) => ({
 }))
 const right = JSON.stringify(answer)
 
-const { address } = await connectChaos(JSON.parse(process.argv[2] ?? '{}') as ConnectOptions)
+const {
+  pause_ms: pause = 25,
+  block_ms: block = 0,
+  jump_ms: jump = 0,
+  ...connect
+} = JSON.parse(process.argv[2] ?? '{}') as Options
+process.on('SIGUSR2', () => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, block))
+process.on('SIGWINCH', () => {
+  const { now } = Date
+  Date.now = () => now() + jump
+})
+const { address } = await connectChaos(connect)
 for (;;) {
   const round: Record<string, string> = {}
   for (const { component, call } of tools) {
@@ -28,5 +43,5 @@ for (;;) {
     else round[component] = took > 150 ? 'slow' : 'well'
   }
   process.stdout.write(`${JSON.stringify({ address, ...round })}\n`)
-  await new Promise((resolve) => setTimeout(resolve, PAUSE_MS))
+  await new Promise((resolve) => setTimeout(resolve, pause))
 }

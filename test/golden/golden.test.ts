@@ -3,9 +3,12 @@ import assert from 'node:assert/strict'
 import { copyFileSync, readdirSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { test } from 'node:test'
+import { z } from 'zod'
 import { fileURLToPath } from 'node:url'
+import { systemClock } from '../../src/core/clock.ts'
 import type { Inspection } from '../../src/core/skill.ts'
-import type { Agent, Target } from '../../src/core/target.ts'
+import type { Agent, ConnectOptions, Target } from '../../src/core/target.ts'
+import type { FaultConfig } from '../../src/faults/index.ts'
 import { recoverRun } from '../../src/engine/recover.ts'
 import { readJournal } from '../../src/journal/file-journal.ts'
 import { pendingSteps } from '../../src/journal/journal.ts'
@@ -13,7 +16,12 @@ import type { RunState } from '../../src/journal/journal.ts'
 import { partFile, partsOf } from '../../src/journal/parts.ts'
 import { nodeDisk } from '../../src/journal/disk.ts'
 import { openStateDir } from '../../src/journal/state-dir.ts'
-import { database } from '../../src/targets/database/index.ts'
+import { connectApplication } from '../../src/targets/application/agent.ts'
+import { applicationClient } from '../../src/targets/application/client.ts'
+import { config } from '../../src/targets/application/config.ts'
+import { application } from '../../src/targets/application/index.ts'
+import { targets } from '../../src/targets/index.ts'
+import { FakeApplication } from '../fakes/application.ts'
 import { FakeWorld, fakeTarget } from '../fakes/agent.ts'
 import { FakeClock } from '../fakes/clock.ts'
 import { linesOf } from '../../src/journal/lines.ts'
@@ -51,6 +59,42 @@ for (const golden of journals) {
   })
 }
 
+for (const golden of journals.filter((file) => basename(file).startsWith('app.'))) {
+  test(`the golden journal ${basename(golden)} ends its faults in a running application, which is healthy then`, async (t) => {
+    const app = new FakeApplication()
+    t.after(() => app.stop())
+    const { chaos, connection } = await app.start('one')
+    await app.start('two')
+    const healthy = await app.snapshot()
+    const read = await readJournal(golden)
+    const { run } = read.started!
+    const state = await openStateDir(join(temporaryFolder(t), 'state'))
+    copyFileSync(golden, state.journalFile(run))
+    const { lease_ms: lease } = z.object({ lease_ms: z.number() }).parse(await state.loadStep(run, read.steps[0]!))
+    // As it was when the journal ended, on one of two instances.
+    const client = applicationClient(config.parse(app.config))
+    const signal = AbortSignal.timeout(60_000)
+    for (const step of read.steps) {
+      const { component, fault, seed } = stepShape.parse(await state.loadStep(run, step))
+      const grant = { mark: step.mark, faults: [fault as FaultConfig], components: [component], lease_ms: lease, seed }
+      await client.grant(connection.address, grant, signal)
+    }
+    assert.ok(chaos.on)
+    assert.notDeepEqual(await app.snapshot(), healthy)
+    const report = await recoverRun({
+      ...{ run, state, targetConfigs: [app.config], noProgressMs: 10_000, clock: systemClock, signal },
+      // It listens elsewhere: a copy of the application that the journal is about.
+      target: { ...application, connect: (_, options) => connectTo(app, options, read) },
+      emit: () => undefined,
+    })
+    assert.deepEqual([report.residue, report.steps.map((s) => s.state)], [[], ['reverted', 'reverted']])
+    // What had the fault then is another process, which is gone.
+    assert.ok(report.steps.every((s) => s.kept === 1 && s.observed?.missing === 1))
+    assert.deepEqual(await app.snapshot(), healthy)
+    assert.deepEqual(await state.journals(), [])
+  })
+}
+
 test('there is a golden journal of every skill, and of every type of record that is written', async () => {
   const types = new Set<string>()
   const skills = new Set<string>()
@@ -64,7 +108,7 @@ test('there is a golden journal of every skill, and of every type of record that
     }
   }
   assert.deepEqual(
-    database.skills.map((s) => s.name).filter((name) => !skills.has(name)),
+    targets.flatMap((target) => target.skills.map((s) => s.name)).filter((name) => !skills.has(name)),
     [],
   )
   // Not here: run.finished, whose journal is gone, and what is only reserved.
@@ -82,9 +126,16 @@ test('there is a golden journal of every skill, and of every type of record that
     assert.ok(types.has(type), type)
 })
 
+const stepShape = z.object({ component: z.string(), fault: z.unknown(), seed: z.string() })
+
+async function connectTo(app: FakeApplication, options: ConnectOptions, { started }: RunState): Promise<Agent> {
+  const agent = await connectApplication(config.parse(app.config), application.skills as never, options)
+  return { ...agent, identity: () => Promise.resolve(started!.identity) }
+}
+
 /** The target of a journal, as far as it goes without one: the real schemas of the steps, and an undo that succeeds. */
 function understanding({ started }: RunState, undone: string[]): Target {
-  const skills = [...database.skills, ...fakeTarget(new FakeWorld()).skills]
+  const skills = [...targets.flatMap((target) => target.skills), ...fakeTarget(new FakeWorld()).skills]
   const parse = (name: string, step: unknown): void => {
     const skill = skills.find((s) => s.name === name)
     assert.ok(skill, `${name} is known`)

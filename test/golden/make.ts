@@ -1,18 +1,23 @@
 /**
- * Makes the golden journals of the format that this version writes: `node --import tsx test/golden/make.ts`. Each skill is
- * run on a PostgreSQL of its own and its processes are killed during the soak; one more run meets every kind of trouble.
- * Journals of a format that users may have are never made anew: add those of a new format in a folder of its own.
+ * Makes golden journals of the format that this version writes: `node --import tsx test/golden/make.ts`. Each skill is
+ * run on a system of its own and its processes are killed during the soak; one more run, `every-record`, meets every kind of
+ * trouble. Journals of a format that users may have are never made anew: only those that are not there yet are made, and
+ * those of a new format in a folder of its own.
  */
-import { copyFileSync, mkdirSync, readdirSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import type { Target } from '../../src/core/target.ts'
 import { JOURNAL_FORMAT } from '../../src/journal/journal.ts'
+import { application } from '../../src/targets/application/index.ts'
 import { database } from '../../src/targets/database/index.ts'
 import { prepare, runOn, START, WatchedWorld } from '../crash/disk-world.ts'
 import { Chaos, signal } from '../e2e/chaos.ts'
 import { SCHEMA } from '../e2e/world.ts'
 import { fakeExperiment } from '../fakes/agent.ts'
 import { diskError, watched } from '../fakes/disk.ts'
+import { FAULTS, ShopProcess } from '../fakes/shop.ts'
 import { SimulatedDisk } from '../fakes/simulated-disk.ts'
 import { startPostgres } from '../labs/embedded-postgres.ts'
 import { nodeDisk } from '../../src/journal/disk.ts'
@@ -32,23 +37,41 @@ const PARAMS: Record<string, object> = {
 }
 
 mkdirSync(FOLDER, { recursive: true })
-const server = await startPostgres()
-try {
-  await server.sql(SCHEMA)
-  for (const { name } of database.skills) await makeKilled(name)
-} finally {
-  await server.stop()
+const isMissing = (name: string): boolean => !existsSync(join(FOLDER, `${name}.jsonl`))
+const missing = (target: Target): string[] => target.skills.map(({ name }) => name).filter(isMissing)
+
+if (missing(database).length > 0) {
+  const server = await startPostgres()
+  try {
+    await server.sql(SCHEMA)
+    const target_config = { connection_url: server.url() }
+    for (const name of missing(database)) await makeKilled(name, PARAMS[name] ?? {}, database, target_config)
+  } finally {
+    await server.stop()
+  }
 }
-await makeEveryRecord()
+if (missing(application).length > 0) {
+  const dir = mkdtempSync(join(tmpdir(), 'chaos-golden-'))
+  const shop = new ShopProcess({ socket: join(dir, 'one.sock') })
+  try {
+    await shop.healthy()
+    const target_config = { app: 'shop', socket: join(dir, '*.sock') }
+    for (const { skill, params } of FAULTS.filter(({ skill }) => isMissing(skill)))
+      await makeKilled(skill, { ...params, components: ['pay', 'search'] }, application, target_config)
+  } finally {
+    await shop.kill()
+    rmSync(dir, { recursive: true, force: true })
+  }
+}
+if (isMissing('every-record')) await makeEveryRecord()
 console.log(readdirSync(FOLDER).join('\n'))
 
-async function makeKilled(skill: string): Promise<void> {
+async function makeKilled(skill: string, params: object, target: Target, target_config: object): Promise<void> {
   const chaos = new Chaos()
   try {
-    const skills = [{ skill_name: skill, params: PARAMS[skill] ?? {} }]
-    const target_config = { connection_url: server.url() }
+    const skills = [{ skill_name: skill, params }]
     const config = chaos.config({
-      experiments: [{ name: skill, target: 'database', target_config, skills, duration: '5m' }],
+      experiments: [{ name: skill, target: target.name, target_config, skills, duration: '5m' }],
     })
     const run = chaos.start(['run', config, '--json'])
     await run.until((event) => event.type === 'run.phase' && event.phase === 'soak')

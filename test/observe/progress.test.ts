@@ -77,6 +77,19 @@ const EXPECTED: { [T in ChaosEvent['type']]: [ChaosEvent & { type: T }, string[]
       ['▼ undone: db.insert_load insert 10 rows  12ms'],
     ],
     [
+      {
+        type: 'step.reverted',
+        at,
+        run,
+        step,
+        kept: 0,
+        names: [],
+        observed: { calls: 3, fired: 1, missing: 0 },
+        took_ms: 12,
+      },
+      ['▼ undone: db.insert_load insert 10 rows  12ms, 3 calls, 1 fault fired'],
+    ],
+    [
       { type: 'step.reverted', at, run, step, kept: 2, names: ['id 1', 'id 2'], took_ms: 12 },
       ['▼ undone: db.insert_load insert 10 rows  12ms, kept 2 changed by others (id 1, id 2)'],
     ],

@@ -2,6 +2,8 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { systemClock } from '../../src/core/clock.ts'
+import { markOf } from '../../src/core/skill.ts'
 import { connectApplication } from '../../src/targets/application/agent.ts'
 import { config } from '../../src/targets/application/config.ts'
 import { application } from '../../src/targets/application/index.ts'
@@ -55,7 +57,12 @@ describe('the application target', () => {
           else assert.equal(search, effect)
           assert.deepEqual([pay, mail], healthy.slice(1))
         }
-        assert.ok(((await rig.inspect(rig.steps[0]!)).load ?? 0) >= 2, 'what fired is counted')
+        const { step } = rig.steps[0]!
+        const ctx = { mark: markOf(rig.install, rig.run, 1), clock: systemClock, signal: rig.signal }
+        assert.deepEqual(await rig.agent.observe(skill.name, step, ctx), { calls: 2, fired: 2, missing: 0 })
+        await rig.undoAll()
+        await app.snapshot()
+        assert.deepEqual(await rig.agent.observe(skill.name, step, ctx), { calls: 2, fired: 2, missing: 0 })
       } finally {
         await rig.undoAll()
         await rig.close()

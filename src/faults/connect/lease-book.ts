@@ -4,6 +4,7 @@ import { EVERY } from '../component.ts'
 import { ChaosDisabledError } from '../errors.ts'
 import { FaultConfigError, readNames } from '../fault.ts'
 import type { Lease } from '../lease.ts'
+import { CallsSince } from './calls-since.ts'
 import { LONGEST_LEASE_MS, LONGEST_MARK, runOf, SHORTEST_LEASE_MS } from './protocol.ts'
 import type { EndAll, Grant, Leases, LeaseView, Marked, RefusalCode } from './protocol.ts'
 
@@ -23,6 +24,9 @@ interface Entry {
   components: readonly string[]
   fault_types: readonly string[]
   lease: Lease
+  /** `performance.now()`: setting the clock makes nothing older. */
+  granted: number
+  calls: CallsSince
   fired: Map<string, number>
 }
 
@@ -48,7 +52,11 @@ export class LeaseBook {
         'held',
         `${components.join(', ')} is under the faults of ${other.mark}; wait for its end`,
       )
-    const fired = new Map<string, number>()
+    // A lease that has run out and is granted again goes on counting.
+    const before = this.#over.get(mark)
+    const fired = before?.fired ?? new Map<string, number>()
+    const calls = new CallsSince(this.#chaos, components, before?.calls.count)
+    const granted = before?.granted ?? performance.now()
     const lease = this.#lease({
       faults,
       components,
@@ -57,7 +65,9 @@ export class LeaseBook {
       fired: ({ component }) => void fired.set(component, (fired.get(component) ?? 0) + 1),
       ended: () => this.#close(mark),
     })
-    this.#inForce.set(mark, { mark, components, fault_types: faults.map((f) => f.fault_type), lease, fired })
+    this.#over.delete(mark)
+    const fault_types = faults.map((f) => f.fault_type)
+    this.#inForce.set(mark, { mark, components, fault_types, lease, granted, calls, fired })
     return { mark }
   }
 
@@ -104,8 +114,8 @@ export class LeaseBook {
   #close(mark: string): void {
     const entry = this.#inForce.get(mark)
     if (!entry) return
+    entry.calls.stop()
     this.#inForce.delete(mark)
-    this.#over.delete(mark)
     this.#over.set(mark, entry)
     trim(this.#over)
   }
@@ -144,10 +154,12 @@ function overlap(entry: Entry, components: readonly string[]): boolean {
     : entry.components.some((name) => components.includes(name))
 }
 
-function viewOf({ mark, components, fault_types, fired }: Entry, inForce: boolean): LeaseView {
+function viewOf({ mark, components, fault_types, granted, calls, fired }: Entry, inForce: boolean): LeaseView {
   const counts = [...fired.values()]
   return {
     ...{ mark, components, fault_types, in_force: inForce },
+    age_ms: Math.round(performance.now() - granted),
+    calls: calls.count,
     fired: counts.reduce((sum, n) => sum + n, 0),
     fired_by_component: Object.fromEntries(fired),
   }

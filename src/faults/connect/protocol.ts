@@ -55,6 +55,10 @@ export interface LeaseView {
   components: readonly string[]
   fault_types: readonly string[]
   in_force: boolean
+  /** Since it was first granted. Absent, like `calls`, in an application that does not count them. */
+  age_ms?: number
+  /** Calls of its components while it was in force. */
+  calls?: number
   /** Faults that took effect, all and by component. */
   fired: number
   fired_by_component: Record<string, number>

@@ -69,10 +69,11 @@ export async function connectApplication(
       const leases = await inForce(await client.look(signal), signal)
       return leases
         .filter(({ lease }) => lease.mark.startsWith(install === undefined ? 'chaos-' : runMark(install, '')))
-        .map(({ instance: { hello, address }, lease: { mark, components, fault_types } }) => ({
+        .map(({ instance: { hello, address }, lease: { mark, components, fault_types, age_ms } }) => ({
           mark,
           kind: 'lease',
           describe: `${fault_types.join(', ')} on ${components.join(', ')} of pid ${hello.pid} at ${address}`,
+          ...(age_ms === undefined ? {} : { age_ms }),
         }))
     },
     close: () => Promise.resolve(),

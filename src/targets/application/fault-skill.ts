@@ -5,14 +5,14 @@
 import { z } from 'zod'
 import { parseDuration } from '../../core/duration.ts'
 import { ConfigError, RollbackError, StaleError, StepError } from '../../core/errors.ts'
-import type { Inspection, Plan, PlanContext, Skipped, SkillSpec } from '../../core/skill.ts'
+import type { Plan, PlanContext, Skipped, SkillSpec } from '../../core/skill.ts'
 import { FAULT_MODES } from '../../faults/fault-type.ts'
 import type { FaultConfig, FaultType } from '../../faults/fault-type.ts'
 import type { AppClient, AppReader, Instance } from './client.ts'
-import { fateOf, nameOf, remember, remembered } from './fate.ts'
-import type { Remembered } from './fate.ts'
+import { remember, remembered } from './fate.ts'
 import { faultOf, faultParams, isFault } from './params.ts'
 import type { Where } from './params.ts'
+import { inspect, observe } from './read-back.ts'
 import { endEverywhere, keepRenewed } from './renewal.ts'
 
 /** How much longer than its time a lease may last in an application that is busy. */
@@ -71,6 +71,8 @@ export function faultSkill(spec: FaultSkill): SkillSpec<AppReader, AppClient, Pa
     },
 
     inspect: ({ target, mark, signal }, { instances = [] }) => inspect(target, mark, instances, signal),
+
+    observe: ({ target, mark, signal }, { instances = [] }) => observe(target, mark, instances, signal),
 
     async revert({ target, mark, clock, signal, progress }, { instances = [], lease_ms }) {
       await endEverywhere(target, mark, signal)
@@ -165,36 +167,4 @@ async function everyInstance(target: AppClient, signal: AbortSignal): Promise<In
   if (mute) throw new StepError('STEP_FAILED', `${target.app} at ${mute.address} cannot be asked: ${mute.message}`)
   if (instances.length === 0) throw new StaleError(`no instance of ${target.app} answers any more`)
   return instances
-}
-
-/** Counted in instances. Those that have ended are `foreign`, so that the report names them; it is not we who ended their faults. */
-async function inspect(
-  target: AppClient,
-  mark: string,
-  had: readonly Remembered[],
-  signal: AbortSignal,
-): Promise<Inspection> {
-  const seen = await target.look(signal)
-  const names: string[] = []
-  let [inEffect, restored, foreign, load] = [0, 0, 0, 0]
-  for (const instance of seen.instances) {
-    const lease = (await target.leases(instance.address, signal)).find((one) => one.mark === mark)
-    load += lease?.fired ?? 0
-    if (lease?.in_force !== true) {
-      restored++
-      continue
-    }
-    inEffect++
-    names.push(nameOf(target.app, remember(instance)))
-  }
-  for (const one of had) {
-    const fate = await fateOf(one, seen)
-    if (fate === 'unknown') inEffect++
-    if (fate === 'gone') foreign++
-    if (fate !== 'there')
-      names.push(
-        `${nameOf(target.app, one)} ${fate === 'gone' ? 'has ended, and its faults with it' : 'cannot be asked'}`,
-      )
-  }
-  return { inEffect, restored, foreign, load, names: names.slice(0, 20) }
 }

@@ -10,7 +10,7 @@ const MARGIN_MS = 60_000
 
 export function keepRenewed(target: AppClient, grant: Grant, soakMs: number, clock: Clock): Holdable {
   const over = new AbortController()
-  const renewing = renew(target, grant, soakMs + MARGIN_MS, clock, over.signal).catch(() => undefined)
+  const renewing = renew(target, grant, soakMs, clock, over.signal).catch(() => undefined)
   return {
     async close() {
       over.abort()
@@ -26,24 +26,33 @@ export async function endEverywhere(target: AppClient, mark: string, signal: Abo
   await Promise.all(instances.map(({ address }) => target.end(address, { mark }, signal)))
 }
 
-async function renew(target: AppClient, grant: Grant, ms: number, clock: Clock, over: AbortSignal): Promise<void> {
-  const end = clock.monotonic() + ms
-  while (clock.monotonic() < end) {
+async function renew(target: AppClient, grant: Grant, soakMs: number, clock: Clock, over: AbortSignal): Promise<void> {
+  const soaked = clock.monotonic() + soakMs
+  while (clock.monotonic() < soaked + MARGIN_MS) {
     await clock.sleep(grant.lease_ms / 3, over)
     // One that does not answer must not cost the others their renewal.
     const round = AbortSignal.any([over, AbortSignal.timeout(Math.ceil(grant.lease_ms / 3))])
     const { instances } = await target.look(round).catch(() => ({ instances: [] }))
     over.throwIfAborted()
-    await Promise.all(instances.map(({ address }) => renewOne(target, address, grant, round).catch(() => undefined)))
+    // A process that was frozen meanwhile must not bring back what has ended when it is to be undone.
+    const mayGrant = clock.monotonic() < soaked
+    const each = instances.map(({ address }) => renewOne(target, address, grant, mayGrant, round))
+    await Promise.allSettled(each)
   }
 }
 
-async function renewOne(target: AppClient, address: string, grant: Grant, signal: AbortSignal): Promise<void> {
+async function renewOne(
+  target: AppClient,
+  address: string,
+  grant: Grant,
+  mayGrant: boolean,
+  signal: AbortSignal,
+): Promise<void> {
   try {
     await target.renew(address, grant.mark, signal)
   } catch (error) {
     // New since the last round, or we came too late: both get it (again).
-    if (!(error instanceof SaidNoError) || error.code !== 'unknown') throw error
+    if (!mayGrant || !(error instanceof SaidNoError) || error.code !== 'unknown') throw error
     await target.grant(address, grant, signal)
   }
 }

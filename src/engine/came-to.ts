@@ -1,0 +1,26 @@
+/** What a run came to, once its faults are over: one that nobody met has tested nothing, although it was put in place. */
+import { metNobody, observedText } from '../core/observed.ts'
+import type { Outcome } from '../core/report.ts'
+import { tookEffect } from '../core/skill.ts'
+import type { StepState } from '../journal/journal.ts'
+
+export interface CameTo {
+  outcome: Outcome
+  reason?: string
+}
+
+export function cameTo({ outcome, ...why }: CameTo, steps: readonly StepState[]): CameTo {
+  if (outcome !== 'completed') return { outcome, ...why }
+  const effective = steps.filter(({ effect }) => effect && tookEffect(effect))
+  // Where a target does not count, or could not be asked, reading back after the apply is all there is.
+  if (effective.length === 0 || !effective.every(({ observed }) => observed && metNobody(observed)))
+    return { outcome, ...why }
+  const each = effective.map(({ resource, observed }) => `${resource}: ${observed ? observedText(observed) : ''}`)
+  const more = each.length > MOST_NAMED ? [`and ${each.length - MOST_NAMED} more`] : []
+  return {
+    outcome: 'ineffective',
+    reason: `nobody met the fault: ${[...each.slice(0, MOST_NAMED), ...more].join('; ')}`,
+  }
+}
+
+const MOST_NAMED = 10
