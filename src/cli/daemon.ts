@@ -1,7 +1,7 @@
 /** `chaos daemon CONFIG`: recovers, then runs experiments on their schedules until it is stopped. */
 import { loadConfig } from '../config/load.ts'
 import { systemClock } from '../core/clock.ts'
-import { ERROR_CODES } from '../core/errors.ts'
+import { CodedError, ERROR_CODES } from '../core/errors.ts'
 import type { Sink } from '../core/events.ts'
 import type { Config } from '../core/experiment.ts'
 import type { Report } from '../core/report.ts'
@@ -45,7 +45,6 @@ export async function daemon(context: Context, file: string, options: DaemonComm
   if (options.detach !== true && options.detached !== true) return serve(context, file, settled, () => undefined)
   const { detach, detached } = await import('./detach.ts')
   if (options.detached === true) return detached(context, (heard, ready) => serve(heard, file, settled, ready))
-  if (files.pidFile !== undefined) await checkPidFile(files.pidFile)
   const { json = false, pretty = false } = options
   return detach(context, { ...files, config: file, stateDir: settled.stateDir, json, pretty })
 }
@@ -57,13 +56,15 @@ async function serve(
   ready: () => void,
 ): Promise<number> {
   const { stateDir, pidFile } = options
-  if (pidFile !== undefined) await checkPidFile(pidFile)
   const load = async (): Promise<Config> =>
     loadConfig(file, { targets: await context.targets(), env: context.env, require: 'schedule' })
-  const start = async () => ({ level: logLevelOf(context.env['CHAOS_LOG_LEVEL']), config: await load() })
+  const start = async () => {
+    if (pidFile !== undefined) await checkPidFile(pidFile)
+    return { level: logLevelOf(context.env['CHAOS_LOG_LEVEL']), config: await load() }
+  }
   const started = await start().catch(async (error: unknown) => {
     // What was broken between crash and restart must not keep the undo waiting for its author.
-    await recoverOnly(context, stateDir)
+    if (!(error instanceof CodedError && error.code === 'LOCKED')) await recoverOnly(context, stateDir)
     throw error
   })
   let { config } = started
@@ -141,15 +142,22 @@ async function serve(
 
 /** With its control socket open: before the first recovery, which somebody may want to watch, and until all is undone. */
 async function controlled<T>(
-  { state, lock }: Supervised,
+  { state, lock, supervisor }: Supervised,
   context: Context,
   targets: CommandTargets,
   work: () => Promise<T>,
 ): Promise<T> {
-  const { controlPath, serveControl } = await import('../daemon/control.ts')
+  const { serveControlIn } = await import('../daemon/control.ts')
   const { obey } = await import('../daemon/commands.ts')
-  const path = await controlPath(state.path, state.install, context.env)
-  const server = await serveControl(path, (request) => obey(request, targets))
+  const places = { stateDir: state.path, install: state.install, env: context.env }
+  const warn = (message: string): void => supervisor.tell({ type: 'warning', message })
+  const server = await serveControlIn(places, (request) => obey(request, targets), warn).catch(
+    async (error: unknown) => {
+      // Whom nobody can tell to stop starts nothing; what was left is undone all the same.
+      await supervisor.recoverAll({ noProgressMs: RECOVERY_MS })
+      throw error
+    },
+  )
   try {
     await lock.setControl(server.path)
     return await work()

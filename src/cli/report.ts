@@ -1,6 +1,6 @@
 /** `chaos report`: what a run did, what it met, and that it was put back. */
 import { formatDuration } from '../core/duration.ts'
-import { ConfigError } from '../core/errors.ts'
+import { ConfigError, messageOf } from '../core/errors.ts'
 import { observedText } from '../core/observed.ts'
 import type { Report, StepReport } from '../core/report.ts'
 import { peekStateDir } from '../journal/state-dir.ts'
@@ -19,7 +19,8 @@ export async function report(context: Context, run: string | undefined, options:
   const state = await peekStateDir(stateDirOf(options.stateDir, context.env))
   const runs = await state.reports()
   if (options.list === true || (run === undefined && options.last !== true)) {
-    const reports = (await Promise.all(runs.map((r) => state.report(r)))).filter((r) => r !== undefined)
+    const warn = (error: unknown): void => context.err(`warning: ${messageOf(error)}\n`)
+    const reports = (await Promise.all(runs.map((r) => state.report(r).catch(warn)))).filter((r) => r !== undefined)
     if (options.json === true) context.out(json(reports))
     else if (reports.length === 0) context.out('no runs yet\n')
     else context.out(table([['RUN', 'STARTED', 'OUTCOME', 'RESIDUE', 'EXPERIMENT'], ...reports.map(row)]))

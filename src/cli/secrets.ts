@@ -44,7 +44,7 @@ export async function storedSecrets(targets: readonly Target[], state: StateDir)
   const found: string[] = []
   for (const { started } of await state.journals()) {
     const target = targets.find((t) => t.name === started?.target)
-    const stored = started && target?.config.safeParse(await state.secret(started.run))
+    const stored = started && target?.config.safeParse(await state.secret(started.run).catch(() => undefined))
     if (target && stored?.success === true) found.push(...target.secrets(stored.data))
   }
   return found

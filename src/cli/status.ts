@@ -101,6 +101,10 @@ async function answerOf(stateDir: string): Promise<DaemonStatus | undefined> {
 }
 
 async function lastReport(state: Awaited<ReturnType<typeof peekStateDir>>): ReturnType<typeof state.report> {
-  const run = (await state.reports()).at(-1)
-  return run === undefined ? undefined : state.report(run)
+  for (const run of (await state.reports()).reverse()) {
+    // One that is damaged is told by `chaos report`; here it must not hide what is left to undo.
+    const report = await state.report(run).catch(() => undefined)
+    if (report) return report
+  }
+  return undefined
 }

@@ -9,6 +9,7 @@ import { Supervisor } from '../daemon/supervisor.ts'
 import { openStateDir } from '../journal/state-dir.ts'
 import type { StateDir } from '../journal/state-dir.ts'
 import type { Context } from './context.ts'
+import { exposureOf } from './exposed.ts'
 import { onStopSignals } from './signals.ts'
 import type { StopSignals } from './signals.ts'
 
@@ -48,6 +49,8 @@ export async function supervised<T>(
       experiments: () => options.experiments(),
     })
     try {
+      const exposed = await exposureOf(state.path)
+      if (exposed !== undefined) supervisor.tell({ type: 'warning', message: exposed })
       return await work({ supervisor, state, signals, lock })
     } finally {
       await lock.release()

@@ -39,17 +39,41 @@ const LONGEST_REQUEST = 1 << 20
 /** A client that says nothing must not keep a connection for ever. */
 const REQUEST_MS = 5_000
 
+export interface ControlPlaces {
+  stateDir: string
+  install: string
+  env: NodeJS.ProcessEnv
+}
+
 /** In the runtime folder where there is one, else in the state folder, else (its path being too long) in one of our own. */
-export async function controlPath(stateDir: string, install: string, env: NodeJS.ProcessEnv): Promise<string> {
+export async function* controlPaths({ stateDir, install, env }: ControlPlaces): AsyncGenerator<string> {
   const [service] = (env['RUNTIME_DIRECTORY'] ?? '').split(':')
   const candidates = [
     service ? join(service, 'control.sock') : '',
     env['XDG_RUNTIME_DIR'] ? join(env['XDG_RUNTIME_DIR'], `chaos-${install}.sock`) : '',
     join(stateDir, 'control.sock'),
   ]
-  const fits = candidates.find((path) => path !== '' && Buffer.byteLength(path) <= LONGEST_PATH)
-  if (fits !== undefined) return fits
-  return join(await ownFolder(join(tmpdir(), `chaos-${install}`)), 'control.sock')
+  for (const path of candidates) if (path !== '' && Buffer.byteLength(path) <= LONGEST_PATH) yield path
+  yield join(await ownFolder(join(tmpdir(), `chaos-${install}`)), 'control.sock')
+}
+
+/** At the first place where it can listen; `warn` is told of those where it cannot. Throws CONTROL_SOCKET where none is left. */
+export async function serveControlIn(
+  places: ControlPlaces,
+  handle: (request: Request) => Promise<unknown>,
+  warn: (message: string) => void,
+): Promise<ControlServer> {
+  const failures: string[] = []
+  for await (const path of controlPaths(places)) {
+    try {
+      const server = await serveControl(path, handle)
+      for (const failure of failures) warn(`${failure}; it listens on ${path}`)
+      return server
+    } catch (error) {
+      failures.push(messageOf(error))
+    }
+  }
+  throw new CodedError('CONTROL_SOCKET', failures.join('; '))
 }
 
 /** Anybody may have made a folder of that name there before. */
@@ -65,7 +89,6 @@ export async function serveControl(
   path: string,
   handle: (request: Request) => Promise<unknown>,
 ): Promise<ControlServer> {
-  await rm(path, { force: true })
   const open = new Set<Socket>()
   const server = createServer({ allowHalfOpen: true }, (socket) => {
     open.add(socket)
@@ -73,6 +96,7 @@ export async function serveControl(
     void converse(socket, handle)
   })
   try {
+    await rm(path, { force: true })
     await listen(server, path)
   } catch (error) {
     throw new CodedError('CONTROL_SOCKET', `cannot listen on ${path}: ${messageOf(error)}`, { cause: error })

@@ -4,6 +4,8 @@
  */
 import { messageOf } from '../core/errors.ts'
 import { nodeDisk, writeFileDurably } from '../journal/disk.ts'
+import { fields, flag, listOf, mapOf, optional, text as string, time } from '../journal/shape.ts'
+import type { Shape } from '../journal/shape.ts'
 
 /** `from` < slot ≤ `to`, milliseconds since the epoch. */
 export interface Range {
@@ -46,9 +48,20 @@ export async function openHandled(stateDir: string, warn: (message: string) => v
     for (const [name, handled] of text === undefined ? [] : parse(text)) slots.set(name, handled)
   } catch (error) {
     slots.clear()
-    warn(`${stateDir}/${NAME} cannot be read and is begun anew, missed runs are not known: ${messageOf(error)}`)
+    warn(
+      `${stateDir}/${NAME} cannot be read and is begun anew, missed runs are not known: ${messageOf(error)}${await setAside(stateDir)}`,
+    )
   }
   return { slots, save: () => writeFileDurably(nodeDisk, stateDir, NAME, format(slots)) }
+}
+
+/** A newer version may want it back, and a person may want to look. */
+async function setAside(stateDir: string): Promise<string> {
+  const aside = `${NAME}.damaged-${Date.now()}`
+  return nodeDisk.rename(`${stateDir}/${NAME}`, `${stateDir}/${aside}`).then(
+    () => `. It is kept as ${aside}`,
+    () => '',
+  )
 }
 
 /** One experiment a line, times as people read them. */
@@ -66,30 +79,49 @@ function format(slots: ReadonlyMap<string, Handled>): string {
 }
 
 function parse(text: string): [string, Handled][] {
-  const file = JSON.parse(text) as { version?: unknown; experiments?: Record<string, Record<string, unknown>> }
-  if (file.version !== VERSION)
-    throw new Error(`it is of version ${String(file.version)}, and this program knows ${VERSION}`)
-  return Object.entries(file.experiments ?? {}).map(([name, { schedule, until, passed, ahead, retired }]) => [
-    name,
-    {
-      schedule: String(schedule),
-      until: time(until),
-      ...(passed === undefined ? {} : { passed: range(passed) }),
-      ...(ahead === undefined ? {} : { ahead: range(ahead) }),
-      ...(retired === true && { retired }),
-    },
-  ])
+  const file = JSON.parse(text) as unknown
+  const { version } = Object(file) as { version?: unknown }
+  if (version !== VERSION) throw new Error(`it is of version ${String(version)}, and this program knows ${VERSION}`)
+  if (!isFile(file)) throw new Error('it is not of the form of that version')
+  return Object.entries((file as WrittenFile).experiments).map(
+    ([name, { until, passed, ahead, retired, schedule }]) => [
+      name,
+      {
+        schedule,
+        until: Date.parse(until),
+        ...(passed && { passed: range(passed) }),
+        ...(ahead && { ahead: range(ahead) }),
+        ...(retired === true && { retired }),
+      },
+    ],
+  )
 }
 
-function range(value: unknown): Range {
-  const [from, to] = value as [unknown, unknown]
-  return { from: time(from), to: time(to) }
+interface WrittenFile {
+  experiments: Record<
+    string,
+    { schedule: string; until: string; passed?: [string, string]; ahead?: [string, string]; retired?: boolean }
+  >
 }
 
-function time(value: unknown): number {
-  const ms = Date.parse(String(value))
-  if (Number.isNaN(ms)) throw new Error(`${JSON.stringify(value)} is not a time`)
-  return ms
+const isRange: Shape = (value) => listOf(time)(value) && (value as unknown[]).length === 2
+
+const isFile = fields({
+  experiments: mapOf(
+    fields({
+      ...{
+        schedule: string,
+        until: time,
+        passed: optional(isRange),
+        ahead: optional(isRange),
+        retired: optional(flag),
+      },
+    }),
+  ),
+})
+
+function range([from, to]: [string, string]): Range {
+  return { from: Date.parse(from), to: Date.parse(to) }
 }
 
 function iso(ms: number): string {

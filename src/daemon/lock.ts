@@ -11,6 +11,8 @@ import type { Clock } from '../core/clock.ts'
 import { CodedError, JournalError, messageOf } from '../core/errors.ts'
 import { ballastOf } from '../journal/ballast.ts'
 import { isCode, isFull } from '../journal/disk.ts'
+import { fields, listOf, optional, text } from '../journal/shape.ts'
+import type { Shape } from '../journal/shape.ts'
 
 /** A process, told apart from a later one with the same pid by when it started. */
 export interface ProcessId {
@@ -92,9 +94,11 @@ function openLock(path: string, command: string): { fd: number; readOnly: boolea
     } catch {
       // There is none: then nothing was ever begun here.
     }
+    const notAFile = ['ELOOP', 'EISDIR', 'ENXIO'].some((code) => isCode(error, code))
+    const advice = notAFile ? 'Only a plain file can be locked: remove what is there' : 'Make the disk writable'
     throw new JournalError(
       'JOURNAL_WRITE',
-      `cannot open ${path}: ${messageOf(error)}. Make the disk writable, or name another folder with --state-dir`,
+      `cannot open ${path}: ${messageOf(error)}. ${advice}, or name another folder with --state-dir`,
       { cause: error },
     )
   }
@@ -121,7 +125,8 @@ async function take(
       if (ended)
         throw new CodedError('LOCKED', `${stateDir} is locked by a process that left no note; end it, then start again`)
       // Their supervisor is dead and they have had their time: only after their death is the journal the whole truth.
-      for (const worker of note?.workers ?? []) if (await isAlive(worker)) kill(worker.pid)
+      for (const worker of note?.workers ?? [])
+        if (worker.start_time !== '' && (await isAlive(worker))) kill(worker.pid)
       ended = true
       await clock.sleep(2_000)
     }
@@ -222,14 +227,23 @@ async function held(
   }
 }
 
-/** Undefined where nobody ever held the lock. */
+/** Undefined where nobody ever held the lock, and where the note is damaged: it is no proof of anything, the lock is. */
 export async function readHolder(stateDir: string): Promise<HolderNote | undefined> {
   try {
-    return JSON.parse(await readFile(join(stateDir, 'daemon.json'), 'utf8')) as HolderNote
+    const note = JSON.parse(await readFile(join(stateDir, 'daemon.json'), 'utf8')) as unknown
+    return isNote(note) ? (note as HolderNote) : undefined
   } catch {
     return undefined
   }
 }
+
+/** Signals are sent to what stands there, and to the kernel 0 and -1 are many processes. */
+const pid: Shape = (value) => Number.isSafeInteger(value) && Number(value) > 0
+
+const isNote = fields({
+  ...{ pid, start_time: text, command: text, started_at: text, control: optional(text) },
+  workers: listOf(fields({ pid, start_time: text, run: text })),
+})
 
 /** On a full disk it gets the ballast: no worker starts without it, not even one that undoes. */
 async function writeHolder(stateDir: string, note: HolderNote): Promise<void> {

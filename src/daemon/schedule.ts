@@ -65,6 +65,8 @@ const LONGEST_WAIT_MS = 30_000
 const STEP_MS = 1_000
 /** A schedule with nothing in sight is looked at again. */
 const LOOK_AGAIN_MS = 365 * 86_400_000
+/** Further ahead than that, the clock was wrong and not just put right by a little. */
+const AHEAD_MS = 24 * 60 * 60_000
 const RETIRED_KEPT_MS = 30 * 86_400_000
 
 export function openSchedule(options: ScheduleOptions): Schedule {
@@ -109,6 +111,7 @@ class Timetable implements Schedule {
     if (this.#running) return
     this.#running = true
     this.#look()
+    this.#tellAhead()
     void this.#run()
   }
 
@@ -162,6 +165,17 @@ class Timetable implements Schedule {
 
   closedNow(name: string): Closed | undefined {
     return this.#tasks.get(name)?.closedAt(this.#options.clock.now())
+  }
+
+  /** The clock has been wrong, or is: silence for years must not look like peace. */
+  #tellAhead(): void {
+    for (const { name, handled } of this.#tasks.values()) {
+      if (handled.until < this.#seen.wall + AHEAD_MS) continue
+      const until = new Date(handled.until).toISOString()
+      this.#options.events.problem(
+        `${name} is not due before ${until}: the clock was there when it last ran, and no due time runs twice. Where the clock is right now, stop the daemon and remove schedule.json`,
+      )
+    }
   }
 
   async #run(): Promise<void> {

@@ -320,12 +320,13 @@ export class Supervisor {
   async #recoverJob(started: NonNullable<RunState['started']>, options: RecoverOptions): Promise<Job> {
     const { run, experiment, target, endpoint } = started
     const current = this.#options.experiments().find((e) => e.name === experiment && e.target === target)
-    const stored = await this.#options.state.secret(run)
+    let lost = 'the stored one is gone'
+    const stored = await this.#options.state.secret(run).catch((error: unknown) => void (lost = messageOf(error)))
     const configs = [current?.target_config, stored].filter((config) => config !== undefined)
     if (configs.length === 0 && options.handOver === undefined) {
       throw new CodedError(
         'TARGET_UNREACHABLE',
-        `no configuration for ${endpoint}: the stored one is gone and experiment ${experiment} is not configured`,
+        `no configuration for ${endpoint}: experiment ${experiment} is not configured, and ${lost}. chaos recover --run ${run} --target-config FILE says where it is`,
       )
     }
     return {

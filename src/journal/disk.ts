@@ -68,7 +68,10 @@ export const nodeDisk: Disk = {
       await mkdir(folder, { mode: 0o700 })
     } catch (error) {
       const code = error instanceof Error && 'code' in error ? error.code : undefined
-      if (code === 'EEXIST' && (await stat(folder)).isDirectory()) return
+      if (code === 'EEXIST') {
+        if (await isFolder(folder)) return
+        throw new Error(`${folder} is there and is not a folder`, { cause: error })
+      }
       if (code !== 'ENOENT' || dirname(folder) === folder) throw error
       // Not mkdir's own `recursive`: where the parent exists and refuses (/proc), that tries for ever.
       if (await isThere(dirname(folder))) throw error
@@ -88,6 +91,13 @@ export const nodeDisk: Disk = {
 async function isThere(path: string): Promise<boolean> {
   return stat(path).then(
     () => true,
+    () => false,
+  )
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  return stat(path).then(
+    (found) => found.isDirectory(),
     () => false,
   )
 }

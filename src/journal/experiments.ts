@@ -44,7 +44,7 @@ export function experimentStore(stateDir: string): ExperimentStore {
       })
       return names
         .filter((name) => name.endsWith('.json') && !name.startsWith('.'))
-        .map((name) => decodeURIComponent(name.slice(0, -'.json'.length)))
+        .flatMap((name) => idOf(name.slice(0, -'.json'.length)) ?? [])
         .sort()
     },
   }
@@ -53,6 +53,15 @@ export function experimentStore(stateDir: string): ExperimentStore {
 /** An id may hold anything; a file name may not. Long ids are refused by the file format, and by the disk. */
 function fileOf(id: string): string {
   return `${encodeURIComponent(id).replaceAll('.', '%2E').replaceAll('*', '%2A')}.json`
+}
+
+/** Undefined for the name of a file that is not ours. */
+function idOf(name: string): string | undefined {
+  try {
+    return decodeURIComponent(name)
+  } catch {
+    return undefined
+  }
 }
 
 function isMissing(error: unknown): boolean {

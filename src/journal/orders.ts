@@ -6,6 +6,7 @@ import { readFile, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { JournalError, messageOf } from '../core/errors.ts'
 import { nodeDisk, writeFileDurably } from './disk.ts'
+import { exactly, fields, listOf, mapOf, nullable, optional, text, time } from './shape.ts'
 
 /** Times are ISO 8601, UTC. An `until` that has passed means that the order is over. */
 export interface Orders {
@@ -50,10 +51,18 @@ export async function openOrders(stateDir: string, now: number): Promise<Standin
   }
 }
 
+/** What an order of a newer version forbids is not known here: then nothing may run. */
+const isOrders = exactly({
+  frozen: optional(fields({ since: time, reason: text, until: optional(time) })),
+  disabled: optional(mapOf(fields({ since: time, until: optional(time) }))),
+  trusted: optional(listOf(fields({ endpoint: text, identity: mapOf(nullable(text)), since: time }))),
+})
+
 async function read(file: string, now: number): Promise<{ orders: Orders; damaged: boolean }> {
   try {
-    const orders = { ...NONE, ...(JSON.parse(await readFile(file, 'utf8')) as Partial<Orders>) }
-    return { orders, damaged: false }
+    const found = JSON.parse(await readFile(file, 'utf8')) as unknown
+    if (!isOrders(found)) throw new Error('it is not of the form that this version knows')
+    return { orders: { ...NONE, ...(found as Partial<Orders>) }, damaged: false }
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return { orders: NONE, damaged: false }
     const reason = `${file} cannot be read (${messageOf(error)}): whoever unfreezes begins it anew`

@@ -7,6 +7,7 @@ import { fold, JOURNAL_FORMAT } from './journal.ts'
 import type { RunState, Stamped, StepState } from './journal.ts'
 import { linesOf } from './lines.ts'
 import { partFile, partsOf } from './parts.ts'
+import { isRecord } from './record-shape.ts'
 
 /**
  * Everything the journal of a run says; `file` is its first, and those in which it went on are read with it. Throws
@@ -57,9 +58,11 @@ async function readPart(state: RunState, part: number, disk: Disk): Promise<void
       if (line.prev !== state.lastCrc || line.seq !== state.lastSeq + 1) {
         damage(offset, `record ${line.seq} does not follow record ${state.lastSeq}`)
       }
-      const record = JSON.parse(line.json) as Stamped
-      if ('format' in record && record.format > JOURNAL_FORMAT) throw newer(file, record.format)
-      fold(state, record, { part, offset, length: bytes.length })
+      const record = parse(line.json)
+      const format = formatOf(record)
+      if (format !== undefined && format > JOURNAL_FORMAT) throw newer(file, format)
+      if (isRecord(record)) fold(state, record as Stamped, { part, offset, length: bytes.length })
+      else damage(offset, `record ${line.seq} is none of a journal`)
       state.lastCrc = line.crc
       state.lastSeq = line.seq
     }
@@ -69,6 +72,20 @@ async function readPart(state: RunState, part: number, disk: Disk): Promise<void
   }
   state.tornBytes = end - state.goodLength
   state.readable = true
+}
+
+function parse(json: string): unknown {
+  try {
+    return JSON.parse(json)
+  } catch {
+    return undefined
+  }
+}
+
+/** Asked before anything else: what a newer version writes need not look like a record of ours. */
+function formatOf(record: unknown): number | undefined {
+  const { format } = Object(record) as { format?: unknown }
+  return typeof format === 'number' ? format : undefined
 }
 
 function inPart(part: number): { part?: number } {

@@ -4,7 +4,9 @@
  */
 import { appendFile, readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { JournalError, messageOf } from '../core/errors.ts'
 import type { SkipCause } from '../core/events.ts'
+import { fields, optional, text, time } from './shape.ts'
 
 export interface SlotRecord {
   /** When it was decided, ISO 8601, UTC. */
@@ -39,11 +41,15 @@ export function slotLog(stateDir: string): SlotLog {
     return done
   }
   const read = async (since = 0): Promise<SlotRecord[]> => {
-    const text = await readFile(file, 'utf8').catch((error: unknown) => {
+    const lines = await readFile(file, 'utf8').catch((error: unknown) => {
       if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return ''
-      throw error
+      throw new JournalError(
+        'JOURNAL_READ',
+        `cannot read ${file}: ${messageOf(error)}. Nothing is undone by it: move it away`,
+        { cause: error },
+      )
     })
-    return text.split('\n').flatMap((line) => {
+    return lines.split('\n').flatMap((line) => {
       const record = parse(line)
       return record && Date.parse(record.at) >= since ? [record] : []
     })
@@ -61,10 +67,16 @@ export function slotLog(stateDir: string): SlotLog {
   }
 }
 
+const isSlotRecord = fields({
+  ...{ at: time, experiment: text, slot: time, run: optional(text) },
+  skipped: optional(fields({ cause: text, reason: text })),
+})
+
 function parse(line: string): SlotRecord | undefined {
   if (line === '') return undefined
   try {
-    return JSON.parse(line) as SlotRecord
+    const record = JSON.parse(line) as unknown
+    return isSlotRecord(record) ? (record as SlotRecord) : undefined
   } catch {
     return undefined
   }

@@ -13,6 +13,7 @@ import { FileJournal } from './file-journal.ts'
 import type { RunState, StepState } from './journal.ts'
 import { partFile, partOf, partsOf } from './parts.ts'
 import { emptyState, loadStep, readJournal } from './read-journal.ts'
+import { parseReport, parseSecret } from './small-files.ts'
 
 export interface StateDir {
   readonly path: string
@@ -34,10 +35,11 @@ export interface StateDir {
   journals(): Promise<RunState[]>
   /** The resolved target_config of an open run: durable when it resolves, 0600, removed when the run is clean. */
   keepSecret(run: string, targetConfig: unknown): Promise<void>
-  /** Undefined where there is none. */
+  /** Undefined where there is none. Throws JOURNAL_READ, and quotes nothing of it, where it cannot be read. */
   secret(run: string): Promise<unknown>
   /** The report of a run; written before its journal says `run.finished`. On a full disk only that of an undo gets the ballast. */
   writeReport(report: Report, options?: { ofUndo?: boolean }): Promise<void>
+  /** Undefined where there is none. Throws JOURNAL_READ for a file that is no report. */
   report(run: string): Promise<Report | undefined>
   /** Run ids with a report, oldest first. */
   reports(): Promise<string[]>
@@ -108,8 +110,9 @@ function stateDir(path: string, install: string, disk: Disk, ballastBytes: numbe
     keepSecret: (run, targetConfig) =>
       guarded(path, writeFileDurably(disk, secretsDir, run, JSON.stringify(targetConfig))),
     async secret(run) {
-      const text = await readOptional(join(secretsDir, run), disk)
-      return text === undefined ? undefined : (JSON.parse(text) as unknown)
+      const file = join(secretsDir, run)
+      const text = await readOptional(file, disk)
+      return text === undefined ? undefined : parseSecret(file, text)
     },
     writeReport(report, { ofUndo = false } = {}) {
       const text = `${JSON.stringify(report, null, 2)}\n`
@@ -117,8 +120,9 @@ function stateDir(path: string, install: string, disk: Disk, ballastBytes: numbe
       return guarded(path, ofUndo ? ballast.withRoom(write) : write())
     },
     async report(run) {
-      const text = await readOptional(join(historyDir, `${run}.json`), disk)
-      return text === undefined ? undefined : (JSON.parse(text) as Report)
+      const file = join(historyDir, `${run}.json`)
+      const text = await readOptional(file, disk)
+      return text === undefined ? undefined : parseReport(file, text)
     },
     reports: async () => (await namesIn(historyDir, '.json', disk)).map((name) => name.slice(0, -'.json'.length)),
     async forget(run) {
@@ -178,11 +182,19 @@ async function runsIn(journalDir: string, disk: Disk): Promise<string[]> {
 
 async function readAny(file: string, disk: Disk): Promise<RunState> {
   try {
-    return await readJournal(file, disk)
+    return refuseForeign(await readJournal(file, disk))
   } catch (error) {
     if (!(error instanceof JournalError) || error.code === 'JOURNAL_NEWER') throw error
     return { ...emptyState(file), damage: [{ offset: 0, reason: error.message }] }
   }
+}
+
+/** A copy, or a file that was renamed: nobody knows whether it still counts, and undoing it would be that of another run. */
+function refuseForeign({ started, ...state }: RunState): RunState {
+  const run = basename(state.file, '.jsonl')
+  if (!started || started.run === run) return started ? { ...state, started } : state
+  const reason = `it is the journal of run ${started.run}: rename it to ${started.run}.jsonl, or remove it where that one is there too`
+  return { ...state, damage: [{ offset: 0, reason }, ...state.damage] }
 }
 
 /** Sorted. A folder that is not there is empty. */
@@ -214,12 +226,18 @@ async function mintOnce(path: string, disk: Disk): Promise<void> {
       await sleep(50)
     }
   }
-  // A crash came between its name and its content: then nothing was ever marked with it.
+  // Empty, a crash came between its name and its content: then nothing was ever marked with it. Else it names marks.
+  const damaged = await readOptional(join(path, 'install'), disk)
+  if (damaged !== undefined && /[^\0\s]/.test(damaged))
+    await disk.rename(join(path, 'install'), join(path, `install.damaged-${Date.now()}`))
   await writeFileDurably(disk, path, 'install', `${mintInstall()}\n`)
 }
 
 async function readInstall(path: string, disk: Disk): Promise<string | undefined> {
-  const text = await readOptional(join(path, 'install'), disk)
+  const text = await readOptional(join(path, 'install'), disk).catch((error: unknown) => {
+    const advice = 'Name the state folder with --state-dir or CHAOS_STATE_DIR, or be its owner'
+    throw new JournalError('JOURNAL_READ', `${messageOf(error)}. ${advice}`, { cause: error })
+  })
   return text !== undefined && /^[a-z0-9]{4,12}$/.test(text.trim()) ? text.trim() : undefined
 }
 

@@ -7,7 +7,7 @@ import { test } from 'node:test'
 import type { TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { CodedError, ConfigError } from '../../src/core/errors.ts'
-import { askDaemon, controlPath, serveControl } from '../../src/daemon/control.ts'
+import { askDaemon, controlPaths, serveControl, serveControlIn } from '../../src/daemon/control.ts'
 import type { Request } from '../../src/daemon/control.ts'
 import { folder, lock } from './helpers.ts'
 
@@ -21,6 +21,12 @@ async function served(t: TestContext, handle: (request: Request) => Promise<unkn
     await held.release()
   })
   return dir
+}
+
+/** Where it is tried first. */
+async function controlPath(stateDir: string, install: string, env: NodeJS.ProcessEnv): Promise<string> {
+  for await (const path of controlPaths({ stateDir, install, env })) return path
+  return assert.fail('no place at all')
 }
 
 /** What comes back for these bytes until the other side closes. */
@@ -88,6 +94,24 @@ test('what an earlier daemon left at its path is replaced, and a daemon that is 
   await server.close()
   await assert.rejects(askDaemon(dir, { op: 'status' }), { code: 'NO_DAEMON', message: /does not answer/ })
   await held.release()
+})
+
+test('where it cannot listen it takes the next place, says so, and leaves what is in the way', async (t) => {
+  const dir = folder(t)
+  mkdirSync(join(dir, 'chaos-abcdef.sock'))
+  const env = { RUNTIME_DIRECTORY: join(dir, 'not-there'), XDG_RUNTIME_DIR: dir }
+  const warnings: string[] = []
+  const places = { stateDir: dir, install: 'abcdef', env }
+  const server = await serveControlIn(
+    places,
+    () => Promise.resolve('fine'),
+    (message) => warnings.push(message),
+  )
+  t.after(() => server.close())
+  assert.equal(server.path, join(dir, 'control.sock'))
+  assert.match(warnings.join('\n'), /not-there\/control\.sock.*it listens on .*\n.*chaos-abcdef\.sock.*is a directory/i)
+  assert.match(await say(server.path, '{"op":"status"}\n'), /fine/)
+  assert.ok(statSync(join(dir, 'chaos-abcdef.sock')).isDirectory())
 })
 
 test('where the path of the state folder is too long for a socket it lies elsewhere, in a folder of its own', async (t) => {

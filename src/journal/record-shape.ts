@@ -1,0 +1,40 @@
+/** Whether what a line holds is a record: its checksum only says that it is what was written. */
+import type { JournalRecord } from './journal.ts'
+import { fields, listOf, mapOf, nullable, number, object, text } from './shape.ts'
+import type { Shape } from './shape.ts'
+
+const ofStep = { step: number }
+
+const RECORDS: Record<JournalRecord['type'], Shape> = {
+  'run.started': fields({
+    ...{ run: text, install: text, experiment: text, target: text, endpoint: text, seed: text },
+    identity: fields({ scopes: mapOf(text), parts: mapOf(nullable(text)) }),
+    soak_ms: number,
+    notes: listOf(text),
+  }),
+  'run.continued': fields({ run: text, after: listOf(fields({ part: number, length: number })) }),
+  'step.planned': fields({
+    ...ofStep,
+    ...{ skill: text, resource: text, touches: listOf(text), describe: text, mark: text, data: object },
+  }),
+  'step.recorded': fields({ ...ofStep, facts: object }),
+  'undo.progress': fields({ ...ofStep, facts: object }),
+  'step.applied': fields({ ...ofStep, effect: object, ms: number }),
+  'step.failed': fields({ ...ofStep, error: text }),
+  'step.revert_failed': fields({ ...ofStep, error: text }),
+  'step.quarantined': fields({ ...ofStep, error: text }),
+  'step.skipped': fields({ ...ofStep, reason: text }),
+  'step.reverted': fields({ ...ofStep, kept: number, names: listOf(text) }),
+  'step.accepted': fields({ ...ofStep, note: text }),
+  'undo.started': fields({ reason: text, outcome: text }),
+  'run.finished': fields({ outcome: text }),
+}
+
+/** Of a type that this version does not know: it is passed over. */
+const unknown = fields({ type: text })
+
+export function isRecord(value: unknown): boolean {
+  if (!unknown(value)) return false
+  const { type } = value as { type: string }
+  return Object.hasOwn(RECORDS, type) ? RECORDS[type as JournalRecord['type']](value) : true
+}
