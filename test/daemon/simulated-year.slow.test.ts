@@ -59,7 +59,8 @@ async function live(
   act: (schedule: ReturnType<typeof openSchedule>) => void = () => undefined,
 ): Promise<Record[]> {
   const records: Record[] = []
-  const problem = (message: string): never => assert.fail(message)
+  // Where the clock was set back by days, it says so.
+  const problem = (message: string): void => assert.match(message, /the clock was there when it last ran/)
   const schedule = openSchedule({
     entries,
     install: 'year',

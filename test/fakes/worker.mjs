@@ -99,8 +99,14 @@ function leaveJournal(orders) {
   const at = new Date().toISOString()
   const identity = { scopes: { server: url, database: url, resource: url }, parts: { id: url } }
   const records = [
-    { type: 'run.started', format: 1, run: job.run, experiment: 'e', target: 'fake', endpoint: url, identity, at },
-    { type: 'step.planned', step: 1, skill: 's', resource: 'r', touches: ['r'], describe: '', mark: '', data: {}, at },
+    {
+      ...{ type: 'run.started', format: 1, run: job.run, install: 'aaaaaa', experiment: 'e', target: 'fake', at },
+      ...{ endpoint: url, definition: {}, seed: 's', identity, soak_ms: 0, deadline: at, notes: [] },
+    },
+    {
+      ...{ type: 'step.planned', step: 1, skill: 's', version: 1, resource: 'r', touches: ['r'], at },
+      ...{ describe: '', mark: '', data: {} },
+    },
   ]
   let prev = '00000000'
   let text = ''
