@@ -208,7 +208,8 @@ function isSame({ planned }: StepState): (other: StepState) => boolean {
   return (other) => other.planned.offset === planned.offset && other.planned.part === planned.part
 }
 
-function overlap(a: StepState, b: StepState): boolean {
+/** Then the later one has to be undone first. */
+export function overlap(a: StepState, b: StepState): boolean {
   return a.touches.some((id) => b.touches.includes(id))
 }
 
