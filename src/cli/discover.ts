@@ -45,7 +45,7 @@ export async function discover(context: Context, file: string, options: Discover
   for (const group of byTarget(experiments)) {
     const [first] = group
     if (!first) continue
-    const survey = await supervisor.survey(first)
+    const survey = await supervisor.looks.survey(first)
     const one: Discovered = {
       experiments: group.map((e) => e.name),
       endpoint: endpointOf(first, targets).key,

@@ -11,6 +11,8 @@ export interface HandOverOptions {
   acceptIdentity?: boolean
   acceptResidue?: boolean
   acceptLoss?: boolean
+  retry?: boolean
+  byHand?: string
   step?: string
   note?: string
 }
@@ -21,11 +23,26 @@ export async function handOverOf(
   target: Target | undefined,
   env: NodeJS.ProcessEnv,
 ): Promise<HandOver | undefined> {
-  const { run, targetConfig, acceptIdentity, acceptResidue, acceptLoss, step, note } = options
-  if (step !== undefined && acceptResidue !== true) throw usage('--step', 'goes with --accept-residue')
+  const { run, targetConfig, acceptIdentity, acceptResidue, acceptLoss, retry, byHand, step, note } = options
+  if (step !== undefined && acceptResidue !== true && retry !== true && byHand === undefined)
+    throw usage('--step', 'goes with --retry, --accept-residue or --by-hand')
+  if (retry === true && acceptResidue === true)
+    throw usage('--retry', 'says that it is to be undone, and --accept-residue that it may stay: one of them')
   if (note !== undefined && acceptResidue !== true && acceptLoss !== true)
     throw usage('--note', 'goes with --accept-residue or --accept-loss')
   const decided = [targetConfig, acceptIdentity, acceptResidue].some((option) => option !== undefined)
+  if (byHand !== undefined) {
+    if (decided || acceptLoss === true || retry === true)
+      throw usage('--by-hand', 'only writes a file: nothing is decided with it')
+    if (run === undefined)
+      throw usage('--run', 'is needed: the commands are those of one run (chaos status names them)')
+    return undefined
+  }
+  if (!decided && acceptLoss !== true && retry === true) {
+    if (step !== undefined && run === undefined) throw usage('--run', 'is needed: a step is one of a run')
+    if (options.dryRun === true) throw usage('--dry-run', 'only shows: nothing is tried with it')
+    return { retry: stepsOf(step) }
+  }
   if (!decided && acceptLoss !== true) return undefined
   if (run === undefined) throw usage('--run', 'is needed: a hand-over is about one run (chaos status names them)')
   if (options.dryRun === true) throw usage('--dry-run', 'only shows: nothing is decided with it')
@@ -33,6 +50,7 @@ export async function handOverOf(
   return {
     ...(targetConfig === undefined ? {} : { target_config: await targetConfigOf(targetConfig, target, env) }),
     ...(acceptIdentity === true ? { accept_identity: true } : {}),
+    ...(retry === true ? { retry: stepsOf(step) } : {}),
     ...(acceptResidue === true ? { accept_residue: { ...stepsOf(step), note: noteOf(note) } } : {}),
   }
 }
@@ -42,7 +60,8 @@ async function targetConfigOf(file: string, target: Target | undefined, env: Nod
   throw usage('--target-config', 'cannot be used: the journal of that run does not say any more which target it is of')
 }
 
-function stepsOf(step: string | undefined): { steps?: number[] } {
+/** `--step 3` or `--step 3,4`; without it all that are meant. */
+export function stepsOf(step: string | undefined): { steps?: number[] } {
   if (step === undefined) return {}
   const steps = step.split(',').map(Number)
   if (!steps.every((n) => Number.isInteger(n) && n > 0))

@@ -85,7 +85,7 @@ class Init {
     const [experiment] = await this.parse(blank, this.textOf(blank))
     if (!experiment) throw usage('URL', `target ${target.name} has no first configuration`)
     const supervisor = await onlooker(this.#context, this.#options.stateDir, [experiment])
-    const survey = await supervisor.survey(experiment)
+    const survey = await supervisor.looks.survey(experiment)
     const draft: Draft = { ...blank, entries: [], summary: survey.summary }
     for (const suggestion of target.suggest?.(survey) ?? []) {
       const fit = await this.#fit(draft, suggestion, supervisor)
@@ -170,7 +170,7 @@ class Init {
       const [experiment] = await this.parse(draft, this.textOf({ ...draft, entries: [entry] }))
       if (!experiment) break
       try {
-        const { steps, skipped, notes } = await supervisor.preview(experiment, 'init')
+        const { steps, skipped, notes } = await supervisor.looks.preview(experiment, 'init')
         if (steps.length > 0 && skipped.length === 0) return entry
         why = skipped[0]?.reason ?? notes[0]
       } catch (error) {

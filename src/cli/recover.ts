@@ -7,6 +7,7 @@ import type { Blocked } from '../daemon/blocked.ts'
 import { askDaemon } from '../daemon/control.ts'
 import type { Request } from '../daemon/control.ts'
 import type { HandOver } from '../engine/recover.ts'
+import type { StuckRun } from '../engine/stuck.ts'
 import { pendingSteps } from '../journal/journal.ts'
 import { findStateDir, peekStateDir } from '../journal/state-dir.ts'
 import { isAlive, readHolder } from '../daemon/lock.ts'
@@ -18,15 +19,15 @@ import type { Context } from './context.ts'
 import { acceptLossOf, showAccepted } from './accept-loss.ts'
 import type { AcceptedLoss } from './accept-loss.ts'
 import { storedSecrets } from './secrets.ts'
-import { handOverOf } from './hand-over.ts'
+import { writeByHand } from './by-hand.ts'
+import { handOverOf, stepsOf } from './hand-over.ts'
 import type { HandOverOptions } from './hand-over.ts'
+import { reasonsOf, shownOf, showPages, stuckRuns } from './stuck.ts'
 import { stopOnSignal, supervised } from './supervised.ts'
 
 export interface RecoverOptions extends HandOverOptions {
   stateDir?: string
   json?: boolean
-  /** What it does anyway; for those who want to say it. */
-  retry?: boolean
 }
 
 /** Somebody is watching: an undo that waits for a lock may take longer than in the daemon's round. */
@@ -51,12 +52,19 @@ export async function recover(context: Context, options: RecoverOptions): Promis
     targets.find((t) => t.name === target),
     context.env,
   )
-  if (options.dryRun === true)
-    return show(
-      context,
-      open.filter((o) => options.run === undefined || o.run === options.run),
-      options,
+  if (options.byHand !== undefined) {
+    const [stuck] = await stuckRuns(context, stateDir, new Map([[options.run ?? '', undefined]]))
+    if (stuck) return writeByHand(context, options.byHand, stuck, stepsOf(options.step).steps)
+    throw new ConfigError(
+      [{ file: 'recover', line: 0, column: 0, path: '--by-hand', message: 'its journal does not say what it changed' }],
+      'USAGE',
     )
+  }
+  if (options.dryRun === true) {
+    const shown = open.filter((o) => options.run === undefined || o.run === options.run)
+    const stuck = await stuckRuns(context, stateDir, new Map(shown.map((o) => [o.run, undefined])))
+    return show(context, shown, stuck, options)
+  }
   if (await daemonIsUp(stateDir)) return askForIt(context, stateDir, options, handOver)
   if (open.length === 0) {
     // A kill between a run's secret and its journal leaves the secret: whoever holds the folder clears it away.
@@ -93,7 +101,9 @@ export async function recover(context: Context, options: RecoverOptions): Promis
       if (options.acceptLoss === true && options.run !== undefined)
         return showAccepted(context, await acceptLossOf(state, options.run, options.note), options.json === true)
       const pending = supervisor.blocked
-      if (options.json === true) context.out(json({ recovered: reports, pending }))
+      const stuck = await stuckRuns(context, stateDir, reasonsOf(pending, reports))
+      if (options.json === true) context.out(json({ recovered: reports, pending, by_hand: stuck.map(shownOf) }))
+      else showPages(context, stuck, options)
       return exitCodeOf(reports, pending.length)
     },
   )
@@ -131,13 +141,15 @@ async function askForIt(
   }
   const { recovered, pending, accepted } = (await askDaemon(stateDir, request)) as Recovered
   if (accepted) return showAccepted(context, accepted, options.json === true)
-  if (options.json === true) context.out(json({ recovered, pending }))
+  const stuck = await stuckRuns(context, stateDir, reasonsOf(pending, recovered))
+  if (options.json === true) context.out(json({ recovered, pending, by_hand: stuck.map(shownOf) }))
   else {
     if (recovered.length + pending.length === 0) context.out('nothing to recover\n')
     for (const report of recovered)
       context.out(`${report.run} (${report.experiment})  ${summaryLines(report, plain).join('\n')}\n`)
     for (const { run, endpoint, pending: steps, reason } of pending)
       context.out(`not undone: ${run} on ${endpoint}, ${steps} steps: ${reason}\n`)
+    showPages(context, stuck, options)
   }
   return exitCodeOf(recovered, pending.length)
 }
@@ -176,10 +188,10 @@ async function openRuns(stateDir: string): Promise<OpenRun[]> {
   })
 }
 
-function show(context: Context, open: OpenRun[], { json: asJson }: RecoverOptions): number {
+function show(context: Context, open: OpenRun[], stuck: StuckRun[], options: RecoverOptions): number {
   const pending = open.some((o) => o.steps.length > 0 || o.damage.length > 0)
-  if (asJson === true) {
-    context.out(json({ pending: open }))
+  if (options.json === true) {
+    context.out(json({ pending: open, by_hand: stuck.map(shownOf) }))
     return pending ? ERROR_CODES.RESIDUE : 0
   }
   if (open.length === 0) context.out('nothing to recover\n')
@@ -190,5 +202,6 @@ function show(context: Context, open: OpenRun[], { json: asJson }: RecoverOption
     for (const s of o.steps) context.out(`  ${s.step}. ${s.skill} ${s.describe} (${s.state})\n`)
     for (const d of o.damage) context.out(`  damaged at byte ${d.offset}: ${d.reason}\n`)
   }
+  showPages(context, stuck, options)
   return pending ? ERROR_CODES.RESIDUE : 0
 }

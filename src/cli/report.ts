@@ -7,6 +7,7 @@ import { peekStateDir } from '../journal/state-dir.ts'
 import { coloured, plain, summaryLines } from '../observe/progress.ts'
 import { json, stateDirOf, table } from './context.ts'
 import type { Context } from './context.ts'
+import { pageCommand } from './page.ts'
 
 export interface ReportOptions {
   stateDir?: string
@@ -34,6 +35,8 @@ export async function report(context: Context, run: string | undefined, options:
     throw new ConfigError([{ file: 'report', line: 0, column: 0, path: '', message }], 'USAGE')
   }
   context.out(options.json === true ? json(found) : text(found, context.tty))
+  if (options.json !== true && found.residue.length > 0)
+    context.out(`what to do about what is left: ${pageCommand(found.run, options.stateDir)}\n`)
   return 0
 }
 

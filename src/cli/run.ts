@@ -103,7 +103,7 @@ async function dryRun(context: Context, experiments: Experiment[], options: RunO
   const supervisor = await onlooker(context, options.stateDir, experiments)
   const paint = context.tty ? coloured : plain
   for (const experiment of experiments) {
-    const plan = await supervisor.preview(experiment, options.seed ?? mintRun(systemClock.now()))
+    const plan = await supervisor.looks.preview(experiment, options.seed ?? mintRun(systemClock.now()))
     if (options.json === true) {
       context.out(`${JSON.stringify({ type: 'plan', experiment: experiment.name, ...plan })}\n`)
       continue

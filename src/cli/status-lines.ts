@@ -2,6 +2,12 @@
 import type { DaemonStatus } from '../core/status.ts'
 import { table } from './context.ts'
 
+/** `, step 3 is quarantined`; empty where none is. */
+export function quarantinedText(steps: readonly number[] = []): string {
+  if (steps.length === 0) return ''
+  return `, ${steps.length === 1 ? 'step' : 'steps'} ${steps.join(', ')} ${steps.length === 1 ? 'is' : 'are'} quarantined`
+}
+
 export function daemonLines(status: DaemonStatus): string[] {
   const { config, blocked, untrusted, queued, notify } = status
   return [
@@ -11,7 +17,8 @@ export function daemonLines(status: DaemonStatus): string[] {
       ? []
       : [`the last reload failed, the configuration of ${config.loaded_at} is used:`, ...indented(config.problem)]),
     ...blocked.map(
-      (b) => `blocked: ${b.endpoint} by run ${b.run} (${b.experiment}), ${b.pending} steps are not undone: ${b.reason}`,
+      (b) =>
+        `blocked: ${b.endpoint} by run ${b.run} (${b.experiment}), ${b.pending} steps are not undone${quarantinedText(b.quarantined)}: ${b.reason}`,
     ),
     ...untrusted.map(
       (u) => `not trusted yet: ${u.endpoint} (${u.summary}); chaos trust ${JSON.stringify(u.experiment)}`,

@@ -11,7 +11,8 @@ import type { Orders } from '../journal/orders.ts'
 import { peekStateDir } from '../journal/state-dir.ts'
 import { json, stateDirOf } from './context.ts'
 import type { Context } from './context.ts'
-import { daemonLines } from './status-lines.ts'
+import { pageCommand } from './page.ts'
+import { daemonLines, quarantinedText } from './status-lines.ts'
 
 const NO_DAEMON = 1
 /** A daemon that is too busy to answer is still described by its files. */
@@ -31,6 +32,8 @@ export async function status(context: Context, options: { stateDir?: string; jso
     endpoint: j.started?.endpoint ?? '',
     started_at: j.started?.at ?? '',
     steps_to_undo: pendingSteps(j).length,
+    quarantined: pendingSteps(j).flatMap(({ step, quarantined }) => (quarantined ? [step] : [])),
+    failed: pendingSteps(j).some((s) => (s.quarantined?.error ?? s.revert_error) !== undefined),
     damaged: j.damage.length > 0,
   }))
   const daemon = holder?.control === undefined ? undefined : await answerOf(stateDir)
@@ -46,7 +49,7 @@ export async function status(context: Context, options: { stateDir?: string; jso
     context.out(json({ ...files, state_dir: stateDir, frozen, daemon, exit_code: exitCode }))
     return exitCode
   }
-  for (const line of [...linesOf(files, frozen, daemon), ...(daemon ? daemonLines(daemon) : [])])
+  for (const line of [...linesOf(files, frozen, daemon, options.stateDir), ...(daemon ? daemonLines(daemon) : [])])
     context.out(`${line}\n`)
   return exitCode
 }
@@ -64,11 +67,20 @@ interface OpenRun {
   endpoint: string
   started_at: string
   steps_to_undo: number
+  /** Steps whose undo is not tried any more until a person says so. */
+  quarantined: number[]
+  /** An undo of it has been tried, and did not succeed. */
+  failed: boolean
   damaged: boolean
 }
 
 /** What anybody can read from the state folder. */
-function linesOf({ up, running, pending, last }: Files, frozen: Orders['frozen'], daemon?: DaemonStatus): string[] {
+function linesOf(
+  { up, running, pending, last }: Files,
+  frozen: Orders['frozen'],
+  daemon: DaemonStatus | undefined,
+  given: string | undefined,
+): string[] {
   const phase = (run: string): string => {
     const found = daemon?.running.find((r) => r.run === run)
     if (!found) return ''
@@ -84,7 +96,7 @@ function linesOf({ up, running, pending, last }: Files, frozen: Orders['frozen']
     ...running.map((r) => `running: ${r.run} (${r.experiment}) on ${r.endpoint}, since ${r.started_at}${phase(r.run)}`),
     ...pending.map(
       (r) =>
-        `not undone: ${r.run} (${r.experiment}) on ${r.endpoint}, ${r.steps_to_undo} steps; chaos recover undoes them`,
+        `not undone: ${r.run} (${r.experiment}) on ${r.endpoint}, ${r.steps_to_undo} steps${quarantinedText(r.quarantined)}; ${r.failed ? `what to do: ${pageCommand(r.run, given)}` : 'chaos recover undoes them'}`,
     ),
     ...(pending.length === 0 ? ['nothing is left to undo'] : []),
     ...(last ? [`last run: ${last.run} (${last.experiment}) ${last.outcome}, residue ${last.residue.length}`] : []),

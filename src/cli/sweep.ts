@@ -30,7 +30,7 @@ export async function sweep(context: Context, file: string, options: SweepOption
   const supervisor = await onlooker(context, options.stateDir, experiments)
   const found: Found[] = []
   for (const [endpoint, experiment] of oneEach(experiments, supervisor)) {
-    found.push(...(await supervisor.sweep(experiment, order)).map((one) => ({ ...one, endpoint })))
+    found.push(...(await supervisor.looks.sweep(experiment, order)).map((one) => ({ ...one, endpoint })))
   }
   if (options.json === true) context.out(json({ install: own ?? null, found }))
   else context.out(found.length === 0 ? 'nothing carries a mark\n' : linesOf(found, own))
@@ -39,7 +39,7 @@ export async function sweep(context: Context, file: string, options: SweepOption
   return found.some((one) => one.install === concerns && !one.live && !one.removed) ? ERROR_CODES.RESIDUE : 0
 }
 
-function orderOf(options: SweepOptions, own: string | undefined): Parameters<Supervisor['sweep']>[1] {
+function orderOf(options: SweepOptions, own: string | undefined): Parameters<Supervisor['looks']['sweep']>[1] {
   const age = parseDuration(options.olderThan ?? '1m')
   if (age === undefined)
     throw usage('--older-than', `must be a duration such as "1m" or "0s", got ${JSON.stringify(options.olderThan)}`)

@@ -89,7 +89,7 @@ export type DaemonEvent = { at: string } & (
   | { type: 'worker.lost'; run: string; detail: string }
   | { type: 'recovery.started'; runs: string[] }
   | { type: 'recovery.finished'; clean: number; pending: number }
-  | { type: 'recovery.retry'; run: string; in_ms: number; reason: string }
+  | { type: 'recovery.retry'; run: string; in_ms: number; reason: string; quarantined?: number[] }
   | { type: 'digest'; digest: Digest }
   | { type: 'warning'; message: string }
 )

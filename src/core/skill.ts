@@ -135,6 +135,21 @@ export interface Ask {
   params: Record<string, unknown>
 }
 
+/** What the commands for a person are made from, without any connection. */
+export interface ByHandContext {
+  mark: string
+  /** The run's target_config as the journal has it: without secrets. */
+  config: unknown
+}
+
+/** How a person undoes a step that we cannot. */
+export interface ByHand {
+  /** For `sh`, to be run in this order; a line that begins with `#` is a remark. As harmless to strangers as the undo itself. */
+  lines: string[]
+  /** They hold values that were there before (of customers, of settings), and are only written where nobody else can read them. */
+  holdsValues: boolean
+}
+
 /** A kind of fault, as a target's author writes it. `S` is the step: plain JSON, validated by `step` when read back from the journal. */
 export interface SkillSpec<Reader, Client extends Reader, P, S> {
   /** `<target>.<verb>`: `db.insert_load`. */
@@ -159,12 +174,14 @@ export interface SkillSpec<Reader, Client extends Reader, P, S> {
   observe?(ctx: InspectContext<Client>, step: S): Promise<Observed>
   /** Total (right after never, partly, fully, twice), compare-and-set, re-resolving, bounded, harmless to strangers. */
   revert(ctx: RevertContext<Client, S>, step: S): Promise<void>
+  /** The same for a person at a terminal, from the step alone. Pure. */
+  byHand(step: S, ctx: ByHandContext): ByHand
 }
 
 /** What everybody but the target itself may know of a skill. */
 export type SkillInfo = Pick<
   SkillSpec<unknown, unknown, unknown, unknown>,
-  'name' | 'summary' | 'version' | 'scope' | 'phase' | 'failsafe' | 'asks'
+  'name' | 'summary' | 'version' | 'scope' | 'phase' | 'failsafe' | 'asks' | 'byHand'
 > & { params: ZodType; step: ZodType }
 
 /** The longest mark: fits application_name (63), a systemd unit name and a Kubernetes label value. */

@@ -50,7 +50,15 @@ export interface DaemonStatus {
     skipped?: { slot: string; cause: string; reason: string }
   }[]
   /** Runs that are not clean, and keep their targets from new runs. */
-  blocked: { run: string; experiment: string; endpoint: string; pending: number; reason: string }[]
+  blocked: {
+    run: string
+    experiment: string
+    endpoint: string
+    pending: number
+    /** Steps that are not tried again by themselves; absent where there is none. */
+    quarantined?: number[]
+    reason: string
+  }[]
   /** Targets that wait for `chaos trust`. */
   untrusted: { experiment: string; endpoint: string; identity: Record<string, string | null>; summary: string }[]
   /** What became of notifications since the start. */

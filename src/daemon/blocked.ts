@@ -5,7 +5,7 @@ import type { Report } from '../core/report.ts'
 import { identityMismatch } from '../core/target.ts'
 import type { Identity } from '../core/target.ts'
 import { pendingSteps } from '../journal/journal.ts'
-import type { RunState } from '../journal/journal.ts'
+import type { RunState, StepState } from '../journal/journal.ts'
 
 /** A run that is not clean, and why. */
 export interface Blocked {
@@ -17,6 +17,8 @@ export interface Blocked {
   /** What its pending steps touch, as claim keys: on another database of the same server they are in the way too. */
   claims: string[]
   pending: number
+  /** Steps whose undo is not tried any more until a person says so; absent where there is none. */
+  quarantined?: number[]
   reason: string
 }
 
@@ -46,9 +48,20 @@ export class BlockedRuns {
   set(state: RunState, reason: string): void {
     const run = runOf(state)
     const { experiment = '', endpoint = '', identity } = state.started ?? {}
-    const pending = pendingSteps(state).length
+    const steps = pendingSteps(state)
+    const pending = steps.length
     const claims = claimsOf(state)
-    this.#runs.set(run, { run, experiment, endpoint, identity: identity?.parts ?? {}, claims, pending, reason })
+    const parts = identity?.parts ?? {}
+    this.#runs.set(run, {
+      run,
+      experiment,
+      endpoint,
+      identity: parts,
+      claims,
+      pending,
+      reason,
+      ...quarantinedIn(steps),
+    })
   }
 
   /** Throws BLOCKED_BY_RESIDUE. By the name the configuration uses; by identity and claims once the worker knows them. */
@@ -63,6 +76,11 @@ export class BlockedRuns {
       }
     }
   }
+}
+
+function quarantinedIn(steps: readonly StepState[]): Pick<Blocked, 'quarantined'> {
+  const quarantined = steps.filter((step) => step.quarantined).map(({ step }) => step)
+  return quarantined.length === 0 ? {} : { quarantined }
 }
 
 /** The run that a journal is of. */

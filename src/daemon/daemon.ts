@@ -126,8 +126,8 @@ export class Daemon {
         .map((run) => (run.experiment === '' ? { ...run, experiment: experimentOf.get(run.run) ?? '' } : run)),
       queued: this.#dispatcher.queued,
       experiments: this.#config.experiments.map((entry) => this.#statusOf(entry, now)),
-      blocked: supervisor.blocked.map(({ run, experiment, endpoint, pending, reason }) => ({
-        ...{ run, experiment, endpoint, pending, reason },
+      blocked: supervisor.blocked.map(({ run, experiment, endpoint, pending, quarantined, reason }) => ({
+        ...{ run, experiment, endpoint, pending, reason, ...(quarantined ? { quarantined } : {}) },
       })),
       untrusted: trust.waiting,
       notify: this.#options.notified(),
@@ -312,8 +312,8 @@ export class Daemon {
       } catch (error) {
         this.#warn(error)
       }
-      for (const { run, reason } of supervisor.blocked)
-        this.#tell({ type: 'recovery.retry', run, in_ms: pause, reason })
+      for (const { run, reason, quarantined } of supervisor.blocked)
+        this.#tell({ type: 'recovery.retry', run, in_ms: pause, reason, ...(quarantined ? { quarantined } : {}) })
     }
   }
 

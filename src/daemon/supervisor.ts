@@ -4,14 +4,12 @@
  */
 import type { Clock } from '../core/clock.ts'
 import { CodedError, messageOf } from '../core/errors.ts'
-import type { ChaosEvent, DaemonEvent, PlanView } from '../core/events.ts'
+import type { ChaosEvent, DaemonEvent } from '../core/events.ts'
 import type { Experiment } from '../core/experiment.ts'
 import type { Report } from '../core/report.ts'
-import type { Survey } from '../core/survey.ts'
 import type { Identity, Target } from '../core/target.ts'
 import { Claims } from '../engine/claims.ts'
 import type { HandOver } from '../engine/recover.ts'
-import type { Swept } from '../engine/sweep.ts'
 import { pendingSteps } from '../journal/journal.ts'
 import type { RunState } from '../journal/journal.ts'
 import { mintRun } from '../journal/state-dir.ts'
@@ -20,7 +18,8 @@ import { BlockedRuns, damagedStart, isClean, runOf, whyNotClean } from './blocke
 import type { Blocked } from './blocked.ts'
 import type { StateLock } from './lock.ts'
 import { lostReport } from './lost-report.ts'
-import type { Job, Result, SweepOrder, ToWorker } from './protocol.ts'
+import { Looks } from './looks.ts'
+import type { Job, Result, ToWorker } from './protocol.ts'
 import { startWorker } from './worker-process.ts'
 import type { WorkerHandle, WorkerOptions } from './worker-process.ts'
 
@@ -58,6 +57,8 @@ const KILL_MS = 5_000
 const CLAIM_WAIT_MS = 60 * 60_000
 
 export class Supervisor {
+  /** What needs a worker, but neither claims nor a journal. */
+  readonly looks: Looks
   readonly #options: SupervisorOptions
   readonly #claims = new Claims()
   readonly #workers = new Map<string, WorkerHandle>()
@@ -72,6 +73,8 @@ export class Supervisor {
 
   constructor(options: SupervisorOptions) {
     this.#options = options
+    const { state, clock } = options
+    this.looks = new Looks({ state, clock, work: (job) => this.#work(job, noClaims) })
   }
 
   /** Runs that are not clean; their targets are refused to new runs. */
@@ -128,38 +131,6 @@ export class Supervisor {
     const worker = this.#recovering.has(run) ? undefined : this.#workers.get(run)
     worker?.abort(reason)
     return worker !== undefined
-  }
-
-  /** Connects, discovers and plans; changes nothing. */
-  async preview(experiment: Experiment, seed: string): Promise<PlanView> {
-    const { state, clock } = this.#options
-    const result = await this.#work(
-      { kind: 'preview', install: state.install, run: mintRun(clock.now()), experiment, seed },
-      noClaims,
-    )
-    if (result.kind === 'plan') return result.plan
-    throw new CodedError('WORKER_LOST', 'the worker answered something else than a plan')
-  }
-
-  /** Connects and looks at the experiment's target; changes nothing. */
-  async survey(experiment: Experiment): Promise<Survey> {
-    const { state, clock } = this.#options
-    const result = await this.#work(
-      { kind: 'survey', install: state.install, run: mintRun(clock.now()), experiment },
-      noClaims,
-    )
-    if (result.kind === 'survey') return result.survey
-    throw new CodedError('WORKER_LOST', 'the worker answered something else than a survey')
-  }
-
-  /** What carries marks on the experiment's target; with `remove`, what of the install belongs to no live run is ended. */
-  async sweep(experiment: Experiment, order: Partial<SweepOrder> & Omit<SweepOrder, 'install'>): Promise<Swept[]> {
-    const { state, clock } = this.#options
-    const sweep = { install: state.install, ...order }
-    const job: Job = { kind: 'sweep', state_dir: state.path, run: mintRun(clock.now()), experiment, sweep }
-    const result = await this.#work(job, noClaims)
-    if (result.kind === 'sweep') return result.swept
-    throw new CodedError('WORKER_LOST', 'the worker answered something else than what it swept')
   }
 
   /**

@@ -13,6 +13,7 @@ import { runExperiment } from '../engine/run.ts'
 import { surveyTarget } from '../engine/survey.ts'
 import { sweep } from '../engine/sweep.ts'
 import { openStateDir, peekStateDir } from '../journal/state-dir.ts'
+import { bootId } from './boot.ts'
 import { liveRuns } from './live.ts'
 import { HEARTBEAT_MS } from './protocol.ts'
 import type { FromWorker, Job, PlainError, Result, ToWorker } from './protocol.ts'
@@ -109,7 +110,8 @@ async function doJob(job: Job, targets: readonly Target[], link: Link): Promise<
       const state = await openStateDir(job.state_dir)
       const claim = (keys: string[], identity: Record<string, string | null>): Promise<{ waited: boolean }> =>
         link.claim(keys, identity)
-      return { kind: 'report', report: await runExperiment({ ...job, target, state, clock, signal, emit, claim }) }
+      const input = { ...job, target, state, clock, signal, boot: bootId(), emit, claim }
+      return { kind: 'report', report: await runExperiment(input) }
     }
     case 'recover': {
       const state = await openStateDir(job.state_dir)
@@ -121,6 +123,7 @@ async function doJob(job: Job, targets: readonly Target[], link: Link): Promise<
         clock,
         signal,
         noProgressMs: job.no_progress_ms,
+        boot: bootId(),
         ...(job.hand_over === undefined ? {} : { handOver: job.hand_over }),
         isLive: liveRuns(state),
         emit,

@@ -7,7 +7,8 @@ import type { Report } from '../core/report.ts'
 import { identityMismatch } from '../core/target.ts'
 import type { Agent, Identity, Target } from '../core/target.ts'
 import { pendingSteps } from '../journal/journal.ts'
-import type { RunStarted } from '../journal/journal.ts'
+import type { JournalRecord, RunStarted, StepState } from '../journal/journal.ts'
+import { hasDied } from '../journal/quarantine.ts'
 import type { StateDir } from '../journal/state-dir.ts'
 import { endRun } from './end.ts'
 import { closeWithin } from './rollback.ts'
@@ -22,6 +23,8 @@ export interface RecoverInput {
   clock: Clock
   signal: AbortSignal
   noProgressMs: number
+  /** Which start of the machine this is, where it tells: what is quarantined in it is not tried. */
+  boot?: string | undefined
   handOver?: HandOver
   /** With it, sessions of this install that belong to no live run are ended too: they may hold what the undo needs. */
   isLive?(run: string): Promise<boolean>
@@ -36,6 +39,8 @@ export interface HandOver {
   accept_identity?: boolean
   /** These steps (without a list: all that are pending) may stay as they are. */
   accept_residue?: { steps?: number[]; note: string }
+  /** What is quarantined (without a list: all of it) is tried again, now. */
+  retry?: { steps?: number[] }
 }
 
 /** Undoes one open run. Throws when the target cannot be reached or is another one: then everything stays as it is. */
@@ -45,7 +50,7 @@ export async function recoverRun(input: RecoverInput): Promise<Report> {
   const before = await state.readJournal(run)
   if (!before.started)
     throw new TargetError('TARGET_FAILED', `the journal ${before.file} has no start: nothing was applied`)
-  if (input.handOver?.accept_residue) await acceptResidue(input, input.handOver.accept_residue)
+  if (input.handOver) await takeWord(input, input.handOver)
   const agent = await agentFor(before.started, input)
   try {
     await sweepOwn(agent, before.started.install, input)
@@ -64,6 +69,7 @@ export async function recoverRun(input: RecoverInput): Promise<Report> {
       ...(outcome === 'completed' ? {} : { reason }),
       held: [],
       noProgressMs: input.noProgressMs,
+      boot: input.boot,
       recovered: true,
       emit,
     })
@@ -91,23 +97,28 @@ async function sweepOwn(agent: Agent, install: string, input: RecoverInput): Pro
   }
 }
 
-/** An operator's word, before anything else: those steps are not looked at any more. */
-async function acceptResidue(
-  { run, state }: RecoverInput,
-  { steps, note }: NonNullable<HandOver['accept_residue']>,
-): Promise<void> {
+/** An operator's word, before anything else: what may stay is not looked at any more, what is quarantined is tried again. */
+async function takeWord({ run, state }: RecoverInput, { accept_residue: accepted, retry }: HandOver): Promise<void> {
+  if (!accepted && !retry) return
   const pending = pendingSteps(await state.readJournal(run))
-  const unknown = steps?.filter((step) => !pending.some((p) => p.step === step)) ?? []
-  if (unknown.length > 0) {
+  const meant = (steps: number[] | undefined): StepState[] => {
+    const unknown = steps?.filter((step) => !pending.some((p) => p.step === step)) ?? []
+    if (unknown.length === 0) return pending.filter(({ step }) => steps === undefined || steps.includes(step))
     const there = pending.map((p) => p.step).join(', ')
     throw new CodedError('USAGE', `step ${unknown.join(', ')} is not pending; there is ${there || 'none'}`)
   }
+  const records: JournalRecord[] = [
+    ...(accepted ? meant(accepted.steps) : []).map(
+      ({ step }) => ({ type: 'step.accepted', step, note: accepted?.note ?? '' }) as const,
+    ),
+    ...(retry ? meant(retry.steps) : [])
+      .filter((step) => hasDied(step))
+      .map(({ step }) => ({ type: 'step.released', step }) as const),
+  ]
+  if (records.length === 0) return
   const journal = await state.resumeJournal(run)
   try {
-    for (const { step } of pending) {
-      if (steps === undefined || steps.includes(step))
-        await journal.append({ type: 'step.accepted', step, note }, { durable: true })
-    }
+    for (const record of records) await journal.append(record, { durable: true })
   } finally {
     await journal.close()
   }

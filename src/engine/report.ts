@@ -2,7 +2,7 @@
 import { ERROR_CODES } from '../core/errors.ts'
 import type { ErrorCode } from '../core/errors.ts'
 import type { Outcome, Report } from '../core/report.ts'
-import type { RunStarted, RunState } from '../journal/journal.ts'
+import type { RunStarted, RunState, StepState } from '../journal/journal.ts'
 import type { Residue } from './rollback.ts'
 
 export interface Ending {
@@ -43,15 +43,18 @@ export function reportOf(started: RunStarted & { at: string }, state: RunState, 
       ...(s.apply_ms === undefined ? {} : { apply_ms: s.apply_ms }),
       ...(s.revert_ms === undefined ? {} : { revert_ms: s.revert_ms }),
       ...(s.kept ? { kept: s.kept, kept_names: s.kept_names ?? [] } : {}),
-      ...((s.revert_error ?? s.error) !== undefined && s.state !== 'reverted'
-        ? { error: s.revert_error ?? s.error ?? '' }
-        : {}),
+      ...errorOf(s),
       ...(s.accepted_note === undefined ? {} : { accepted_note: s.accepted_note }),
-      ...(s.error !== undefined && s.state === 'reverted' ? { error: s.error } : {}),
     })),
     notes: started.notes,
     exit_code: exitCodeOf(ending),
   }
+}
+
+/** Of one that is undone only what its apply had met. */
+function errorOf({ state, quarantined, revert_error: revertError, error }: StepState): { error?: string } {
+  const text = state === 'reverted' ? error : (quarantined?.error ?? revertError ?? error)
+  return text === undefined ? {} : { error: text }
 }
 
 /** 4 wins over what the experiment came to, 5 over everything (DESIGN: exit codes). */

@@ -11,6 +11,7 @@ import type { Holdable, Inspection } from '../core/skill.ts'
 import type { Agent } from '../core/target.ts'
 import { pendingSteps } from '../journal/journal.ts'
 import type { Journal, JournalRecord, StepState } from '../journal/journal.ts'
+import { whyNotTried } from '../journal/quarantine.ts'
 import type { StateDir } from '../journal/state-dir.ts'
 import { observe } from './observe.ts'
 
@@ -28,6 +29,8 @@ export interface RollbackInput {
   held: Holdable[]
   /** An undo that makes no progress for so long is given up for now and stays in the journal. */
   noProgressMs: number
+  /** Which start of the machine this is: an undo that has killed too many workers in it is not tried. */
+  boot?: string | undefined
   emit(event: EventBody): void
 }
 
@@ -58,14 +61,16 @@ export async function rollback(input: RollbackInput): Promise<RollbackResult> {
     for (const step of pending) {
       // While something of ours may still land, and behind a later step that is not undone, an undo could be undone again.
       const blocker = residue.find((r) => pending.some((p) => p.step === r.step && overlap(p, step)))
+      const deadly = whyNotTried(step, input.boot)
       const error =
+        deadly ??
         quiesced ??
         (blocker
           ? new RollbackError('RESIDUE', `waits for step ${blocker.step}, which is not undone yet`)
           : await undo(step, input, log))
       if (error === undefined) continue
       residue.push({ step: step.step, resource: step.resource, describe: step.describe, error: messageOf(error) })
-      await log.append({ type: 'step.revert_failed', step: step.step, error: messageOf(error) })
+      await log.append(failureOf(step, messageOf(error), deadly === undefined ? undefined : input.boot))
       input.emit({ type: 'step.revert_failed', step: viewOf(step), error: messageOf(error) })
     }
     return { residue, ...(log.error ? { journalError: log.error } : {}) }
@@ -82,6 +87,13 @@ export async function rollback(input: RollbackInput): Promise<RollbackResult> {
       journalError: asError(error),
     }
   }
+}
+
+/** `deadlyIn`: the boot in which it is not tried, where that is the failure. */
+function failureOf({ step }: StepState, error: string, deadlyIn: string | undefined): JournalRecord {
+  return deadlyIn === undefined
+    ? { type: 'step.revert_failed', step, error }
+    : { type: 'step.quarantined', step, error, boot: deadlyIn }
 }
 
 /** Journal records of the undo. A full disk must not stop an undo: the error is kept, and the undo goes on. */
@@ -122,6 +134,8 @@ async function undo(step: StepState, input: RollbackInput, log: UndoLog): Promis
   let left: Inspection | undefined
   let observed: Observed | undefined
   let attempts = 0
+  // Should this kill us, it is the last thing that the journal says of the step.
+  await log.append({ type: 'undo.started', step: step.step, ...(input.boot === undefined ? {} : { boot: input.boot }) })
   const error = await persist(input, async (signal, alive) => {
     // Facts of an interrupted attempt are in the file, behind what was there when the rollback began.
     const isFirst = attempts++ === 0
@@ -200,7 +214,8 @@ function isSame({ planned }: StepState): (other: StepState) => boolean {
   return (other) => other.planned.offset === planned.offset && other.planned.part === planned.part
 }
 
-function overlap(a: StepState, b: StepState): boolean {
+/** Then the later one has to be undone first. */
+export function overlap(a: StepState, b: StepState): boolean {
   return a.touches.some((id) => b.touches.includes(id))
 }
 

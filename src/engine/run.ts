@@ -28,6 +28,8 @@ export interface RunInput {
   clock: Clock
   /** Aborts the run: the step in flight is awaited, then everything is undone. Its reason says why. */
   signal: AbortSignal
+  /** Which start of the machine this is, where it tells. */
+  boot?: string | undefined
   emit(event: EventBody): void
   /**
    * Takes the claims from the supervisor; throws RefusedError. `waited` is true when another run had to end first:
@@ -159,6 +161,7 @@ async function breakAndRestore(agent: Agent, plan: RunPlan, started: Started, in
     clock,
     held,
     noProgressMs: NO_PROGRESS_MS,
+    boot: input.boot,
     recovered: false,
     emit,
   })

@@ -30,6 +30,7 @@ const UNDO: ReadonlySet<JournalRecord['type']> = new Set([
   'step.reverted',
   'step.revert_failed',
   'step.quarantined',
+  'step.released',
   'step.accepted',
   'run.finished',
 ])

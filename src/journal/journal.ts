@@ -4,6 +4,8 @@ import type { Observed } from '../core/observed.ts'
 import type { Inspection } from '../core/skill.ts'
 import type { Identity } from '../core/target.ts'
 import type { Outcome } from '../core/report.ts'
+import { release, tryBegins, tryDied, tryEnds } from './quarantine.ts'
+import type { Tried } from './quarantine.ts'
 
 /** Major version of the record format. A newer one is left untouched (exit 78). */
 export const JOURNAL_FORMAT = 1
@@ -48,15 +50,33 @@ export interface RunContinued {
   error: string
 }
 
+/** A process begins to undo the run. */
+export interface UndoStarted {
+  type: 'undo.started'
+  reason: string
+  outcome: Outcome
+}
+
+/** …and within that one step. What follows it says how that ended; nothing does when the process died of it. */
+export interface StepUndoStarted {
+  type: 'undo.started'
+  step: number
+  /** Which start of the machine; absent where it does not tell. */
+  boot?: string
+}
+
 export type JournalRecord =
   | RunStarted
   | RunContinued
   | StepPlanned
   | { type: 'step.recorded' | 'undo.progress'; step: number; facts: object }
   | { type: 'step.applied'; step: number; effect: Inspection; ms: number }
-  | { type: 'step.failed' | 'step.revert_failed' | 'step.quarantined'; step: number; error: string }
+  | { type: 'step.failed' | 'step.revert_failed'; step: number; error: string }
   | { type: 'step.skipped'; step: number; reason: string }
-  | { type: 'undo.started'; reason: string; outcome: Outcome }
+  | UndoStarted
+  | StepUndoStarted
+  | { type: 'step.quarantined'; step: number; error: string; boot: string }
+  | { type: 'step.released'; step: number }
   | { type: 'step.reverted'; step: number; kept: number; names: string[]; observed?: Observed; ms: number }
   | { type: 'step.accepted'; step: number; note: string }
   | { type: 'run.finished'; outcome: Outcome }
@@ -83,13 +103,15 @@ export interface Place {
 }
 
 /** One step as the journal tells it; payloads stay in the file and are found by their places. */
-export interface StepState {
+export interface StepState extends Tried {
   step: number
   skill: string
   resource: string
   touches: string[]
   describe: string
   mark: string
+  /** When it was planned, ISO 8601: what it changed was changed after that. */
+  since: string
   planned: Place
   facts: Place[]
   state: 'planned' | 'applied' | 'failed' | 'skipped' | 'reverted' | 'accepted'
@@ -100,7 +122,8 @@ export interface StepState {
   kept?: number
   kept_names?: string[]
   error?: string
-  revert_error?: string
+  /** When the undo failed last, ISO 8601. */
+  revert_failed_at?: string
   /** Why an operator lets it stay. */
   accepted_note?: string
 }
@@ -146,6 +169,12 @@ export function fold(state: RunState, record: Stamped, place: Place): void {
       state.started = record
       return
     case 'undo.started':
+      if ('step' in record) {
+        foldStep(state, record, place)
+        return
+      }
+      // One process at a time undoes a run: whatever an earlier one was at, it is dead.
+      state.steps.forEach(tryDied)
       state.undo ??= record
       return
     case 'run.finished':
@@ -158,8 +187,11 @@ export function fold(state: RunState, record: Stamped, place: Place): void {
       return
     }
     case 'step.planned': {
-      const { step, skill, resource, touches, describe, mark } = record
-      state.steps.push({ step, skill, resource, touches, describe, mark, planned: place, facts: [], state: 'planned' })
+      const { step, skill, resource, touches, describe, mark, at: since } = record
+      state.steps.push({
+        ...{ step, skill, resource, touches, describe, mark, since },
+        ...{ planned: place, facts: [], state: 'planned' },
+      })
       return
     }
     default:
@@ -169,7 +201,7 @@ export function fold(state: RunState, record: Stamped, place: Place): void {
 
 type StepRecord = Exclude<
   Stamped,
-  { type: 'run.started' | 'run.continued' | 'undo.started' | 'run.finished' | 'step.planned' }
+  UndoStarted | { type: 'run.started' | 'run.continued' | 'run.finished' | 'step.planned' }
 >
 
 function foldStep(state: RunState, record: StepRecord, place: Place): void {
@@ -189,11 +221,23 @@ function foldStep(state: RunState, record: StepRecord, place: Place): void {
     case 'step.skipped':
       Object.assign(step, { state: 'skipped', error: record.reason })
       return
+    case 'undo.started':
+      tryBegins(step, record.boot)
+      return
     case 'step.revert_failed':
-    case 'step.quarantined':
-      step.revert_error = record.error
+      tryEnds(step)
+      Object.assign(step, { revert_error: record.error, revert_failed_at: record.at })
+      return
+    case 'step.quarantined': {
+      const { at, boot, error } = record
+      step.quarantined = { at, boot, error }
+      return
+    }
+    case 'step.released':
+      release(step)
       return
     case 'step.reverted':
+      tryEnds(step)
       Object.assign(step, { state: 'reverted', kept: record.kept, kept_names: record.names, revert_ms: record.ms })
       if (record.observed) step.observed = record.observed
       return

@@ -1,6 +1,6 @@
 /** Whether what a line holds is a record: its checksum only says that it is what was written. */
 import type { JournalRecord } from './journal.ts'
-import { fields, listOf, mapOf, nullable, number, object, text } from './shape.ts'
+import { fields, listOf, mapOf, nullable, number, object, oneOf, optional, text } from './shape.ts'
 import type { Shape } from './shape.ts'
 
 const ofStep = { step: number }
@@ -22,11 +22,12 @@ const RECORDS: Record<JournalRecord['type'], Shape> = {
   'step.applied': fields({ ...ofStep, effect: object, ms: number }),
   'step.failed': fields({ ...ofStep, error: text }),
   'step.revert_failed': fields({ ...ofStep, error: text }),
-  'step.quarantined': fields({ ...ofStep, error: text }),
+  'step.quarantined': fields({ ...ofStep, error: text, boot: text }),
+  'step.released': fields(ofStep),
   'step.skipped': fields({ ...ofStep, reason: text }),
   'step.reverted': fields({ ...ofStep, kept: number, names: listOf(text) }),
   'step.accepted': fields({ ...ofStep, note: text }),
-  'undo.started': fields({ reason: text, outcome: text }),
+  'undo.started': oneOf(fields({ ...ofStep, boot: optional(text) }), fields({ reason: text, outcome: text })),
   'run.finished': fields({ outcome: text }),
 }
 

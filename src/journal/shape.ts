@@ -21,6 +21,11 @@ export const nullable =
   (value) =>
     value === null || shape(value)
 
+export const oneOf =
+  (...shapes: Shape[]): Shape =>
+  (value) =>
+    shapes.some((shape) => shape(value))
+
 export const listOf =
   (shape: Shape): Shape =>
   (value) =>

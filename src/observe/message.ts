@@ -22,19 +22,22 @@ export function notificationOf(event: ChaosEvent, facts?: RunFacts): Message | u
     case 'run.finished':
       return ofReport(event.report, event.at)
     case 'recovery.retry': {
-      const text = `${withoutValues(event.reason)}. It is tried again in ${formatDuration(event.in_ms)}; its target is refused to new runs until then.`
+      const but =
+        event.quarantined === undefined ? '' : `, but step ${event.quarantined.join(', ')} only when somebody says so`
+      const text = `${withoutValues(event.reason)}. It is tried again in ${formatDuration(event.in_ms)}${but}; its target is refused to new runs until it is undone.${pageOf(event.run)}`
       const title = `run ${event.run}${facts ? ` (${facts.experiment})` : ''} is still not undone`
       return { ...kind('residue'), title, text, run: event.run, ...facts, at: event.at }
     }
     case 'schedule.skipped': {
       const { experiment, slot, cause, reason, at } = event
       const blocked = cause === 'blocked'
+      const { run } = blocked ? inTheWay(reason) : {}
       return {
         ...kind(blocked ? 'blocked' : 'skipped'),
         title: `${experiment} ${blocked ? 'is blocked' : 'is skipped'}`,
-        text: `It was due at ${slot}: ${withoutValues(reason)}.`,
+        text: `It was due at ${slot}: ${withoutValues(reason)}.${pageOf(run)}`,
         experiment,
-        ...(blocked ? inTheWay(reason) : {}),
+        ...(run === undefined ? {} : { run }),
         at,
       }
     }
@@ -87,6 +90,7 @@ function ofReport(report: Report, at: string): Message | undefined {
       `The run ended ${outcome}; its target is refused to new runs until it is undone.${why}`,
       ...left,
       ...more,
+      pageOf(run).trim(),
     ]
     const what = residue.length > 0 ? `left ${residue.length} changes behind` : 'could not write its journal'
     return { ...kind('residue'), ...about, title: `${experiment} ${what}`, text: text.join('\n') }
@@ -96,7 +100,7 @@ function ofReport(report: Report, at: string): Message | undefined {
     return { ...kind('recovered'), ...about, title: `${experiment} is undone`, text }
   }
   if (outcome === 'refused' && exit_code === BLOCKED) {
-    const text = `It did not run, and nothing was changed.${why}`
+    const text = `It did not run, and nothing was changed.${why}${pageOf(inTheWay(reason).run)}`
     // Its own id is of no use: nothing of it is in a journal.
     return {
       ...kind('blocked'),
@@ -138,6 +142,11 @@ function kind(name: NotificationKind): Pick<Message, 'kind' | 'severity'> {
 function inTheWay(reason: string): { run?: string } {
   const run = /^blocked by run ([a-z0-9]+)/.exec(reason)?.[1]
   return run === undefined ? {} : { run }
+}
+
+/** What a person types to be told what is changed, and what can be done about it. */
+function pageOf(run: string | undefined): string {
+  return run === undefined ? '' : ` What is changed, and how to undo it by hand: chaos recover --run ${run} --dry-run`
 }
 
 function withoutReasons(digest: Digest): Digest {

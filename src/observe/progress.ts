@@ -125,7 +125,7 @@ export function linesOf(event: ChaosEvent, paint: Paint): string[] {
       return [
         paint(
           'red',
-          `run ${event.run} is still not undone: ${event.reason}; next try in ${formatDuration(event.in_ms)}`,
+          `run ${event.run} is still not undone: ${event.reason}; next try in ${formatDuration(event.in_ms)}${event.quarantined === undefined ? '' : `, but not of step ${event.quarantined.join(', ')}`}`,
         ),
       ]
     case 'digest':

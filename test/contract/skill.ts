@@ -9,6 +9,7 @@ import { seededRandom } from '../../src/core/random.ts'
 import { markOf } from '../../src/core/skill.ts'
 import type { Holdable, Inspection, Plan, Planned, SkillInfo } from '../../src/core/skill.ts'
 import type { Agent, ConnectOptions } from '../../src/core/target.ts'
+import { runByHand } from '../fakes/by-hand.ts'
 
 /** Longest step, and longest set of facts recorded at once, in bytes of JSON. */
 const STEP_BYTES = 1024 * 1024
@@ -20,6 +21,8 @@ export interface SkillCase {
   skill: SkillInfo
   params: unknown
   connect(options: ConnectOptions): Promise<Agent>
+  /** The target_config as a journal would have it: with it, what a person is told to run is run. */
+  config?(): unknown
   /** Brings the target into its starting state; called before every test, so it must be repeatable. */
   arrange(): Promise<void>
   /** Everything on the target that must be as before, as plain data; allowed drift left out. */
@@ -178,6 +181,32 @@ export function skillContract(it: SkillCase): void {
       assert.equal((await rig.inspect(first)).inEffect, 0)
       await assertAsBefore()
     })
+
+    if (it.config) {
+      test('what a person is told to run takes it back, once and twice, and stays out of what was never applied', async () => {
+        const byHand = async (): Promise<string> => {
+          let printed = ''
+          for (const { id, step } of [...rig.steps].reverse()) {
+            const context = { mark: markOf(rig.install, rig.run, id), config: it.config?.() }
+            const { lines, holdsValues } = it.skill.byHand(JSON.parse(JSON.stringify(step)), context)
+            const text = lines.join('\n')
+            if (!holdsValues) for (const secret of it.secrets ?? []) assert.ok(!text.includes(secret), secret)
+            printed += await runByHand(lines)
+          }
+          return printed
+        }
+        await rig.plan()
+        await byHand()
+        await assertAsBefore()
+        await rig.applyAll()
+        await byHand()
+        for (const step of rig.steps) assert.equal((await rig.inspect(step)).inEffect, 0)
+        await assertAsBefore()
+        await byHand()
+        await rig.undoAll()
+        await assertAsBefore()
+      })
+    }
 
     const { foreign } = it
     if (foreign) {

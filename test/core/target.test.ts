@@ -32,6 +32,7 @@ const double: SkillSpec<number, number, { n: number }, { n: number; by?: number 
   apply: () => Promise.resolve(),
   inspect: ({ target }, { n }) => Promise.resolve({ inEffect: n * target, restored: 0, foreign: 0 }),
   revert: () => Promise.resolve(),
+  byHand: () => ({ lines: [], holdsValues: false }),
 }
 
 test('plan gets the reader and params with their defaults, the others the client and the parsed step', async () => {

@@ -263,14 +263,14 @@ test('step.reverted is written only after reading back, and run.finished only af
   })
   world.on('close', () => Promise.resolve())
   await rig.run(fakeExperiment([keys('a', 'b')]))
-  assert.deepEqual(inFile, [['undo.started', 'step.reverted 2']])
+  assert.deepEqual(inFile, [['step.reverted 2', 'undo.started 1']])
 })
 
 test('undo.started tells why, and what the run had come to', async (t) => {
   const world = new FakeWorld().on('apply a', fails).on('revert a', fails)
   const rig = await makeRig(t, world)
   await rig.run(fakeExperiment([keys('a')]))
-  const undo = recordsIn(rig.file).find((r) => r.type === 'undo.started')
+  const [undo] = recordsIn(rig.file).flatMap((r) => (r.type === 'undo.started' && 'reason' in r ? [r] : []))
   assert.deepEqual([undo?.outcome, undo?.reason], ['failed', 'step 1 (fake.write a) failed: the server says no'])
 })
 

@@ -197,6 +197,7 @@ function skill(world: FakeWorld, name: FakeSkill['name'], phase: Phase, scope: S
         return Promise.resolve()
       })
     },
+    byHand: ({ key, before }) => ({ lines: [`put ${key} ${before ?? ''}`.trim()], holdsValues: false }),
   }
 }
 

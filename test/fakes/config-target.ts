@@ -66,5 +66,6 @@ function skill(name: `${string}.${string}`, params: z.ZodRawShape): SkillInfo {
     failsafe: 'none',
     params: z.strictObject(params),
     step: z.unknown(),
+    byHand: () => ({ lines: [], holdsValues: false }),
   }
 }

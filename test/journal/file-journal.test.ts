@@ -59,7 +59,7 @@ test('what was appended reads back, in order, folded into steps', async (t) => {
 test('a step that was accepted by an operator is pending no longer, one that was quarantined is', async (t) => {
   const file = fileIn(t)
   const accept: JournalRecord = { type: 'step.accepted', step: 1, note: 'seen' }
-  const quarantine: JournalRecord = { type: 'step.quarantined', step: 2, error: 'killed three times' }
+  const quarantine: JournalRecord = { type: 'step.quarantined', step: 2, error: 'killed three times', boot: 'b' }
   await write(file, [started(), planned(1), planned(2), accept, quarantine])
   assert.deepEqual(
     pendingSteps(await readJournal(file)).map((s) => s.step),

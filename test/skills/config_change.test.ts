@@ -110,6 +110,7 @@ for (const { name, start, missing } of [
         ],
       },
       connect,
+      config: () => ({ connection_url: server.url() }),
       arrange: () => write([`deadlock_timeout = '2s'`, `work_mem = '8MB'`, `log_line_prefix = 'hunter2 '`]),
       snapshot: settings,
       secrets: ['8MB', 'hunter2'],

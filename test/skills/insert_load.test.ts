@@ -39,6 +39,7 @@ function insertCase(name: string, params: object, more: Partial<SkillCase> = {})
     skill: insertLoad,
     params,
     connect: connectAs('postgres'),
+    config: () => ({ connection_url: server.url() }),
     arrange,
     snapshot: () => snapshot(server.url()),
     // The rig's own control connections are none of the target's business.

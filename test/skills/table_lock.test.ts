@@ -132,6 +132,7 @@ for (const { name, start, missing } of [
       skill: tableLock,
       params: { tables: ['"My Shop"."select"', 'accounts'] },
       connect: connectAs(),
+      config: () => ({ connection_url: server.url() }),
       arrange,
       snapshot: async () => ({ held: await held(), rows: await server.sql('select * from accounts') }),
       secrets: ['hunter2'],

@@ -40,6 +40,7 @@ function updateCase(name: string, params: object, more: Partial<SkillCase> = {})
     skill: updateLoad,
     params,
     connect: connectAs('postgres'),
+    config: () => ({ connection_url: server.url() }),
     arrange,
     snapshot: () => snapshot(server.url()),
     // The rig's own control connections are none of the target's business.

@@ -3,7 +3,7 @@
  * fail-safe: it is renewed while it is held (renewal.ts), and ends by itself in the application when we are gone.
  */
 import { z } from 'zod'
-import { parseDuration } from '../../core/duration.ts'
+import { formatDuration, parseDuration } from '../../core/duration.ts'
 import { ConfigError, RollbackError, StaleError, StepError } from '../../core/errors.ts'
 import type { Plan, PlanContext, Skipped, SkillSpec } from '../../core/skill.ts'
 import { FAULT_MODES } from '../../faults/fault-type.ts'
@@ -88,6 +88,16 @@ export function faultSkill(spec: FaultSkill): SkillSpec<AppReader, AppClient, Pa
         await endEverywhere(target, mark, signal)
         if (pause === 1_000) await progress({})
       }
+    },
+
+    byHand({ component, lease_ms, instances = [] }) {
+      const after = formatDuration(lease_ms + MARGIN_MS)
+      const where = instances.map(({ address, pid }) => `${address} (pid ${pid})`).join(', ') || 'every instance'
+      const lines = [
+        `# nothing needs to be done: the fault in ${component} ends by itself ${after} after our last sign of life`,
+        `# where it does not, start the application anew: ${where}`,
+      ]
+      return { lines: lines.map((line) => line.replaceAll(/[\r\n]+/g, ' ')), holdsValues: false }
     },
   }
 }

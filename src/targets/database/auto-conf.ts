@@ -49,8 +49,7 @@ export function lineOf(lines: readonly Line[], name: string): Line | undefined {
 export function nextUndo(lines: readonly Line[], change: LineChange): Undo {
   const now = lineOf(lines, change.name)?.value ?? null
   if (sameValue(change.name, now, change.value)) {
-    const back = change.before === null ? resetLine(change.name) : setLine({ name: change.name, value: change.before })
-    return { state: 'ours', statement: back }
+    return { state: 'ours', statement: backLine(change) }
   }
   if (!sameValue(change.name, now, change.before)) return { state: 'foreign' }
   // A line that was not there before has gone without moving any other.
@@ -101,6 +100,11 @@ export function setLine({ name, value }: Line): string {
   const parts = isQuotedList(name) ? splitList(name, value) : [value]
   const literals = (parts.length > 0 ? parts : ['']).map(quoteLiteral).join(', ')
   return `ALTER SYSTEM SET ${quoteSetting(name)} = ${literals}`
+}
+
+/** The statement that takes the changed line back. */
+export function backLine({ name, before }: LineChange): string {
+  return before === null ? resetLine(name) : setLine({ name, value: before })
 }
 
 export function resetLine(name: string): string {
@@ -159,7 +163,7 @@ export function lostOnRewrite(text: string): string[] {
   ]
 }
 
-function quoteSetting(name: string): string {
+export function quoteSetting(name: string): string {
   return name.split('.').map(quoteIdent).join('.')
 }
 

@@ -2,6 +2,7 @@
 import pg from 'pg'
 import { messageOf, RefusedError, TargetError } from '../../core/errors.ts'
 import type { Row, SessionOptions } from './client.ts'
+import { TEXT_FORM } from './text-form.ts'
 
 /** Longest statement, unless a session asks for another limit. */
 export const STATEMENT_MS = 60_000
@@ -24,14 +25,7 @@ export function pinned(version: number, options: SessionOptions & { readOnly?: b
     default_transaction_read_only: options.readOnly ? 'on' : 'off',
     default_transaction_isolation: 'read\\ committed',
     default_transaction_deferrable: 'off',
-    DateStyle: 'ISO,YMD',
-    IntervalStyle: 'postgres',
-    TimeZone: 'UTC',
-    bytea_output: 'hex',
-    extra_float_digits: '1',
-    xmloption: 'content',
-    lc_monetary: 'C',
-    standard_conforming_strings: 'on',
+    ...TEXT_FORM,
     array_nulls: 'on',
     transform_null_equals: 'off',
     quote_all_identifiers: 'off',

@@ -140,6 +140,6 @@ function proofParams({ proof }: Ours): (string | string[])[] {
 }
 
 /** Rows carry the lower 32 bits of their transaction's number. */
-function shortXid(xid: string): string {
+export function shortXid(xid: string): string {
   return (BigInt(xid) & 0xffffffffn).toString()
 }

@@ -2,8 +2,19 @@
 import { z } from 'zod'
 import { RollbackError, StaleError, StepError } from '../../../core/errors.ts'
 import type { SkillSpec } from '../../../core/skill.ts'
-import { lineOf, nextUndo, readLines, sameValue, setLine } from '../auto-conf.ts'
+import {
+  backLine,
+  isQuotedList,
+  isWritable,
+  lineOf,
+  nextUndo,
+  quoteSetting,
+  readLines,
+  sameValue,
+  setLine,
+} from '../auto-conf.ts'
 import type { Undo } from '../auto-conf.ts'
+import { inPsql, literal, remark } from '../by-hand.ts'
 import type { DbClient, DbReader } from '../client.ts'
 import { planSettings } from '../plan-settings.ts'
 import type { SettingChange } from '../plan-settings.ts'
@@ -110,6 +121,37 @@ export const configChange: SkillSpec<DbReader, DbClient, z.infer<typeof params>,
       await reload(target, clock, signal).catch(() => undefined)
     }
   },
+
+  byHand(step, { config }) {
+    if (step.before !== null && !isWritable({ name: step.name, value: step.before })) {
+      const how = `restore the empty line of ${step.name} in postgresql.auto.conf with an editor, and reload the server`
+      return { lines: [remark(how)], holdsValues: false }
+    }
+    const what = remark(`takes ${step.name} in postgresql.auto.conf back, if it is still ours; needs a superuser`)
+    return {
+      lines: [what, ...inPsql(config, [...undoByHand(step), 'select pg_reload_conf();'])],
+      // There are settings with passwords in them.
+      holdsValues: step.before !== null,
+    }
+  },
+}
+
+/** psql runs what these queries return: the statement where the line is still ours, and then those behind it back behind it. */
+function undoByHand(step: SettingChange): string[] {
+  // The server writes lists in a form of its own.
+  const plain = (text: string): string => (isQuotedList(step.name) ? `translate(${text}, '" ', '')` : text)
+  const file = `from pg_file_settings where sourcefile ~ '/postgresql[.]auto[.]conf$' and lower(name) =`
+  const isOurs = `${file} lower(${literal(step.name)}) and ${plain('setting')} = ${plain(literal(step.value))}`
+  const back = `select ${literal(backLine(step))} where exists (select ${isOurs}) \\gexec`
+  if (step.before === null) return [back]
+  const behind = step.order.slice(step.order.indexOf(step.name.toLowerCase()) + 1)
+  const again = behind.map((name) => {
+    const value = isQuotedList(name)
+      ? `case when setting in ('', '""') then quote_literal('') else setting end`
+      : 'quote_literal(setting)'
+    return `select ${literal(`ALTER SYSTEM SET ${quoteSetting(name)} = `)} || ${value} ${file} ${literal(name)} order by seqno desc limit 1 \\gexec`
+  })
+  return [back, ...again]
 }
 
 /** Runs the statement of the file's state while it is one of these. True when one was run. */

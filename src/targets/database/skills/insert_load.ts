@@ -2,7 +2,9 @@
 import { StepError } from '../../../core/errors.ts'
 import type { InspectContext, Inspection, SkillSpec } from '../../../core/skill.ts'
 import { loadReferencing, locateTable, lockAsPlanned } from '../catalog.ts'
+import { inPsql, remark } from '../by-hand.ts'
 import type { DbClient, DbReader, DbSession } from '../client.ts'
+import { deleteByHand } from '../delete-by-hand.ts'
 import { fateOf, stubbornly, uncommitted } from '../fate.ts'
 import { insertBatch } from '../insert.ts'
 import { insertParams, insertStep, planInserts } from '../insert-plan.ts'
@@ -66,6 +68,20 @@ export const insertLoad: SkillSpec<DbReader, DbClient, InsertParams, InsertStep>
       await stubbornly(ctx, `rows of ${step.id}`, () => ctx.target.transaction((tx) => removeOurs(tx, ours)))
       await ctx.progress({})
     }
+  },
+
+  byHand(step, { config }) {
+    const { keys = [], xid, server_start: since } = step
+    if (xid === undefined || keys.length === 0) {
+      return { lines: [remark(`nothing was committed to ${step.id}: there is nothing to do`)], holdsValues: false }
+    }
+    const restarted = since === undefined ? {} : { restarted: { since, values: ownValues(step) } }
+    const { schema, table, key, common } = step
+    const statement = deleteByHand({ schema, table, key, keys, xid, common, ...restarted })
+    const what = remark(
+      `deletes ${countKeys(key, keys)} rows of ${step.id} by their keys, but none that others refer to`,
+    )
+    return { lines: [what, ...inPsql(config, [statement])], holdsValues: false }
   },
 }
 

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { formatDuration, parseDuration } from '../../../core/duration.ts'
 import { messageOf, RollbackError, StaleError, StepError } from '../../../core/errors.ts'
 import type { SkillSpec } from '../../../core/skill.ts'
+import { inPsql, literal, remark } from '../by-hand.ts'
 import type { DbClient, DbReader, DbSession } from '../client.ts'
 import { childrenOf, LOCK_MODES, refuseCatalogs, requireLockPrivileges, watchBlockers } from '../locks.ts'
 import type { Blockers } from '../locks.ts'
@@ -137,6 +138,18 @@ export const tableLock: SkillSpec<DbReader, DbClient, Params, Step> = {
         throw new RollbackError('RESIDUE', `the session that holds the locks does not end (pid ${pids})`)
       }
       await clock.sleep(pause, signal)
+    }
+  },
+
+  byHand(step, { mark, config }) {
+    const [name, pid, start] = sessionOf(mark, step).map(literal)
+    const ours = `application_name = ${name} or (pid = ${pid}::int and backend_start = ${start}::timestamptz)`
+    return {
+      lines: [
+        remark('ends the session that holds the locks; where it is gone already, this finds nothing'),
+        ...inPsql(config, [`select pid, pg_terminate_backend(pid) from pg_stat_activity where ${ours};`]),
+      ],
+      holdsValues: false,
     }
   },
 }

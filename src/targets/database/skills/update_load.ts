@@ -4,6 +4,7 @@ import { StaleError } from '../../../core/errors.ts'
 import type { InspectContext, Inspection, SkillSpec } from '../../../core/skill.ts'
 import { locateTable, lockAsPlanned } from '../catalog.ts'
 import type { Queries } from '../table-facts.ts'
+import { inPsql, literal, remark } from '../by-hand.ts'
 import type { DbClient, DbReader, DbSession } from '../client.ts'
 import { fateOf, stubbornly, uncommitted } from '../fate.ts'
 import { finder, rowName } from '../keys.ts'
@@ -79,6 +80,39 @@ export const updateLoad: SkillSpec<DbReader, DbClient, UpdateParams, UpdateStep>
     const states = await statesOf(ctx.target, swap)
     await stubbornly(ctx, step.id, () => swapStraying(ctx, swap, states, false))
   },
+
+  byHand(step, { config }) {
+    const { changed = [], pure } = step
+    if (pure || changed.length === 0) {
+      return { lines: [remark(`no value of ${step.id} was changed: there is nothing to do`)], holdsValues: false }
+    }
+    const what = remark(`puts values of ${changed.length} rows of ${step.id} back, each where it is still ours`)
+    return { lines: [what, ...inPsql(config, ['begin;', ...updatesByHand(step), 'commit;'])], holdsValues: true }
+  },
+}
+
+/** A statement for each value, so that a person can read what it does. */
+function updatesByHand({
+  schema,
+  table,
+  key,
+  keys,
+  columns,
+  changed = [],
+  before = [],
+  ours = [],
+}: UpdateStep): string[] {
+  return changed.flatMap((at, i) => {
+    const row = key.columns.map(
+      (c, k) => `t.${quoteIdent(c.name)} ${c.equality} ${literal(keys[at]?.[k] ?? '')}::${c.type}`,
+    )
+    return columns.map(({ name, type }, c) => {
+      const column = quoteIdent(name)
+      const isOurs = `t.${column}::text collate "C" = ${literal(ours[i]?.[c] ?? null)}`
+      const back = `${column} = ${literal(before[i]?.[c] ?? null)}::${type}`
+      return `update ${quoteTable({ schema, table })} as t set ${back} where ${[...row, isOurs].join(' and ')};`
+    })
+  })
 }
 
 async function update(session: DbSession, step: UpdateStep): Promise<Partial<UpdateStep>> {

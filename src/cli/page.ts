@@ -1,0 +1,74 @@
+/** The page for a person whom a run has been handed over to: at night, tired, and with nothing to look up. */
+import type { ByHand } from '../core/skill.ts'
+import type { StuckRun, StuckStep } from '../engine/stuck.ts'
+
+/** More is read in a file, where it can be searched, and not on a screen. */
+const MOST_LINES = 60
+const MOST_TEXT = 6_000
+const MOST_STEPS = 10
+
+/** `chaos recover --run R`, as it can be typed here. */
+export function recoverCommand(run: string, stateDir: string | undefined): string {
+  return `chaos recover --run ${run}${stateDir === undefined ? '' : ` --state-dir '${stateDir.replaceAll("'", `'\\''`)}'`}`
+}
+
+/** The command that shows the page. */
+export function pageCommand(run: string, stateDir: string | undefined): string {
+  return `${recoverCommand(run, stateDir)} --dry-run`
+}
+
+/** Empty where nothing of it has failed yet. `stateDir` as it was given to this command. */
+export function pageLines(stuck: StuckRun, stateDir: string | undefined): string[] {
+  const { run, experiment, endpoint, identity, journal, reason } = stuck
+  const failed = stuck.steps.filter((step) => reason !== undefined || step.error !== undefined)
+  const waiting = failed.filter((step) => step.waits_for !== undefined)
+  const own = failed.filter((step) => step.waits_for === undefined)
+  if (own.length === 0) return []
+  const command = recoverCommand(run, stateDir)
+  const parts = Object.entries(identity).map(([part, value]) => `${part} ${value}`)
+  const more = own.length - MOST_STEPS
+  return [
+    `run ${run} (${experiment}) is not undone: ${stuck.steps.length} ${stuck.steps.length === 1 ? 'step' : 'steps'}. Until it is, its target is refused to new runs.`,
+    `  on       ${endpoint}${parts.length === 0 ? '' : ` (${parts.join(', ')})`}`,
+    `  journal  ${journal}: what is needed to undo it is in there, keep it`,
+    ...(reason === undefined ? [] : [`  why      ${reason}`]),
+    ...own.slice(0, MOST_STEPS).flatMap((step) => ['', ...stepLines(step, stuck, command)]),
+    ...(more > 0 ? ['', `and ${more} more steps; ${command} --by-hand FILE writes the commands of all of them`] : []),
+    ...(waiting.length > 0 ? ['', ...waiting.map(waitingLine)] : []),
+    '',
+    'its target is somewhere else now, or says something else of itself',
+    `  ${command} --target-config FILE   FILE: a target_config with where it is now`,
+    `  ${command} --accept-identity      it is the same system all the same`,
+    'nothing else unblocks it',
+  ]
+}
+
+function stepLines(
+  { step, skill, describe, resource, since, error, failed_at: at, by_hand }: StuckStep,
+  { run }: StuckRun,
+  command: string,
+): string[] {
+  const one = `${command} --step ${step}`
+  const file = `undo-${run}-${step}.sh`
+  return [
+    `step ${step}  ${skill}: ${describe}`,
+    `  changed  ${resource}, since ${since}`,
+    ...(error === undefined ? [] : [`  why      ${error}${at === undefined ? '' : ` (${at})`}`]),
+    ...commandLines(by_hand, `${one} --by-hand ${file}`, file),
+    '  then one of',
+    `    ${one} --retry                               looks again: what is back counts as undone`,
+    `    ${one} --accept-residue --note 'why'         it may stay as it is now`,
+  ]
+}
+
+/** They are not indented: so they can be copied as they are. */
+function commandLines({ lines, holdsValues }: ByHand, command: string, file: string): string[] {
+  const short = lines.length <= MOST_LINES && lines.join('\n').length <= MOST_TEXT
+  if (short && !holdsValues) return ['  by hand, in a shell:', ...lines]
+  const why = holdsValues ? 'they hold values of your data' : 'they are long'
+  return [`  by hand (the commands go to a file that only you can read: ${why}):`, command, `sh -e ${file}`]
+}
+
+function waitingLine({ step, skill, describe, waits_for: later }: StuckStep): string {
+  return `step ${step}  ${skill}: ${describe}: waits for step ${later}, and is then undone by --retry`
+}

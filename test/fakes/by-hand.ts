@@ -1,0 +1,33 @@
+/** A person at a terminal: runs the lines of `byHand` exactly as they are printed. */
+import { spawn } from 'node:child_process'
+import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { delimiter, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const STAND_IN = fileURLToPath(new URL('psql.mjs', import.meta.url))
+
+/** Resolves with what the commands said; rejects when they failed. */
+export async function runByHand(lines: readonly string[], shell = ['sh', '-e']): Promise<string> {
+  const folder = mkdtempSync(join(tmpdir(), 'chaos-by-hand-'))
+  try {
+    let path = process.env['PATH'] ?? ''
+    if (!path.split(delimiter).some((dir) => existsSync(join(dir, 'psql')))) {
+      // Where there is no psql: what it does of these lines.
+      writeFileSync(join(folder, 'psql'), `#!/bin/sh\nexec '${process.execPath}' '${STAND_IN}' "$@"\n`)
+      chmodSync(join(folder, 'psql'), 0o755)
+      path = `${folder}${delimiter}${path}`
+    }
+    const [command = 'sh', ...args] = shell
+    const child = spawn(command, args, { env: { ...process.env, PATH: path }, stdio: ['pipe', 'pipe', 'pipe'] })
+    let said = ''
+    child.stdout.on('data', (text: Buffer) => (said += text.toString()))
+    child.stderr.on('data', (text: Buffer) => (said += text.toString()))
+    child.stdin.end(`${lines.join('\n')}\n`)
+    const code = await new Promise((resolve) => child.on('close', resolve))
+    if (code !== 0) throw new Error(`exit ${String(code)}: ${said}`)
+    return said
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
