@@ -1,63 +1,35 @@
 /** Real application processes under `chaos run` and `chaos daemon`: broken in the soak, healthy after it, whoever dies when. */
 import assert from 'node:assert/strict'
-import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Report } from '../../src/core/report.ts'
-import { FAULTS, isWell, ShopProcess } from '../fakes/shop.ts'
-import { Chaos, signal } from './chaos.ts'
-import type { Exit, Running } from './chaos.ts'
+import { FAULTS } from '../fakes/shop.ts'
+import { signal } from './chaos.ts'
+import type { Chaos } from './chaos.ts'
+import { LEASE_MS, reportOf, Shops, soaking } from './shops.ts'
 
 const TOKEN = 'sixteen-characters-canary'
-/** The lease of these tests. */
-const LEASE_MS = 3_000
 
 describe('applications', { timeout: 15 * 60_000 }, () => {
+  let shops: Shops
   let chaos: Chaos
-  const instances: ShopProcess[] = []
-  beforeEach(() => void (chaos = new Chaos()))
-  afterEach(async () => {
-    for (const instance of instances.splice(0)) await instance.kill()
-    chaos.remove()
+  beforeEach(() => {
+    shops = new Shops()
+    chaos = shops.chaos
   })
-
-  const start = async (
-    name: string,
-    options: object = { socket: join(chaos.dir, `${name}.sock`) },
-  ): Promise<ShopProcess> => {
-    const instance = new ShopProcess(options)
-    instances.push(instance)
-    await instance.until(isWell)
-    return instance
-  }
-  const experiment = (more: object = {}, fault = FAULTS[1]!): object => ({
-    name: 'tools',
-    target: 'application',
-    target_config: { app: 'shop', socket: join(chaos.dir, '*.sock') },
-    skills: [{ skill_name: fault.skill, params: { ...fault.params, components: ['pay'], lease: `${LEASE_MS}ms` } }],
-    duration: '3m',
-    ...more,
-  })
-  const file = (more?: object, fault?: (typeof FAULTS)[number]) =>
-    chaos.config({ experiments: [experiment(more, fault)] })
-  const soaking = (run: Running) => run.until((e) => e.type === 'run.phase' && e.phase === 'soak')
-  const reportOf = ({ out }: Exit): Report => JSON.parse(out.trim().split('\n').at(-1) ?? '') as Report
-  /** No journal, no secret: nothing is pending. */
-  const assertNothingLeft = async (): Promise<void> => {
-    for (const folder of ['journal', 'secrets'])
-      if (existsSync(join(chaos.state, folder))) assert.deepEqual(readdirSync(join(chaos.state, folder)), [])
-    assert.doesNotMatch((await chaos.run(['status'])).out, /not undone/)
-  }
+  afterEach(() => shops.end())
+  const start = (name: string, options?: object) => shops.start(name, options)
+  const experiment = (more?: object, fault?: (typeof FAULTS)[number]) => shops.experiment(more, fault)
+  const file = (more?: object, fault?: (typeof FAULTS)[number]) => shops.file(more, fault)
+  const assertNothingLeft = () => shops.assertNothingLeft()
 
   test('chaos run breaks the named component on every instance for the soak, and nothing is left', async () => {
-    const shops = [await start('one'), await start('two')]
+    const both = [await start('one'), await start('two')]
     const run = chaos.start(['run', file({ duration: '2s' }), '--json'])
-    for (const shop of shops)
-      await shop.until((h) => h.pay === 'ChaosError' && h.search === 'well' && h.mail === 'well')
+    for (const shop of both) await shop.until((h) => h.pay === 'ChaosError' && h.search === 'well' && h.mail === 'well')
     const exit = await run.exit
     assert.equal(exit.code, 0, exit.err)
-    for (const shop of shops) await shop.healthy()
+    for (const shop of both) await shop.healthy()
     const report = reportOf(exit)
     assert.deepEqual([report.outcome, report.residue, report.steps[0]?.effect?.inEffect], ['completed', [], 2])
     assert.equal(report.steps[0]?.describe, 'answer 503 to calls of pay')
@@ -75,7 +47,7 @@ describe('applications', { timeout: 15 * 60_000 }, () => {
       await sleep(LEASE_MS + 500)
       shop.last = undefined
       await shop.until((h) => h.pay === fault.shows)
-      for (const pid of [...(chaos.holder()?.workers ?? []).map((w) => w.pid), daemon.child.pid]) signal(pid, 'SIGKILL')
+      shops.signalAll(daemon, 'SIGKILL')
       await daemon.exit
       const took = await shop.healthy()
       t.diagnostic(`${fault.skill}: healthy ${took} ms after kill -9, lease ${LEASE_MS} ms`)
@@ -94,7 +66,7 @@ describe('applications', { timeout: 15 * 60_000 }, () => {
     })
     const daemon = chaos.start(['daemon', config, '--json'])
     await shop.until((h) => h.pay === 'ChaosError')
-    for (const pid of [daemon.child.pid, ...(chaos.holder()?.workers ?? []).map((w) => w.pid)]) signal(pid, 'SIGKILL')
+    shops.signalAll(daemon, 'SIGKILL')
     await daemon.exit
     await shop.healthy()
     const off = chaos.config({ experiments: [{ experiment: experiment(), schedule: '0 0 2 1 1 *' }] })
@@ -122,7 +94,7 @@ describe('applications', { timeout: 15 * 60_000 }, () => {
     const shop = await start('one')
     const run = chaos.start(['run', file(), '--json'])
     await soaking(run)
-    for (const pid of [run.child.pid, ...(chaos.holder()?.workers ?? []).map((w) => w.pid)]) signal(pid, 'SIGKILL')
+    shops.signalAll(run, 'SIGKILL')
     await shop.kill()
     await run.exit
     const recovered = await chaos.run(['recover'])
