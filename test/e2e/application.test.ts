@@ -1,8 +1,12 @@
 /** Real application processes under `chaos run` and `chaos daemon`: broken in the soak, healthy after it, whoever dies when. */
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Report } from '../../src/core/report.ts'
+import { applicationClient } from '../../src/targets/application/client.ts'
+import { config } from '../../src/targets/application/config.ts'
 import { FAULTS } from '../fakes/shop.ts'
 import { signal } from './chaos.ts'
 import type { Chaos } from './chaos.ts'
@@ -132,6 +136,67 @@ describe('applications', { timeout: 15 * 60_000 }, () => {
     signal(shop.child.pid, 'SIGCONT')
     await shop.healthy()
     assert.equal((await chaos.run(['recover'])).code, 0)
+    await assertNothingLeft()
+  })
+
+  test('chaos sweep tells how old a lease is, and --older-than leaves what is younger', async () => {
+    const shop = await start('one')
+    assert.equal((await chaos.run(['run', file({ duration: '1s' })])).code, 0)
+    const install = readFileSync(join(chaos.state, 'install'), 'utf8').trim()
+    const client = applicationClient(config.parse({ app: 'shop', socket: join(chaos.dir, '*.sock') }))
+    const faults = [{ fault_type: 'error', error_code: 503 } as const]
+    const grant = { mark: `chaos-${install}-oldrun-1`, faults, components: ['pay'], lease_ms: 300_000 }
+    await client.grant(join(chaos.dir, 'one.sock'), grant, AbortSignal.timeout(10_000))
+    const sweep = async (...options: string[]) => {
+      const { code, out, err } = await chaos.run(['sweep', file(), '--json', ...options])
+      const { found } = JSON.parse(out || err) as { found: { run: string; age_ms: number; removed: boolean }[] }
+      return { code, found }
+    }
+    await sleep(2_000)
+    const listed = await sweep()
+    assert.equal(listed.code, 4)
+    assert.equal(listed.found.length, 1)
+    const { run, age_ms: age } = listed.found[0]!
+    assert.equal(run, 'oldrun')
+    assert.ok(age >= 2_000 && age < 300_000, String(age))
+    const young = await sweep('--remove', '--older-than', '5m')
+    assert.deepEqual([young.code, young.found[0]?.removed], [4, false])
+    await shop.next((h) => h.pay === 'ChaosError')
+    const old = await sweep('--remove', '--older-than', '2s')
+    assert.deepEqual([old.code, old.found[0]?.removed], [0, true])
+    await shop.healthy()
+    assert.deepEqual((await sweep()).found, [])
+  })
+
+  test('what was called and what fired is told while the run ends, in its report and by chaos report', async () => {
+    await start('one')
+    const exit = await chaos.run(['run', file({ duration: '1s' })])
+    assert.equal(exit.code, 0, exit.err)
+    const met = /undone: app\.error answer 503 to calls of pay.*, ([\d,]+) calls?, ([\d,]+) faults? fired/
+    assert.match(exit.out + exit.err, met)
+    const { steps } = JSON.parse((await chaos.run(['report', '--last', '--json'])).out) as Report
+    const { calls = 0, fired, missing } = steps[0]!.observed!
+    assert.ok(calls > 0 && fired > 0 && fired <= calls && missing === 0, JSON.stringify(steps[0]))
+    assert.match(
+      (await chaos.run(['report', '--last'])).out,
+      /in effect, [\d,]+ calls?, [\d,]+ faults? fired, applied in/,
+    )
+  })
+
+  test('a run whose fault no call has met is ineffective, exit code 1, and says whether there were calls', async () => {
+    await start('one')
+    const attempt = async (params: object): Promise<Report> => {
+      const skills = [{ skill_name: 'app.error', params: { error_code: 503, components: ['pay'], ...params } }]
+      const exit = await chaos.run(['run', file({ duration: '1s', skills }), '--json'])
+      assert.equal(exit.code, 1, exit.err)
+      return reportOf(exit)
+    }
+    const called = await attempt({ after_calls: 1_000_000 })
+    assert.equal(called.outcome, 'ineffective')
+    assert.match(called.reason ?? '', /^nobody met the fault: pay: [\d,]+ calls?, no fault fired$/)
+    assert.deepEqual([called.residue, called.steps[0]?.effect?.inEffect], [[], 1])
+    const idle = await attempt({ components: ['never'] })
+    assert.equal(idle.reason, 'nobody met the fault: never: not called, no fault fired')
     await assertNothingLeft()
   })
 
