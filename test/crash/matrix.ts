@@ -15,8 +15,9 @@ export interface Amount {
   kills: number
   /** Recoveries killed at most. */
   doubles: number
-  /** Begins nothing after it, `Date.now()`. */
+  /** Begins nothing after it, `Date.now()`, once as many as `least` were killed: fewer would say nothing. */
   until: number
+  least: number
   seed: string
 }
 
@@ -62,7 +63,7 @@ export async function crashMatrix(skill: string, world: World, crashes: Crashes,
       ? Infinity
       : Math.max(1, Math.floor(Math.min(points.length, amount.kills) / amount.doubles))
   for (const [i, run] of order(points, random).slice(0, amount.kills).entries()) {
-    if (Date.now() > amount.until) break
+    if (Date.now() > amount.until && result.killed >= amount.least) break
     const crash = await die({ run }, 1)
     result.killed += crash.hits
     const { recover } = crash.passed

@@ -32,7 +32,7 @@ for (const target of targets) {
   try {
     for (const { name } of target.skills) {
       if (only.length > 0 && !only.includes(name)) continue
-      const matrix = await crashMatrix(name, world, crashes, { ...amount, until, seed })
+      const matrix = await crashMatrix(name, world, crashes, { ...amount, until, least: 0, seed })
       console.log(lineOf(matrix))
       for (const line of matrix.residue) console.log(`  ${line}`)
       residue += matrix.residue.length

@@ -1,63 +1,39 @@
 /** Real application processes under `chaos run` and `chaos daemon`: broken in the soak, healthy after it, whoever dies when. */
 import assert from 'node:assert/strict'
-import { existsSync, readdirSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Report } from '../../src/core/report.ts'
-import { FAULTS, isWell, ShopProcess } from '../fakes/shop.ts'
-import { Chaos, signal } from './chaos.ts'
-import type { Exit, Running } from './chaos.ts'
+import { applicationClient } from '../../src/targets/application/client.ts'
+import { config } from '../../src/targets/application/config.ts'
+import { FAULTS } from '../fakes/shop.ts'
+import { signal } from './chaos.ts'
+import type { Chaos } from './chaos.ts'
+import { LEASE_MS, reportOf, Shops, soaking } from './shops.ts'
 
 const TOKEN = 'sixteen-characters-canary'
-/** The lease of these tests. */
-const LEASE_MS = 3_000
 
 describe('applications', { timeout: 15 * 60_000 }, () => {
+  let shops: Shops
   let chaos: Chaos
-  const instances: ShopProcess[] = []
-  beforeEach(() => void (chaos = new Chaos()))
-  afterEach(async () => {
-    for (const instance of instances.splice(0)) await instance.kill()
-    chaos.remove()
+  beforeEach(() => {
+    shops = new Shops()
+    chaos = shops.chaos
   })
-
-  const start = async (
-    name: string,
-    options: object = { socket: join(chaos.dir, `${name}.sock`) },
-  ): Promise<ShopProcess> => {
-    const instance = new ShopProcess(options)
-    instances.push(instance)
-    await instance.until(isWell)
-    return instance
-  }
-  const experiment = (more: object = {}, fault = FAULTS[1]!): object => ({
-    name: 'tools',
-    target: 'application',
-    target_config: { app: 'shop', socket: join(chaos.dir, '*.sock') },
-    skills: [{ skill_name: fault.skill, params: { ...fault.params, components: ['pay'], lease: `${LEASE_MS}ms` } }],
-    duration: '3m',
-    ...more,
-  })
-  const file = (more?: object, fault?: (typeof FAULTS)[number]) =>
-    chaos.config({ experiments: [experiment(more, fault)] })
-  const soaking = (run: Running) => run.until((e) => e.type === 'run.phase' && e.phase === 'soak')
-  const reportOf = ({ out }: Exit): Report => JSON.parse(out.trim().split('\n').at(-1) ?? '') as Report
-  /** No journal, no secret: nothing is pending. */
-  const assertNothingLeft = async (): Promise<void> => {
-    for (const folder of ['journal', 'secrets'])
-      if (existsSync(join(chaos.state, folder))) assert.deepEqual(readdirSync(join(chaos.state, folder)), [])
-    assert.doesNotMatch((await chaos.run(['status'])).out, /not undone/)
-  }
+  afterEach(() => shops.end())
+  const start = (name: string, options?: object) => shops.start(name, options)
+  const experiment = (more?: object, fault?: (typeof FAULTS)[number]) => shops.experiment(more, fault)
+  const file = (more?: object, fault?: (typeof FAULTS)[number]) => shops.file(more, fault)
+  const assertNothingLeft = () => shops.assertNothingLeft()
 
   test('chaos run breaks the named component on every instance for the soak, and nothing is left', async () => {
-    const shops = [await start('one'), await start('two')]
+    const both = [await start('one'), await start('two')]
     const run = chaos.start(['run', file({ duration: '2s' }), '--json'])
-    for (const shop of shops)
-      await shop.until((h) => h.pay === 'ChaosError' && h.search === 'well' && h.mail === 'well')
+    for (const shop of both) await shop.until((h) => h.pay === 'ChaosError' && h.search === 'well' && h.mail === 'well')
     const exit = await run.exit
     assert.equal(exit.code, 0, exit.err)
-    for (const shop of shops) await shop.healthy()
+    for (const shop of both) await shop.healthy()
     const report = reportOf(exit)
     assert.deepEqual([report.outcome, report.residue, report.steps[0]?.effect?.inEffect], ['completed', [], 2])
     assert.equal(report.steps[0]?.describe, 'answer 503 to calls of pay')
@@ -75,7 +51,7 @@ describe('applications', { timeout: 15 * 60_000 }, () => {
       await sleep(LEASE_MS + 500)
       shop.last = undefined
       await shop.until((h) => h.pay === fault.shows)
-      for (const pid of [...(chaos.holder()?.workers ?? []).map((w) => w.pid), daemon.child.pid]) signal(pid, 'SIGKILL')
+      shops.signalAll(daemon, 'SIGKILL')
       await daemon.exit
       const took = await shop.healthy()
       t.diagnostic(`${fault.skill}: healthy ${took} ms after kill -9, lease ${LEASE_MS} ms`)
@@ -94,7 +70,7 @@ describe('applications', { timeout: 15 * 60_000 }, () => {
     })
     const daemon = chaos.start(['daemon', config, '--json'])
     await shop.until((h) => h.pay === 'ChaosError')
-    for (const pid of [daemon.child.pid, ...(chaos.holder()?.workers ?? []).map((w) => w.pid)]) signal(pid, 'SIGKILL')
+    shops.signalAll(daemon, 'SIGKILL')
     await daemon.exit
     await shop.healthy()
     const off = chaos.config({ experiments: [{ experiment: experiment(), schedule: '0 0 2 1 1 *' }] })
@@ -122,7 +98,7 @@ describe('applications', { timeout: 15 * 60_000 }, () => {
     const shop = await start('one')
     const run = chaos.start(['run', file(), '--json'])
     await soaking(run)
-    for (const pid of [run.child.pid, ...(chaos.holder()?.workers ?? []).map((w) => w.pid)]) signal(pid, 'SIGKILL')
+    shops.signalAll(run, 'SIGKILL')
     await shop.kill()
     await run.exit
     const recovered = await chaos.run(['recover'])
@@ -160,6 +136,67 @@ describe('applications', { timeout: 15 * 60_000 }, () => {
     signal(shop.child.pid, 'SIGCONT')
     await shop.healthy()
     assert.equal((await chaos.run(['recover'])).code, 0)
+    await assertNothingLeft()
+  })
+
+  test('chaos sweep tells how old a lease is, and --older-than leaves what is younger', async () => {
+    const shop = await start('one')
+    assert.equal((await chaos.run(['run', file({ duration: '1s' })])).code, 0)
+    const install = readFileSync(join(chaos.state, 'install'), 'utf8').trim()
+    const client = applicationClient(config.parse({ app: 'shop', socket: join(chaos.dir, '*.sock') }))
+    const faults = [{ fault_type: 'error', error_code: 503 } as const]
+    const grant = { mark: `chaos-${install}-oldrun-1`, faults, components: ['pay'], lease_ms: 300_000 }
+    await client.grant(join(chaos.dir, 'one.sock'), grant, AbortSignal.timeout(10_000))
+    const sweep = async (...options: string[]) => {
+      const { code, out, err } = await chaos.run(['sweep', file(), '--json', ...options])
+      const { found } = JSON.parse(out || err) as { found: { run: string; age_ms: number; removed: boolean }[] }
+      return { code, found }
+    }
+    await sleep(2_000)
+    const listed = await sweep()
+    assert.equal(listed.code, 4)
+    assert.equal(listed.found.length, 1)
+    const { run, age_ms: age } = listed.found[0]!
+    assert.equal(run, 'oldrun')
+    assert.ok(age >= 2_000 && age < 300_000, String(age))
+    const young = await sweep('--remove', '--older-than', '5m')
+    assert.deepEqual([young.code, young.found[0]?.removed], [4, false])
+    await shop.next((h) => h.pay === 'ChaosError')
+    const old = await sweep('--remove', '--older-than', '2s')
+    assert.deepEqual([old.code, old.found[0]?.removed], [0, true])
+    await shop.healthy()
+    assert.deepEqual((await sweep()).found, [])
+  })
+
+  test('what was called and what fired is told while the run ends, in its report and by chaos report', async () => {
+    await start('one')
+    const exit = await chaos.run(['run', file({ duration: '1s' })])
+    assert.equal(exit.code, 0, exit.err)
+    const met = /undone: app\.error answer 503 to calls of pay.*, ([\d,]+) calls?, ([\d,]+) faults? fired/
+    assert.match(exit.out + exit.err, met)
+    const { steps } = JSON.parse((await chaos.run(['report', '--last', '--json'])).out) as Report
+    const { calls = 0, fired, missing } = steps[0]!.observed!
+    assert.ok(calls > 0 && fired > 0 && fired <= calls && missing === 0, JSON.stringify(steps[0]))
+    assert.match(
+      (await chaos.run(['report', '--last'])).out,
+      /in effect, [\d,]+ calls?, [\d,]+ faults? fired, applied in/,
+    )
+  })
+
+  test('a run whose fault no call has met is ineffective, exit code 1, and says whether there were calls', async () => {
+    await start('one')
+    const attempt = async (params: object): Promise<Report> => {
+      const skills = [{ skill_name: 'app.error', params: { error_code: 503, components: ['pay'], ...params } }]
+      const exit = await chaos.run(['run', file({ duration: '1s', skills }), '--json'])
+      assert.equal(exit.code, 1, exit.err)
+      return reportOf(exit)
+    }
+    const called = await attempt({ after_calls: 1_000_000 })
+    assert.equal(called.outcome, 'ineffective')
+    assert.match(called.reason ?? '', /^nobody met the fault: pay: [\d,]+ calls?, no fault fired$/)
+    assert.deepEqual([called.residue, called.steps[0]?.effect?.inEffect], [[], 1])
+    const idle = await attempt({ components: ['never'] })
+    assert.equal(idle.reason, 'nobody met the fault: never: not called, no fault fired')
     await assertNothingLeft()
   })
 

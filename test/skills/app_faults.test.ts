@@ -1,5 +1,7 @@
 /** The six faults of the application target keep the contract of every skill, on an application with two instances. */
 import assert from 'node:assert/strict'
+import { renameSync } from 'node:fs'
+import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { systemClock } from '../../src/core/clock.ts'
@@ -107,6 +109,31 @@ describe('the application target', () => {
     await third.connection.close()
     app.instances.splice(app.instances.indexOf(third), 1)
     await rig.close()
+  })
+
+  test('an instance that cannot be asked is waited for once, for as long as its lease can last; every attempt after that gives up at once', async () => {
+    const lonely = new FakeApplication()
+    await lonely.start('one')
+    const connect: SkillCase['connect'] = (options) => connectApplication(config.parse(lonely.config), all, options)
+    const rig = await openRig({ ...caseOf(error, { error_code: 503, lease: '1s', components: ['pay'] }), connect })
+    await rig.applyAll()
+    const [path, away] = [join(lonely.dir, 'one.sock'), join(lonely.dir, 'away')]
+    renameSync(path, away)
+    await rig.closeHeld()
+    const timeOf = async (): Promise<number> => {
+      const begun = performance.now()
+      await assert.rejects(rig.revertAll(), /nobody can say that the fault is gone: instance .*cannot be asked/)
+      return performance.now() - begun
+    }
+    const first = await timeOf()
+    assert.ok(first >= 3_000, `${first} ms`)
+    const again = await timeOf()
+    assert.ok(again < first / 2, `${again} ms, at first ${first} ms`)
+    renameSync(away, path)
+    await rig.revertAll()
+    assert.equal((await rig.inspect(rig.steps[0]!)).inEffect, 0)
+    await rig.close()
+    await lonely.stop()
   })
 
   test('another installation’s run on the same component is refused with its mark, in claim and in apply', async () => {

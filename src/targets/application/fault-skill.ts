@@ -25,6 +25,8 @@ const step = z.strictObject({
   seed: z.string(),
   /** Those that get the fault at first; recorded before the first of them does. */
   instances: z.array(remembered).optional(),
+  /** An undo has waited for longer than the lease can last: the next one need not. */
+  waited: z.boolean().optional(),
 })
 type Step = z.infer<typeof step>
 type Params = Where & Record<string, unknown>
@@ -74,13 +76,15 @@ export function faultSkill(spec: FaultSkill): SkillSpec<AppReader, AppClient, Pa
 
     observe: ({ target, mark, signal }, { instances = [] }) => observe(target, mark, instances, signal),
 
-    async revert({ target, mark, clock, signal, progress }, { instances = [], lease_ms }) {
+    async revert({ target, mark, clock, signal, progress }, { instances = [], lease_ms, waited = false }) {
       await endEverywhere(target, mark, signal)
       const isSettled = async (): Promise<boolean> => (await inspect(target, mark, instances, signal)).inEffect === 0
-      // Who cannot be asked: its lease runs out, and meanwhile it may answer again, or end.
-      const deadline = clock.monotonic() + lease_ms + MARGIN_MS
+      // Who cannot be asked: its lease runs out, and meanwhile it may answer again, or end. That is waited for once; an
+      // undo that waited with every attempt would be making progress for ever.
+      const deadline = clock.monotonic() + (waited ? 0 : lease_ms + MARGIN_MS)
       for (let pause = 100; !(await isSettled()); pause = Math.min(pause * 2, 1_000)) {
-        if (clock.monotonic() > deadline) {
+        if (clock.monotonic() >= deadline) {
+          if (!waited) await progress({ waited: true })
           const { names = [] } = await inspect(target, mark, instances, signal)
           throw new RollbackError('RESIDUE', `nobody can say that the fault is gone: ${names.join(', ')}`)
         }
