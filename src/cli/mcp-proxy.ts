@@ -64,7 +64,13 @@ export async function mcpProxy(context: Context, argv: readonly string[], option
     signals.dispose()
     faults.end()
     await log?.end()
+    if (signals.stop.aborted) leaveUnread()
   }
+}
+
+/** A client that does not read would keep a process that was told to end: then it ends as one without a handler does. */
+function leaveUnread(): void {
+  if (process.stdout.writableLength > 0) process.kill(process.pid, 'SIGTERM')
 }
 
 async function readSettings(context: Context, options: McpProxyOptions): Promise<ToolFaultsOptions> {

@@ -67,9 +67,9 @@ export function planFor({ chaos, component, own }: Site): Plan | undefined {
 
 /** Makes a plan only when there is something to put into it. */
 function planOf(rules: readonly Rule[], plan: Plan | undefined): Plan | undefined {
-  for (const rule of rules) {
-    if (plan?.raises === true) return plan
-    const decision = rule.decide()
+  // By index: an iterator costs more than asking the rule.
+  for (let i = 0; i < rules.length && plan?.raises !== true; i++) {
+    const decision = rules[i]?.decide()
     if (decision) (plan ??= new Plan()).add(decision)
   }
   return plan

@@ -1,27 +1,29 @@
 /** Between an MCP client and an MCP server over streamable HTTP: requests pass as they are, calls of tools meet the faults. */
-import { createServer, request as httpRequest } from 'node:http'
+import { createServer } from 'node:http'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
-import { request as httpsRequest } from 'node:https'
 import { pipeline } from 'node:stream/promises'
 import { messageOf } from '../core/errors.ts'
 import { eventsOf, sseFrames } from '../faults/adapters/sse.ts'
-import { MessageTooLargeError } from './lines.ts'
+import { holdBody } from './bodies.ts'
+import { MessageTooLargeError, tooLarge } from './lines.ts'
 import { readMessage } from './message.ts'
 import type { Id } from './message.ts'
 import type { Answer, ToolFaults } from './tool-faults.ts'
+import { passedOn, Upstream } from './upstream.ts'
 
 export interface HttpProxyOptions {
   /** The server; the path is the client's own. */
   upstream: URL
   faults: ToolFaults
+  /** A larger request is refused; a larger answer passes as it is, without faults. */
   mostMessageBytes: number
 }
 
 /** Not listening yet. */
-export function httpProxy(options: HttpProxyOptions): Server {
-  const open = new Map<string, AbortController>()
+export function httpProxy({ upstream, faults, mostMessageBytes }: HttpProxyOptions): Server {
+  const parts = { upstream: new Upstream(upstream), faults, mostMessageBytes, open: new Map<string, AbortController>() }
   return createServer((request, response) => {
-    new Exchange(options, open, request, response).run().catch((error: unknown) => {
+    new Exchange(parts, request, response).run().catch((error: unknown) => {
       if (response.headersSent) response.destroy()
       else
         response
@@ -31,147 +33,154 @@ export function httpProxy(options: HttpProxyOptions): Server {
   })
 }
 
+interface Parts {
+  upstream: Upstream
+  faults: ToolFaults
+  mostMessageBytes: number
+  /** What ends the waits of calls that are not answered yet, by session and id. */
+  open: Map<string, AbortController>
+}
+
+/** The answer that faults may change, and how the outcome gets into its place. */
+interface Found {
+  answer: Answer
+  put: (text: Buffer | string) => void
+}
+
+/** Nothing that a fault could change. */
+const NOTHING: Found = { answer: { raw: Buffer.alloc(0), body: {} }, put: () => undefined }
+
 /** One request and its answer. */
 class Exchange {
-  readonly #options: HttpProxyOptions
-  readonly #open: Map<string, AbortController>
+  readonly #parts: Parts
   readonly #request: IncomingMessage
   readonly #response: ServerResponse
+  /** The client has gone, or has got everything: the request to the server ends. */
   readonly #gone = new AbortController()
+  /** Ends injected waits: the client is gone, or has cancelled the call. */
+  readonly #given = new AbortController()
+  /** The part of the server's answer that passes while faults look at the other. */
+  #passing: Promise<void> | undefined
 
-  constructor(
-    options: HttpProxyOptions,
-    open: Map<string, AbortController>,
-    request: IncomingMessage,
-    response: ServerResponse,
-  ) {
-    ;[this.#options, this.#open, this.#request, this.#response] = [options, open, request, response]
-    response.on('close', () => this.#gone.abort())
+  constructor(parts: Parts, request: IncomingMessage, response: ServerResponse) {
+    ;[this.#parts, this.#request, this.#response] = [parts, request, response]
+    response.on('close', () => {
+      this.#gone.abort()
+      this.#given.abort()
+    })
   }
 
   async run(): Promise<void> {
-    const body = await readAll(this.#request, this.#options.mostMessageBytes)
+    const most = this.#parts.mostMessageBytes
+    const { body, rest } = await holdBody(this.#request, most)
+    if (rest !== undefined) throw tooLarge(most)
     const message = this.#request.method === 'POST' ? readMessage(body.toString()) : undefined
     if (message?.kind === 'tool_call') return this.#call(message.id, message.tool, body)
-    if (message?.kind === 'cancellation') this.#open.get(this.#key(message.id))?.abort()
-    await this.#pass(await this.#forward(body))
+    if (message?.kind === 'cancellation') this.#parts.open.get(this.#key(message.id) ?? '')?.abort()
+    const upstream = await this.#forward(body, false)
+    this.#head(upstream)
+    await pipeline(upstream, this.#response)
   }
 
   async #call(id: Id, tool: string, body: Buffer): Promise<void> {
     const key = this.#key(id)
-    this.#open.set(key, this.#gone)
-    /** Puts the answer in its place; until the server has been asked, a place of our own. */
-    let place = (text: Buffer | string): void => void this.#response.writeHead(200, JSON_TYPE).end(text)
-    let rest: Promise<void> | undefined
+    if (key !== undefined) this.#parts.open.set(key, this.#given)
+    let asked: Promise<Found> | undefined
+    let found = NOTHING
+    const send = async (): Promise<Answer> => {
+      asked = this.#ask(body, id)
+      found = await Promise.race([asked, this.#cancelled()])
+      return found.answer
+    }
     try {
-      const send = async (): Promise<Answer> => {
-        const upstream = await this.#forward(body)
-        const type = upstream.headers['content-type'] ?? ''
-        if (type.includes('text/event-stream')) {
-          this.#head(upstream)
-          return new Promise((resolve, reject) => {
-            rest = this.#events(upstream, id, (answer, put) => {
-              place = put
-              resolve(answer)
-            })
-            rest.then(() => reject(new Error('the MCP server ended the stream without an answer')), reject)
-          })
-        }
-        const raw = await readAll(upstream, this.#options.mostMessageBytes)
-        place = (text) => {
-          this.#head(upstream, Buffer.byteLength(text))
-          this.#response.end(text)
-        }
-        const message = readMessage(raw.toString())
-        // A refusal of the server itself, say: it has no result to be changed.
-        return { raw, body: message.kind === 'answer' ? message.body : {} }
-      }
-      const text = await this.#options.faults.call(tool, id, send, this.#gone.signal)
-      place(text)
-      await rest
-    } catch (error) {
-      // The stream told the client everything there was; or nobody is left to tell.
-      if (this.#gone.signal.aborted || this.#response.headersSent) this.#response.end()
-      else throw error
-    } finally {
-      this.#open.delete(key)
-    }
-  }
-
-  /** Passes events; the one with the answer waits until it is put. */
-  async #events(
-    upstream: IncomingMessage,
-    id: Id,
-    found: (answer: Answer, put: (text: Buffer | string) => void) => void,
-  ): Promise<void> {
-    for await (const event of eventsOf(upstream as AsyncIterable<Uint8Array>)) {
-      const message = readMessage(sseFrames.dataOf(event) ?? '')
-      if (message.kind !== 'answer' || message.id !== id) await this.#write(event)
+      const text = await this.#parts.faults.call(tool, id, send, this.#given.signal)
+      if (asked === undefined) this.#response.writeHead(200, { 'content-type': 'application/json' }).end(text)
       else {
-        const raw = Buffer.from(event)
-        const text = await new Promise<Buffer | string>((put) => found({ raw, body: message.body }, put))
-        await this.#write(text === raw ? event : sseFrames.withData(event, text.toString().trimEnd()))
+        const { answer, put } = await asked
+        put(answer === found.answer ? text : answer.raw)
       }
+      await this.#passing
+    } catch (error) {
+      if (!this.#given.signal.aborted || this.#response.headersSent) throw error
+      // Cancelled: there is no answer, and the client does not wait for one.
+      this.#response.writeHead(200, { 'content-type': 'text/event-stream' }).end()
+    } finally {
+      if (key !== undefined && this.#parts.open.get(key) === this.#given) this.#parts.open.delete(key)
     }
-    this.#response.end()
   }
 
-  async #write(text: string): Promise<void> {
-    if (this.#response.write(text) || this.#gone.signal.aborted) return
-    await new Promise<void>((resolve) => {
-      this.#response.once('drain', resolve)
-      this.#gone.signal.addEventListener('abort', () => resolve())
+  /** The server has the call: for faults it is over then, and whatever still comes passes as it is. */
+  #cancelled(): Promise<Found> {
+    return new Promise((resolve) => this.#given.signal.addEventListener('abort', () => resolve(NOTHING)))
+  }
+
+  async #ask(body: Buffer, id: Id): Promise<Found> {
+    const upstream = await this.#forward(body, true)
+    const isStream = (upstream.headers['content-type'] ?? '').includes('text/event-stream')
+    return isStream ? this.#inStream(upstream, id) : this.#inBody(upstream)
+  }
+
+  /** Events pass; the one with the answer waits until it is put. */
+  #inStream(upstream: IncomingMessage, id: Id): Promise<Found> {
+    this.#head(upstream, ['content-length'])
+    const most = this.#parts.mostMessageBytes
+    return new Promise((resolve) => {
+      let looking = true
+      const found = (what: Found): void => {
+        looking = false
+        resolve(what)
+      }
+      async function* events(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void> {
+        for await (const event of eventsOf(source, most)) {
+          const data = looking ? sseFrames.dataOf(event) : undefined
+          const message = readMessage(data ?? '')
+          if (message.kind !== 'answer' || message.id !== id) {
+            yield event.bytes
+            continue
+          }
+          const raw = Buffer.from(event.bytes)
+          const { body } = message
+          const text = await new Promise<Buffer | string>((put) => found({ answer: { raw, body }, put }))
+          yield text === raw ? raw : sseFrames.withData(event, text.toString().trimEnd()).bytes
+        }
+      }
+      this.#passing = pipeline(upstream, events, this.#response).finally(() => found(NOTHING))
+      // Whoever asked for the answer sees the error; this one only must not be alone when it comes early.
+      this.#passing.catch(() => undefined)
     })
   }
 
-  async #pass(upstream: IncomingMessage): Promise<void> {
-    this.#response.writeHead(upstream.statusCode ?? 502, upstream.rawHeaders)
-    this.#response.flushHeaders()
-    await pipeline(upstream, this.#response)
+  async #inBody(upstream: IncomingMessage): Promise<Found> {
+    const { body: raw, rest } = await holdBody(upstream, this.#parts.mostMessageBytes)
+    if (rest !== undefined) {
+      this.#head(upstream)
+      this.#response.write(raw)
+      this.#passing = pipeline(rest, this.#response)
+      this.#passing.catch(() => undefined)
+      return NOTHING
+    }
+    const message = readMessage(raw.toString())
+    const put = (text: Buffer | string): void => {
+      if (text === raw) this.#head(upstream)
+      else this.#head(upstream, ['content-length'])
+      this.#response.end(text)
+    }
+    // A refusal of the server itself, say: it has no result to be changed.
+    return { answer: { raw, body: message.kind === 'answer' ? message.body : {} }, put }
   }
 
-  #head(upstream: IncomingMessage, length?: number): void {
-    const headers = { ...upstream.headers }
-    delete headers['transfer-encoding']
-    delete headers['content-length']
-    if (length !== undefined) headers['content-length'] = String(length)
-    this.#response.writeHead(upstream.statusCode ?? 502, headers)
-    if (length === undefined) this.#response.flushHeaders()
+  #head(upstream: IncomingMessage, without: readonly string[] = []): void {
+    const headers = passedOn(upstream.rawHeaders, without)
+    this.#response.writeHead(upstream.statusCode ?? 502, upstream.statusMessage ?? '', headers).flushHeaders()
   }
 
-  #forward(body: Buffer): Promise<IncomingMessage> {
-    const { upstream } = this.#options
-    const { method, url = '/', headers } = this.#request
-    const send = upstream.protocol === 'https:' ? httpsRequest : httpRequest
-    return new Promise((resolve, reject) => {
-      const forwarded = send(new URL(url, upstream), {
-        method,
-        // Its answer is read by us too.
-        headers: { ...headers, host: upstream.host, 'accept-encoding': 'identity' },
-        signal: this.#gone.signal,
-      })
-      forwarded.on('response', resolve).on('error', reject).end(body)
-    })
+  #forward(body: Buffer, readable: boolean): Promise<IncomingMessage> {
+    return this.#parts.upstream.forward(this.#request, { body, signal: this.#gone.signal, readable })
   }
 
-  /** Ids are the session's own. */
-  #key(id: Id): string {
-    return JSON.stringify([this.#request.headers['mcp-session-id'], id])
+  /** Ids are the session's own. Where there are no sessions, nobody can say whose call a cancellation means. */
+  #key(id: Id): string | undefined {
+    const session = this.#request.headers['mcp-session-id']
+    return session === undefined ? undefined : JSON.stringify([session, id])
   }
-}
-
-const JSON_TYPE = { 'content-type': 'application/json' }
-
-async function readAll(stream: IncomingMessage, most: number): Promise<Buffer> {
-  const chunks: Buffer[] = []
-  let size = 0
-  for await (const chunk of stream as AsyncIterable<Buffer>) {
-    size += chunk.length
-    if (size > most)
-      throw new MessageTooLargeError(
-        `a message is larger than ${most} bytes, which is as much as is held in memory: allow more with --max-message-bytes`,
-      )
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks)
 }

@@ -27,8 +27,11 @@ export async function* linesOf(source: AsyncIterable<Buffer>, most: number): Asy
 }
 
 function check(size: number, most: number): void {
-  if (size > most)
-    throw new MessageTooLargeError(
-      `a message is larger than ${most} bytes, which is as much as is held in memory: allow more with --max-message-bytes`,
-    )
+  if (size > most) throw tooLarge(most)
+}
+
+export function tooLarge(most: number): MessageTooLargeError {
+  return new MessageTooLargeError(
+    `a message is larger than ${most} bytes, which is as much as is held in memory: allow more with --max-message-bytes`,
+  )
 }

@@ -5,12 +5,14 @@ export class Outlet {
   /** Resolves when the stream is gone; what is written then is lost. */
   readonly gone: Promise<void>
   readonly #stream: Writable
+  readonly #ahead: number
   #open = true
   #room: Promise<void> | undefined
   #wake = (): void => undefined
 
-  constructor(stream: Writable) {
-    this.#stream = stream
+  /** So many bytes may wait here, beyond what the stream itself takes, before there is no room. */
+  constructor(stream: Writable, ahead = 0) {
+    ;[this.#stream, this.#ahead] = [stream, ahead]
     this.gone = new Promise((resolve) => {
       const close = () => {
         this.#open = false
@@ -26,8 +28,14 @@ export class Outlet {
 
   /** Resolves when there is room for more. */
   write(bytes: Buffer): Promise<void> {
-    if (this.#open && !this.#stream.write(bytes)) this.#room ??= this.#drained()
+    if (this.#open && !this.#stream.write(bytes) && this.#stream.writableLength > this.#ahead)
+      this.#room ??= this.#drained()
     return this.room()
+  }
+
+  /** Somebody reads too slowly, or not at all. */
+  get full(): boolean {
+    return this.#room !== undefined
   }
 
   room(): Promise<void> {

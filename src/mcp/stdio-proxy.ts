@@ -25,6 +25,8 @@ export interface StdioProxyOptions {
 const CONNECTION_CLOSED = -32000
 /** A server that has exited may have left somebody who holds its stdout open. */
 const LAST_WORDS_MS = 1000
+/** So much is read of a client whose server does not read, or its end would never be seen. */
+const READ_AHEAD_BYTES = 4 * 2 ** 20
 const FAILED = 1
 
 /** Resolves with the exit code of the command: the server's own. */
@@ -36,6 +38,7 @@ class StdioProxy {
   readonly #options: StdioProxyOptions
   readonly #toServer: Outlet
   readonly #toClient: Outlet
+  readonly #stopped: Promise<void>
   readonly #open = new OpenCalls()
   /** Bytes of calls that wait for a fault. Beyond one message's limit the client is not read. */
   #held = 0
@@ -43,22 +46,22 @@ class StdioProxy {
 
   constructor(options: StdioProxyOptions) {
     this.#options = options
-    this.#toServer = new Outlet(options.server.stdin)
+    this.#toServer = new Outlet(options.server.stdin, READ_AHEAD_BYTES)
     this.#toClient = new Outlet(options.client.output)
+    this.#stopped = new Promise((resolve) => {
+      if (options.stop.aborted) resolve()
+      options.stop.addEventListener('abort', () => resolve())
+    })
   }
 
   async run(): Promise<number> {
-    const { server, client, stop } = this.#options
+    const { server, client } = this.#options
     const fromClient = this.#pump(client.input, (line) => this.#fromClient(line))
     const fromServer = this.#pump(server.stdout, (line) => this.#fromServer(line))
-    const stopped = new Promise<void>((resolve) => {
-      if (stop.aborted) resolve()
-      stop.addEventListener('abort', () => resolve())
-    })
     const serverEnded = Promise.race([server.exited, fromServer])
     const first = await Promise.race([
       serverEnded.then(() => 'server' as const),
-      Promise.race([fromClient, this.#toClient.gone, stopped]).then(() => 'client' as const),
+      Promise.race([fromClient, this.#toClient.gone, this.#stopped]).then(() => 'client' as const),
     ])
     // Nobody is left whom a delayed call could serve.
     if (first === 'client') this.#open.endWaits()
@@ -75,10 +78,20 @@ class StdioProxy {
     const exit = await server.stop(stop)
     if (first === 'client' && exit.signal === 'SIGKILL')
       this.#options.say('the MCP server did not end after its stdin was closed, nor after SIGTERM: it was killed')
-    let timer: NodeJS.Timeout | undefined
-    await Promise.race([fromServer, new Promise((resolve) => (timer = setTimeout(resolve, LAST_WORDS_MS)))])
-    clearTimeout(timer)
+    await this.#lastWords(fromServer)
     return exit
+  }
+
+  /** Everything that the server has still written, for as long as a client takes that reads slowly. */
+  async #lastWords(fromServer: Promise<unknown>): Promise<void> {
+    const ended = fromServer.then(() => true)
+    for (;;) {
+      let timer: NodeJS.Timeout | undefined
+      const time = new Promise<boolean>((resolve) => (timer = setTimeout(resolve, LAST_WORDS_MS, false)))
+      const over = await Promise.race([ended, time])
+      clearTimeout(timer)
+      if (over || !this.#toClient.full || this.#options.stop.aborted) return
+    }
   }
 
   /** What went wrong in the proxy itself, said once. */
@@ -92,8 +105,10 @@ class StdioProxy {
   }
 
   async #answerOpen(why: string): Promise<void> {
-    for (const id of this.#open.end())
-      await this.#toClient.write(asLine(errorMessage(id, CONNECTION_CLOSED, `Connection closed: ${why}`)))
+    for (const id of this.#open.end()) {
+      const line = asLine(errorMessage(id, CONNECTION_CLOSED, `Connection closed: ${why}`))
+      await Promise.race([this.#toClient.write(line), this.#stopped])
+    }
   }
 
   /** Resolves when the stream has ended, with what was wrong if something was. */

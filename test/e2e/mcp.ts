@@ -69,7 +69,11 @@ export class RawClient {
 
   /** Resolves when the stderr has this text. */
   async until(text: string): Promise<void> {
-    while (!this.err.includes(text)) await once(this.child.stderr, 'data')
+    const ended = this.exit.then((code) => {
+      throw new Error(`it has ended (${code}) and never said ${JSON.stringify(text)}: ${this.err}`)
+    })
+    while (!this.err.includes(text)) await Promise.race([once(this.child.stderr, 'data'), ended])
+    ended.catch(() => undefined)
   }
 }
 

@@ -13,6 +13,8 @@ const CODE = `
 import { chaosMonkey, enable, ExperimentScheduler, FaultType, resilienceTest, wrap } from 'chaos-agents/faults'
 import type { ChaosExperiment, ExperimentResult, FaultConfig } from 'chaos-agents'
 import type { Report } from 'chaos-agents'
+import { chaosMiddleware, wrapFetch, wrapMcpClient, wrapMcpTool, wrapMcpTools, wrapTools } from 'chaos-agents/faults/adapters'
+import type { AdapterOptions, ChaosMiddleware, FetchLike, MiddlewareOptions, WrapFetchOptions, WrapMcpOptions } from 'chaos-agents/faults/adapters'
 
 class Tools {
   #prefix = 'x'
@@ -50,6 +52,38 @@ chaosMonkey({ fault_type: 'error', errorCode: 5 })
 // @ts-expect-error there are six types
 chaosMonkey({ fault_type: 'slowness' })
 void [found, n, s, wrappedFetch]
+
+const options: AdapterOptions & WrapFetchOptions & MiddlewareOptions & WrapMcpOptions = { faults: [fault], seed: 1, component: 'c' }
+const adapted: typeof fetch = wrapFetch(fetch, { ...options, component: (url) => url.host, networkError: true })
+const narrow = async (path: string): Promise<Response> => new Response(path)
+const like: FetchLike = narrow
+const same: (path: string) => Promise<Response> = wrapFetch(narrow)
+// @ts-expect-error a fetch answers with a Response
+wrapFetch(async () => 1)
+
+const middleware: ChaosMiddleware = chaosMiddleware(options)
+const answered: Promise<{ text: string }> = middleware.wrapGenerate({ doGenerate: async () => ({ text: 'x' }), params: {} })
+const aiTools = wrapTools({ weather: { description: 'x', execute: async (input: { city: string }) => input.city } })
+const city: Promise<string> = aiTools.weather.execute({ city: 'Rome' })
+// @ts-expect-error the input of a tool stays checked
+aiTools.weather.execute({ town: 'Rome' })
+
+class Client {
+  #calls = 0
+  async callTool(params: { name: string; arguments?: Record<string, unknown> }, more?: { timeout?: number }): Promise<{ content: string[] }> {
+    return { content: [params.name + this.#calls++ + (more?.timeout ?? '')] }
+  }
+}
+const client: Client = wrapMcpClient(new Client(), { ...options, throwErrors: true })
+// @ts-expect-error what has no callTool is no client
+wrapMcpClient({ call: async () => 1 })
+const handler = wrapMcpTool('search', (args: { q: string }, extra: { signal: AbortSignal }) => ({ content: [args.q, String(extra.signal.aborted)] }))
+const handled: Promise<{ content: string[] }> = handler({ q: 'x' }, { signal: new AbortController().signal })
+const handlers = wrapMcpTools({ add: async (args: { a: number }) => args.a }, options)
+const added: Promise<number> = handlers.add({ a: 1 })
+// @ts-expect-error the arguments of a handler stay checked
+handlers.add({ a: '1' })
+void [adapted, like, same, answered, city, client, handled, added]
 `
 
 for (const [module, moduleResolution] of [

@@ -3,7 +3,7 @@ import type { Change } from '../call.ts'
 import { eventsOf, sseFrames } from './sse.ts'
 import { insideStream } from './inside-stream.ts'
 
-/** A body said to be larger is left alone rather than held in memory. */
+/** A body said to be larger, or an event that is, is left alone rather than held in memory. */
 const MOST_BYTES = 64 * 2 ** 20
 
 export async function insideResponse(response: Response, change: Change): Promise<Response> {
@@ -11,11 +11,10 @@ export async function insideResponse(response: Response, change: Change): Promis
   if (body === null) return response
   const type = response.headers.get('content-type') ?? ''
   if (type.includes('text/event-stream')) {
-    const encoder = new TextEncoder()
-    const events = insideStream(eventsOf(body), sseFrames, change)
+    const events = insideStream(eventsOf(body, MOST_BYTES), sseFrames, change)
     return withBody(
       response,
-      streamOf(events, (event) => encoder.encode(event)),
+      streamOf(events, ({ bytes }) => bytes),
     )
   }
   if (change.fault.mode === 'cut_stream') return withBody(response, change.stream(body) as ReadableStream)
