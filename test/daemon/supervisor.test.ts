@@ -249,6 +249,22 @@ test('journals without a record and finished ones are cleared away, and so are s
   assert.deepEqual(readdirSync(join(rig.state.path, 'secrets')), [])
 })
 
+test('what is over and cannot be cleared away is told, and does not keep the others from being undone', async (t) => {
+  const rig = await rigFor(t)
+  await rig.leave('r1', { url: 'one', recover: 'undo' })
+  writeFileSync(rig.state.journalFile('r2'), '')
+  const state = { ...rig.state, forget: () => Promise.reject(new Error('read-only file system')) }
+  const told: ChaosEvent[] = []
+  const supervisor = new Supervisor({
+    ...{ state, lock: noLock, main: MAIN, targets: [target], clock: systemClock, experiments: () => [] },
+    emit: (event) => void told.push(event),
+  })
+  const reports = await supervisor.recoverAll(round)
+  assert.deepEqual([reports.map((r) => r.run), supervisor.blocked], [['r1'], []])
+  const warnings = told.flatMap((e) => (e.type === 'warning' ? [e.message] : []))
+  assert.match(warnings[0] ?? '', /the files of run r2, which is over, stay: read-only file system/)
+})
+
 test('two runs that claim the same key: with queue the second waits and is told so, with skip it is refused', async (t) => {
   const rig = await rigFor(t)
   const first = rig.supervisor.run(doing({ url: 'one', do: 'hold a claim' }), skip)
