@@ -12,6 +12,7 @@ import type { Identity, Target } from '../core/target.ts'
 import { Claims } from '../engine/claims.ts'
 import type { HandOver } from '../engine/recover.ts'
 import type { Swept } from '../engine/sweep.ts'
+import { emptyState } from '../journal/file-journal.ts'
 import type { RunState } from '../journal/journal.ts'
 import { mintRun } from '../journal/state-dir.ts'
 import type { StateDir } from '../journal/state-dir.ts'
@@ -245,8 +246,9 @@ export class Supervisor {
     const { state, clock } = this.#options
     const lost = error instanceof CodedError && error.code === 'WORKER_LOST'
     if (lost) this.tell({ type: 'worker.lost', run, detail: messageOf(error) })
-    const [recovered] = await this.recoverAll({ noProgressMs: 30_000, only: run }).catch((failure: unknown) => {
+    const [recovered] = await this.recoverAll({ noProgressMs: 30_000, only: run }).catch(async (failure: unknown) => {
       this.tell({ type: 'warning', message: `run ${run} is not undone yet: ${messageOf(failure)}` })
+      if (lost) await this.#block(run, messageOf(failure))
       return []
     })
     if (recovered) return recovered
@@ -332,11 +334,15 @@ export class Supervisor {
     }
   }
 
-  /** Unless its journal is gone: then it is clean after all. */
+  /** Unless its journal is gone: then it is clean after all. Where that cannot be read, nothing is known to be free of it. */
   async #block(run: string, reason: string): Promise<void> {
-    const state = (await this.#openRuns()).find((s) => runOf(s) === run)
-    if (state) this.#blocked.set(state, reason)
-    else this.#blocked.delete(run)
+    try {
+      const state = (await this.#openRuns()).find((s) => runOf(s) === run)
+      if (state) this.#blocked.set(state, reason)
+      else this.#blocked.delete(run)
+    } catch {
+      this.#blocked.set(emptyState(this.#options.state.journalFile(run)), reason)
+    }
   }
 
   async #claim(admission: Admission, keys: string[], wait: 'queue' | 'skip'): Promise<ToWorker> {

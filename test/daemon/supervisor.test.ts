@@ -249,6 +249,25 @@ test('journals without a record and finished ones are cleared away, and so are s
   assert.deepEqual(readdirSync(join(rig.state.path, 'secrets')), [])
 })
 
+test('a run that was left while the journals could not be read blocks every target, until a round that can read them', async (t) => {
+  for (const orders of ['break and say 5', 'break and die'] as const) {
+    const rig = await rigFor(t)
+    let readable = false
+    const journals = (): ReturnType<StateDir['journals']> =>
+      readable ? rig.state.journals() : Promise.reject(new Error('input/output error'))
+    const supervisor = new Supervisor({
+      ...{ state: { ...rig.state, journals }, lock: noLock, main: MAIN, targets: [target], clock: systemClock },
+      ...{ experiments: () => [], emit: () => undefined },
+    })
+    const { run, exit_code } = await supervisor.run(doing({ url: 'one', do: orders, recover: 'undo' }), skip)
+    assert.deepEqual([supervisor.blocked.map((b) => b.run), exit_code === 0], [[run], false], orders)
+    assert.equal((await supervisor.run(doing({ url: 'another' }), skip)).outcome, 'refused')
+    readable = true
+    await supervisor.recoverAll(round)
+    assert.deepEqual(supervisor.blocked, [])
+  }
+})
+
 test('what is over and cannot be cleared away is told, and does not keep the others from being undone', async (t) => {
   const rig = await rigFor(t)
   await rig.leave('r1', { url: 'one', recover: 'undo' })

@@ -18,7 +18,7 @@ export type Operation =
   | { do: 'power cut'; how: number; after: number }
   | { do: 'disk full'; after: number }
   | { do: 'room again'; after?: undefined }
-  | { do: 'disk error'; after: number }
+  | { do: 'disk error'; of: 'changes' | 'reads'; forever: boolean; after: number }
   | { do: 'foreign write'; system: SystemName; nth: number; of: 'ours' | 'any'; remove: boolean; after: number }
   | { do: 'target down'; system: SystemName; after: number }
   | { do: 'target up'; system: SystemName; after?: undefined }
@@ -60,7 +60,10 @@ export const operation: fc.Arbitrary<Operation> = fc.oneof(
   { weight: 3, arbitrary: does('power cut', { how: fc.nat({ max: 9999 }), after }) },
   { weight: 2, arbitrary: does('disk full', { after }) },
   { weight: 1, arbitrary: does('room again', {}) },
-  { weight: 2, arbitrary: does('disk error', { after }) },
+  {
+    weight: 2,
+    arbitrary: does('disk error', { of: fc.constantFrom('changes', 'reads'), forever: fc.boolean(), after }),
+  },
   {
     weight: 4,
     arbitrary: does('foreign write', {
@@ -137,7 +140,7 @@ async function act(op: Operation, world: World, service: Service): Promise<void>
       world.makeRoom()
       break
     case 'disk error':
-      trap(() => world.diskError())
+      trap(() => world.diskError(op.of, op.forever))
       break
     case 'foreign write':
       trap(() => systems[op.system].foreign(op.nth, op))

@@ -82,6 +82,7 @@ export class Service {
     let ready = false
     this.#sink = (event) => {
       tracker.see(event)
+      if (event.type === 'schedule.due') this.#world.due(event.experiment, event.slot)
       ready ||= event.type === 'daemon.ready'
     }
     const daemon = new Daemon({
@@ -124,7 +125,7 @@ export class Service {
       noProgressMs: NO_PROGRESS_MS,
       ...(run === undefined ? {} : { only: run, handOver: { target_config } }),
     })
-    const reports = await this.drive(up.life, round, 'a recovery')
+    const reports = await this.drive(up.life, round, 'a recovery', () => this.#world.readTroubles > 0)
     if (up.life.over) return false
     if (reports && !only) this.#world.judge(up.supervisor.blocked.map(({ run }) => run))
     if (!running) await this.#exit(up)
@@ -132,7 +133,7 @@ export class Service {
   }
 
   /** Waits for something that a process does. Undefined when the process dies first, or it fails and may do so. */
-  async drive<T>(life: Life, work: Promise<T>, what: string, mayFail = false): Promise<T | undefined> {
+  async drive<T>(life: Life, work: Promise<T>, what: string, mayFail = () => false): Promise<T | undefined> {
     let value: T | undefined
     let failure: unknown
     let settled = false
@@ -148,7 +149,7 @@ export class Service {
     )
     const ended = await this.#world.clock.until(() => settled || life.over, LONG)
     if (!ended) this.#world.violation(`${what} does not end`)
-    if (failure !== undefined && !mayFail && !life.over)
+    if (failure !== undefined && !mayFail() && !life.over)
       this.#world.violation(`${what} gives up: ${messageOf(failure)}`)
     return value
   }
@@ -191,7 +192,12 @@ export class Service {
     // The kernel gives it back with the process.
     life.onEnd(() => void lock.release())
     const disk = diskOf(life, world.disk, () => world.tick(life))
-    const state = await this.drive(life, openStateDir(STATE, { disk, ballastBytes: BALLAST }), 'opening the folder')
+    const state = await this.drive(
+      life,
+      openStateDir(STATE, { disk, ballastBytes: BALLAST }),
+      'opening the folder',
+      () => this.#world.readTroubles > 0,
+    )
     if (!state) {
       life.end()
       return undefined

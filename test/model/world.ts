@@ -7,7 +7,7 @@ import type { Report } from '../../src/core/report.ts'
 import type { StateDir } from '../../src/journal/state-dir.ts'
 import { seededRandom } from '../../src/core/random.ts'
 import { prepare } from '../crash/disk-world.ts'
-import { crashesAt } from '../crash/crash-states.ts'
+import { crashesAt, someCrashesAt } from '../crash/crash-states.ts'
 import { SimulatedDisk } from '../fakes/simulated-disk.ts'
 import { ModelClock } from './clock.ts'
 import { Configuration, ADDRESSES } from './configuration.ts'
@@ -44,6 +44,9 @@ export class World {
   reports: Report[] = []
   /** How often each kind of trap has sprung. */
   readonly met = new Map<Operation['do'], number>()
+  /** Of those, errors of reading: they may stop a command, which says so. */
+  readTroubles = 0
+  readonly #due = new Set<string>()
   #traps: Trap[] = []
   #full = false
 
@@ -117,8 +120,10 @@ export class World {
     for (const life of [...this.workers.values(), this.daemon]) life?.end()
     this.daemon = undefined
     const frozen = this.disk.freeze()
-    const crashes = [...crashesAt(frozen, seededRandom(how))]
-    const crash = crashes[how % crashes.length]!
+    const random = seededRandom(how)
+    // Half of them lose any sectors and names; of all there are, most are one write torn at each of its bytes.
+    const crashes = [...(how % 2 === 0 ? someCrashesAt(random) : crashesAt(frozen, random))]
+    const crash = crashes[Math.floor(how / 2) % crashes.length]!
     const { lazy } = this.disk
     this.disk = SimulatedDisk.after(frozen, crash)
     this.disk.lazy = lazy
@@ -135,12 +140,21 @@ export class World {
   makeRoom(): void {
     this.#full = false
     this.disk.capacity = Infinity
+    this.disk.fault = undefined
   }
 
-  /** The next operation fails; after a failed sync, what was written since the last one is in doubt. */
-  diskError(): void {
-    this.disk.fault = { of: 'changes', after: this.disk.changes, code: 'EIO', forever: false }
+  /** The next operation fails, or every one until there is room again; after a failed sync its bytes are in doubt. */
+  diskError(of: 'changes' | 'reads', forever: boolean): void {
+    this.disk.fault = { of, after: this.disk[of], code: 'EIO', forever }
     this.diskTroubles++
+    if (of === 'reads') this.readTroubles++
+  }
+
+  /** A due time is handed out: never twice, whatever becomes of the clock and of the process. */
+  due(experiment: string, slot: string): void {
+    const key = `${experiment} at ${slot}`
+    if (this.#due.has(key)) this.violation(`${key} is due twice`)
+    this.#due.add(key)
   }
 
   /** The systems change places behind their addresses, or back. */
@@ -155,7 +169,6 @@ export class World {
   heal(): void {
     this.#traps = []
     this.makeRoom()
-    this.disk.fault = undefined
     for (const system of Object.values(this.systems)) {
       system.up = true
       system.reverts = undefined
