@@ -52,7 +52,7 @@ test('a sequence comes out the same every time, so that a failure can be seen ag
 
 for (const [name, bug] of Object.entries(BUGS)) {
   test(`the model finds it when ${name}`, { timeout: 20 * 60_000 }, async (t) => {
-    const { tally, failure } = await search({ seed: BUG_SEED, runs: 400, ms: 5 * 60_000, longest: 8 }, bug)
+    const { tally, failure } = await search({ seed: BUG_SEED, runs: 1_000, ms: 5 * 60_000, longest: 8 }, bug)
     assert.ok(failure, `not found in ${tally.sequences} sequences`)
     t.diagnostic(
       `${failure.operations.length} operations (shrunk from ${failure.from}), sequence ${tally.sequences}: ${failure.violations[0] ?? ''}`,

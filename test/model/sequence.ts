@@ -35,6 +35,8 @@ export async function runSequence(operations: readonly Operation[], bug: Bug = {
       if (world.violations.length > 0) break
     }
     if (world.violations.length === 0) words = await finish(world, service)
+  } catch (error) {
+    world.violation(`an error that nobody expects: ${error instanceof Error ? (error.stack ?? '') : String(error)}`)
   } finally {
     for (const life of [...world.workers.values(), world.daemon]) life?.end()
     await world.clock.settle()
