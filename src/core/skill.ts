@@ -34,7 +34,8 @@ export interface Planned<S> {
   resource: string
   /**
    * Ids of everything the undo depends on, `resource` included (a table and its foreign-key neighbours). Steps whose
-   * lists overlap are undone strictly last first, and two runs never hold the same id at once.
+   * lists overlap are undone strictly last first, and two runs never hold the same id at once: for that, an id must be
+   * touched by skills of one scope only.
    */
   touches: string[]
   /** Finer keys of the skill's own, only added to `taken` for later invocations of this run: rows of a table. */

@@ -1,11 +1,12 @@
 /** Runs that are not clean: they keep new runs away from what they still have to undo. */
 import { basename } from 'node:path'
-import { CodedError, ERROR_CODES, JournalError } from '../core/errors.ts'
+import { CodedError, ERROR_CODES, JournalError, messageOf } from '../core/errors.ts'
 import type { Report } from '../core/report.ts'
 import { identityMismatch } from '../core/target.ts'
 import type { Identity } from '../core/target.ts'
 import { pendingSteps } from '../journal/journal.ts'
 import type { RunState, StepState } from '../journal/journal.ts'
+import type { StateDir } from '../journal/state-dir.ts'
 
 /** A run that is not clean, and why. */
 export interface Blocked {
@@ -86,6 +87,33 @@ function quarantinedIn(steps: readonly StepState[]): Pick<Blocked, 'quarantined'
 /** The run that a journal is of. */
 export function runOf({ file }: Pick<RunState, 'file'>): string {
   return basename(file, '.jsonl')
+}
+
+/** Journals that are not finished, but those that a worker is at; what finished but was not cleared away is cleared now. */
+export async function openRuns(
+  state: StateDir,
+  isBusy: (run: string) => boolean,
+  warn: (message: string) => void,
+): Promise<RunState[]> {
+  const open: RunState[] = []
+  for (const journal of await state.journals()) {
+    const run = runOf(journal)
+    if (isBusy(run)) continue
+    if (!isOver(journal)) open.push(journal)
+    else {
+      // A disk that does not let it be removed must not keep the others from being undone.
+      await state.forget(run).catch((error: unknown) => {
+        warn(`the files of run ${run}, which is over, stay: ${messageOf(error)}`)
+      })
+    }
+  }
+  return open
+}
+
+/** Whether nothing of it is left to undo: it said so, or never came to its first record. */
+function isOver({ started, finished, steps, damage }: RunState): boolean {
+  if (finished) return pendingSteps({ steps }).length === 0
+  return started === undefined && steps.length === 0 && damage.length === 0
 }
 
 /** Under every scope, because a journal does not say which one a skill has: rather one too many than one too few. */

@@ -10,11 +10,11 @@ import type { Report } from '../core/report.ts'
 import type { Identity, Target } from '../core/target.ts'
 import { Claims } from '../engine/claims.ts'
 import type { HandOver } from '../engine/recover.ts'
-import { pendingSteps } from '../journal/journal.ts'
+import { emptyState } from '../journal/file-journal.ts'
 import type { RunState } from '../journal/journal.ts'
 import { mintRun } from '../journal/state-dir.ts'
 import type { StateDir } from '../journal/state-dir.ts'
-import { BlockedRuns, damagedStart, isClean, runOf, whyNotClean } from './blocked.ts'
+import { BlockedRuns, damagedStart, isClean, openRuns, runOf, whyNotClean } from './blocked.ts'
 import type { Blocked } from './blocked.ts'
 import type { StateLock } from './lock.ts'
 import { lostReport } from './lost-report.ts'
@@ -31,6 +31,8 @@ export interface SupervisorOptions {
   targets: readonly Target[]
   clock: Clock
   emit(event: ChaosEvent): void
+  /** How its workers are started: as processes of `main` unless said otherwise. */
+  startWorker?: typeof startWorker
   /** The experiments of the configuration as it is now: where a recovery finds a rotated password. */
   experiments(): readonly Experiment[]
 }
@@ -188,7 +190,7 @@ export class Supervisor {
   }
 
   async #work(job: Job, onClaim: WorkerOptions['onClaim']): Promise<Result> {
-    const worker = await startWorker({
+    const worker = await (this.#options.startWorker ?? startWorker)({
       main: this.#options.main,
       lock: this.#options.lock,
       job,
@@ -215,8 +217,9 @@ export class Supervisor {
     const { state, clock } = this.#options
     const lost = error instanceof CodedError && error.code === 'WORKER_LOST'
     if (lost) this.tell({ type: 'worker.lost', run, detail: messageOf(error) })
-    const [recovered] = await this.recoverAll({ noProgressMs: 30_000, only: run }).catch((failure: unknown) => {
+    const [recovered] = await this.recoverAll({ noProgressMs: 30_000, only: run }).catch(async (failure: unknown) => {
       this.tell({ type: 'warning', message: `run ${run} is not undone yet: ${messageOf(failure)}` })
+      if (lost) await this.#block(run, messageOf(failure))
       return []
     })
     if (recovered) return recovered
@@ -233,17 +236,9 @@ export class Supervisor {
     return report
   }
 
-  /** Journals that are not finished; what finished but was not cleared away is cleared now. */
-  async #openRuns(): Promise<RunState[]> {
-    const open: RunState[] = []
-    for (const state of await this.#options.state.journals()) {
-      const run = runOf(state)
-      if (this.#workers.has(run)) continue
-      const nothingApplied = state.started === undefined && state.steps.length === 0 && state.damage.length === 0
-      if (nothingApplied || (state.finished && pendingSteps(state).length === 0)) await this.#options.state.forget(run)
-      else open.push(state)
-    }
-    return open
+  #openRuns(): Promise<RunState[]> {
+    const warn = (message: string): void => this.tell({ type: 'warning', message })
+    return openRuns(this.#options.state, (run) => this.#workers.has(run), warn)
   }
 
   async #recoverLane(lane: RunState[], options: RecoverOptions): Promise<Report[]> {
@@ -311,11 +306,15 @@ export class Supervisor {
     }
   }
 
-  /** Unless its journal is gone: then it is clean after all. */
+  /** Unless its journal is gone: then it is clean after all. Where that cannot be read, nothing is known to be free of it. */
   async #block(run: string, reason: string): Promise<void> {
-    const state = (await this.#openRuns()).find((s) => runOf(s) === run)
-    if (state) this.#blocked.set(state, reason)
-    else this.#blocked.delete(run)
+    try {
+      const state = (await this.#openRuns()).find((s) => runOf(s) === run)
+      if (state) this.#blocked.set(state, reason)
+      else this.#blocked.delete(run)
+    } catch {
+      this.#blocked.set(emptyState(this.#options.state.journalFile(run)), reason)
+    }
   }
 
   async #claim(admission: Admission, keys: string[], wait: 'queue' | 'skip'): Promise<ToWorker> {

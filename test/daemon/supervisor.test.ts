@@ -250,6 +250,41 @@ test('journals without a record and finished ones are cleared away, and so are s
   assert.deepEqual(readdirSync(join(rig.state.path, 'secrets')), [])
 })
 
+test('a run that was left while the journals could not be read blocks every target, until a round that can read them', async (t) => {
+  for (const orders of ['break and say 5', 'break and die'] as const) {
+    const rig = await rigFor(t)
+    let readable = false
+    const journals = (): ReturnType<StateDir['journals']> =>
+      readable ? rig.state.journals() : Promise.reject(new Error('input/output error'))
+    const supervisor = new Supervisor({
+      ...{ state: { ...rig.state, journals }, lock: noLock, main: MAIN, targets: [target], clock: systemClock },
+      ...{ experiments: () => [], emit: () => undefined },
+    })
+    const { run, exit_code } = await supervisor.run(doing({ url: 'one', do: orders, recover: 'undo' }), skip)
+    assert.deepEqual([supervisor.blocked.map((b) => b.run), exit_code === 0], [[run], false], orders)
+    assert.equal((await supervisor.run(doing({ url: 'another' }), skip)).outcome, 'refused')
+    readable = true
+    await supervisor.recoverAll(round)
+    assert.deepEqual(supervisor.blocked, [])
+  }
+})
+
+test('what is over and cannot be cleared away is told, and does not keep the others from being undone', async (t) => {
+  const rig = await rigFor(t)
+  await rig.leave('r1', { url: 'one', recover: 'undo' })
+  writeFileSync(rig.state.journalFile('r2'), '')
+  const state = { ...rig.state, forget: () => Promise.reject(new Error('read-only file system')) }
+  const told: ChaosEvent[] = []
+  const supervisor = new Supervisor({
+    ...{ state, lock: noLock, main: MAIN, targets: [target], clock: systemClock, experiments: () => [] },
+    emit: (event) => void told.push(event),
+  })
+  const reports = await supervisor.recoverAll(round)
+  assert.deepEqual([reports.map((r) => r.run), supervisor.blocked], [['r1'], []])
+  const warnings = told.flatMap((e) => (e.type === 'warning' ? [e.message] : []))
+  assert.match(warnings[0] ?? '', /the files of run r2, which is over, stay: read-only file system/)
+})
+
 test('two runs that claim the same key: with queue the second waits and is told so, with skip it is refused', async (t) => {
   const rig = await rigFor(t)
   const first = rig.supervisor.run(doing({ url: 'one', do: 'hold a claim' }), skip)
