@@ -64,14 +64,15 @@ export async function serveControlIn(
   warn: (message: string) => void,
 ): Promise<ControlServer> {
   const failures: string[] = []
-  for await (const path of controlPaths(places)) {
-    try {
-      const server = await serveControl(path, handle)
+  try {
+    for await (const path of controlPaths(places)) {
+      const server = await serveControl(path, handle).catch((error: unknown) => void failures.push(messageOf(error)))
+      if (!server) continue
       for (const failure of failures) warn(`${failure}; it listens on ${path}`)
       return server
-    } catch (error) {
-      failures.push(messageOf(error))
     }
+  } catch (error) {
+    failures.push(messageOf(error))
   }
   throw new CodedError('CONTROL_SOCKET', failures.join('; '))
 }
@@ -81,7 +82,12 @@ async function ownFolder(folder: string): Promise<string> {
   await mkdir(folder, { mode: 0o700 }).catch(() => undefined)
   const found = await lstat(folder).catch(() => undefined)
   const ours = found?.isDirectory() === true && found.uid === process.getuid?.() && (found.mode & 0o077) === 0
-  return ours ? folder : mkdtemp(`${folder}-`)
+  if (ours) return folder
+  return mkdtemp(`${folder}-`).catch((error: unknown) => {
+    throw new CodedError('CONTROL_SOCKET', `no folder for the control socket can be made: ${messageOf(error)}`, {
+      cause: error,
+    })
+  })
 }
 
 /** Whoever holds the state folder's lock may take the path: what lies there is of a daemon that is gone. */
