@@ -177,7 +177,10 @@ async function lastReports(state: StateDir): Promise<Report[]> {
 }
 
 async function recoverOnly(context: Context, stateDir: string): Promise<void> {
-  const secrets = await storedSecrets(await context.targets(), await peekStateDir(stateDir))
+  const state = await peekStateDir(stateDir)
+  // Then the folder is not even made.
+  if ((await state.journals()).length === 0) return
+  const secrets = await storedSecrets(await context.targets(), state)
   const emit = harmless(scrubbed(secrets, progress({ write: (text) => context.err(text), tty: false })))
   const recoverAll = ({ supervisor }: { supervisor: Supervisor }): Promise<unknown> =>
     supervisor.recoverAll({ noProgressMs: RECOVERY_MS })

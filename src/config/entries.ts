@@ -6,7 +6,7 @@ import type { Limits, Safety, ScheduledExperiment, Timing } from '../core/experi
 import { protectedNames } from '../core/guard.ts'
 import type { Target } from '../core/target.ts'
 import { check } from './check.ts'
-import { checkSchedule, warnOfSchedule } from './schedule.ts'
+import { checkSchedule, sixFields, warnOfSchedule } from './schedule.ts'
 import type { Cron, TimeContext } from './schedule.ts'
 import { experimentSchema, flatEntrySchema, homes, limitsSchema, wrapperSchema } from './schema.ts'
 import type { settingsSchema } from './schema.ts'
@@ -59,7 +59,7 @@ export function readEntry(source: Source, path: Path, context: EntryContext): Sc
       resource_filters: experiment.resource_filters,
       safety,
     },
-    ...(entry.schedule === undefined ? {} : { schedule: entry.schedule.trim() }),
+    ...(entry.schedule === undefined ? {} : { schedule: sixFields(entry.schedule) }),
     enabled: entry.enabled,
     ...timingOf(settings, entry),
   }

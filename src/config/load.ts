@@ -13,7 +13,7 @@ import { bodyPath, readEntry } from './entries.ts'
 import type { EntryContext } from './entries.ts'
 import { readNotify } from './notify.ts'
 import { readText } from './read.ts'
-import { checkSchedule } from './schedule.ts'
+import { checkSchedule, sixFields } from './schedule.ts'
 import type { TimeContext } from './schedule.ts'
 import { fileSchema, homes, settingsSchema } from './schema.ts'
 import { openSource, valueAt } from './source.ts'
@@ -92,7 +92,7 @@ async function readFile(source: Source, options: LoadOptions): Promise<Config | 
     trust: settings.trust,
     ...(health ? { health } : {}),
     ...(notify === undefined ? {} : { notify }),
-    ...(settings.digest === undefined ? {} : { digest: settings.digest.trim() }),
+    ...(settings.digest === undefined ? {} : { digest: sixFields(settings.digest) }),
   }
   return { file: source.file, settings: result, experiments: entries, warnings: source.warnings }
 }

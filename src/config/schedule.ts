@@ -45,6 +45,11 @@ export function checkSchedule(source: Source, path: Path, cron: Cron): void {
   source.problem(path, value === undefined ? `is not a schedule, got ${text}: it must be like ${EXAMPLE}` : problem)
 }
 
+/** With one space between its fields: node-cron takes no tabs. */
+export function sixFields(schedule: string): string {
+  return schedule.trim().split(/\s+/).join(' ')
+}
+
 /** What is wrong with the text and what to write instead, or undefined. */
 export function scheduleProblem(schedule: string, cron: Cron): string | undefined {
   const text = schedule.trim()

@@ -12,8 +12,9 @@ export function parseDuration(text: string): number | undefined {
 
 /** `1h 30m`, `5m`, `2.5s`, `300ms`: the two largest units that say something. */
 export function formatDuration(ms: number): string {
-  if (ms < 1_000) return `${Math.round(ms)}ms`
-  if (ms < 60_000) return `${Number((ms / 1_000).toFixed(1))}s`
+  // Each up to where rounding would give the next unit.
+  if (ms < 999.5) return `${Math.round(ms)}ms`
+  if (ms < 59_950) return `${Number((ms / 1_000).toFixed(1))}s`
   const parts: string[] = []
   let rest = Math.round(ms / 1_000)
   for (const [unit, size] of [

@@ -1,5 +1,5 @@
 /** A kind of system (Target) and a live connection to one (Agent). */
-import type { ZodType } from 'zod'
+import type { ZodError, ZodType } from 'zod'
 import type { Clock } from './clock.ts'
 import { RefusedError, StepError } from './errors.ts'
 import type { Observed } from './observed.ts'
@@ -145,9 +145,12 @@ export function runSkills<Reader, Client extends Reader>(
   }
   const parse = (skill: SkillSpec<Reader, Client, unknown, object>, step: unknown): object => {
     const parsed = skill.step.safeParse(step)
-    if (!parsed.success)
-      throw new StepError('STEP_FAILED', `a step of ${skill.name} does not have its format: ${parsed.error.message}`)
-    return parsed.data
+    if (parsed.success) return parsed.data
+    // Final, like a skill that is not there: trying again does not change what was written.
+    throw new StepError(
+      'REFUSED_UNSUITABLE',
+      `a step of ${skill.name} does not have its format (${firstIssue(parsed.error)}): run the version that wrote it`,
+    )
   }
   return {
     plan: async (name, params, ctx) =>
@@ -157,4 +160,11 @@ export function runSkills<Reader, Client extends Reader>(
     observe: async (name, step, ctx) => spec(name).observe?.({ ...ctx, target: client() }, parse(spec(name), step)),
     revert: (name, step, ctx) => spec(name).revert({ ...ctx, target: client() }, parse(spec(name), step)),
   }
+}
+
+/** Where it is and what was expected, in one line; what stands there is not shown. */
+export function firstIssue({ issues }: ZodError): string {
+  const [first] = issues
+  const message = first?.message.replace(/^Invalid input: expected .*, received undefined$/, 'is missing') ?? ''
+  return [first?.path.join('.') ?? '', message].filter((part) => part !== '').join(': ')
 }

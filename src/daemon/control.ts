@@ -10,6 +10,8 @@ import { join } from 'node:path'
 import { CodedError, ConfigError, messageOf } from '../core/errors.ts'
 import type { ConfigProblem, ErrorCode } from '../core/errors.ts'
 import type { HandOver } from '../engine/recover.ts'
+import { fields, flag, number, object, optional, text as string, time } from '../journal/shape.ts'
+import type { Shape } from '../journal/shape.ts'
 import { isAlive, readHolder } from './lock.ts'
 
 /** What can be asked for, and with what. Times in milliseconds. */
@@ -64,14 +66,15 @@ export async function serveControlIn(
   warn: (message: string) => void,
 ): Promise<ControlServer> {
   const failures: string[] = []
-  for await (const path of controlPaths(places)) {
-    try {
-      const server = await serveControl(path, handle)
+  try {
+    for await (const path of controlPaths(places)) {
+      const server = await serveControl(path, handle).catch((error: unknown) => void failures.push(messageOf(error)))
+      if (!server) continue
       for (const failure of failures) warn(`${failure}; it listens on ${path}`)
       return server
-    } catch (error) {
-      failures.push(messageOf(error))
     }
+  } catch (error) {
+    failures.push(messageOf(error))
   }
   throw new CodedError('CONTROL_SOCKET', failures.join('; '))
 }
@@ -81,7 +84,12 @@ async function ownFolder(folder: string): Promise<string> {
   await mkdir(folder, { mode: 0o700 }).catch(() => undefined)
   const found = await lstat(folder).catch(() => undefined)
   const ours = found?.isDirectory() === true && found.uid === process.getuid?.() && (found.mode & 0o077) === 0
-  return ours ? folder : mkdtemp(`${folder}-`)
+  if (ours) return folder
+  return mkdtemp(`${folder}-`).catch((error: unknown) => {
+    throw new CodedError('CONTROL_SOCKET', `no folder for the control socket can be made: ${messageOf(error)}`, {
+      cause: error,
+    })
+  })
 }
 
 /** Whoever holds the state folder's lock may take the path: what lies there is of a daemon that is gone. */
@@ -133,13 +141,36 @@ async function converse(socket: Socket, handle: (request: Request) => Promise<un
   socket.setTimeout(REQUEST_MS, () => socket.destroy())
   let answer: Answer
   try {
-    const request = JSON.parse(await firstLine(socket)) as Request
+    const request = requestOf(JSON.parse(await firstLine(socket)))
     socket.setTimeout(0)
     answer = { ok: true, result: (await handle(request)) ?? null }
   } catch (error) {
     answer = refusal(error)
   }
   if (!socket.destroyed) socket.end(`${JSON.stringify(answer)}\n`)
+}
+
+/** By their `op`; one that is not known is left to whoever answers, who says what that means. */
+const REQUESTS: Record<Request['op'], Shape> = {
+  status: object,
+  abort: fields({ run: string, reason: string }),
+  'run-now': fields({ experiment: string, wait: flag }),
+  reload: object,
+  freeze: fields({ reason: string, for_ms: optional(number) }),
+  unfreeze: object,
+  disable: fields({ experiment: string, until: optional(time) }),
+  enable: fields({ experiment: string }),
+  trust: fields({ experiment: optional(string) }),
+  recover: fields({
+    ...{ run: optional(string), hand_over: optional(object), accept_loss: optional(fields({ note: string })) },
+  }),
+}
+
+function requestOf(value: unknown): Request {
+  const { op } = Object(value) as { op?: unknown }
+  const shape = typeof op === 'string' && Object.hasOwn(REQUESTS, op) ? REQUESTS[op as Request['op']] : object
+  if (shape(value)) return value as Request
+  throw new CodedError('USAGE', `the request is not of the form of this version: ${String(op)}`)
 }
 
 function refusal(error: unknown): Answer {

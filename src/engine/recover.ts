@@ -4,7 +4,7 @@ import { CodedError, messageOf, TargetError } from '../core/errors.ts'
 import { harmless } from '../core/events.ts'
 import type { EventBody } from '../core/events.ts'
 import type { Report } from '../core/report.ts'
-import { identityMismatch } from '../core/target.ts'
+import { firstIssue, identityMismatch } from '../core/target.ts'
 import type { Agent, Identity, Target } from '../core/target.ts'
 import { pendingSteps } from '../journal/journal.ts'
 import type { JournalRecord, RunStarted, StepState } from '../journal/journal.ts'
@@ -161,7 +161,10 @@ async function connectSame(
     const parsed = target.config.safeParse(raw)
     if (!parsed.success) {
       errors.push(
-        new TargetError('TARGET_FAILED', `its configuration is not one of this version: ${parsed.error.message}`),
+        new TargetError(
+          'TARGET_FAILED',
+          `its configuration is not one of this version (${firstIssue(parsed.error)}): chaos recover --run ${run} --target-config FILE says where it is`,
+        ),
       )
       continue
     }

@@ -70,7 +70,7 @@ export const nodeDisk: Disk = {
       const code = error instanceof Error && 'code' in error ? error.code : undefined
       if (code === 'EEXIST') {
         if (await isFolder(folder)) return
-        throw new Error(`${folder} is there and is not a folder`, { cause: error })
+        throw new Error(`${folder} is there and is not a folder`)
       }
       if (code !== 'ENOENT' || dirname(folder) === folder) throw error
       // Not mkdir's own `recursive`: where the parent exists and refuses (/proc), that tries for ever.

@@ -54,8 +54,8 @@ test('a step that does not have its format, and a skill that is not there, are e
   )
   const inspect = (skill: string, step: unknown) => async () => calls.inspect(skill, step, {} as AgentInspectContext)
   await assert.rejects(inspect('x.double', { n: '4' }), {
-    code: 'STEP_FAILED',
-    message: /x\.double does not have its format/,
+    code: 'REFUSED_UNSUITABLE',
+    message: /x\.double does not have its format \(n: .*\): run the version that wrote it/,
   })
   await assert.rejects(inspect('x.treble', { n: 4 }), { code: 'REFUSED_UNSUITABLE', message: /no skill x\.treble/ })
 })

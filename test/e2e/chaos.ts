@@ -31,8 +31,10 @@ export class Chaos {
   readonly state = join(this.dir, 'state')
   #configs = 0
 
-  start(args: readonly string[], env: NodeJS.ProcessEnv = {}): Running {
+  /** `user`: as whom, where that is not us. */
+  start(args: readonly string[], env: NodeJS.ProcessEnv = {}, user: { uid?: number; gid?: number } = {}): Running {
     const child = spawn(process.execPath, [MAIN, ...args], {
+      ...user,
       env: { ...process.env, CHAOS_STATE_DIR: this.state, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     })
