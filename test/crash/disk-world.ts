@@ -13,7 +13,8 @@ import { FakeClock } from '../fakes/clock.ts'
 import type { Disk } from '../../src/journal/disk.ts'
 
 export const STATE = '/state'
-export const BALLAST = 4096
+/** Room for all records of the undos below, as 4 MiB are for those of thousands of steps. */
+export const BALLAST = 6144
 export const START = { a: '1', b: '2', c: '3', d: '4', e: '5' }
 
 /** Calls `before` ahead of and `after` every change of the target. */
