@@ -98,8 +98,9 @@ function leaveJournal(orders) {
   const { url } = orders
   const at = new Date().toISOString()
   const identity = { scopes: { server: url, database: url, resource: url }, parts: { id: url } }
+  const start = { install: 'abcdef', experiment: 'e', target: 'fake', endpoint: url, seed: 's', soak_ms: 0, notes: [] }
   const records = [
-    { type: 'run.started', format: 1, run: job.run, experiment: 'e', target: 'fake', endpoint: url, identity, at },
+    { type: 'run.started', format: 1, run: job.run, ...start, identity, at },
     { type: 'step.planned', step: 1, skill: 's', resource: 'r', touches: ['r'], describe: '', mark: '', data: {}, at },
   ]
   let prev = '00000000'
