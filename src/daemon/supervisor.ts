@@ -267,9 +267,11 @@ export class Supervisor {
     const open: RunState[] = []
     for (const state of await this.#options.state.journals()) {
       const run = runOf(state)
-      if (this.#workers.has(run)) continue
+      const busy = this.#workers.has(run)
+      if (busy && !this.#recovering.has(run)) continue
       const nothingApplied = state.started === undefined && state.steps.length === 0 && state.damage.length === 0
-      if (nothingApplied || (state.finished && pendingSteps(state).length === 0)) await this.#options.state.forget(run)
+      if (!busy && (nothingApplied || (state.finished && pendingSteps(state).length === 0)))
+        await this.#options.state.forget(run)
       else open.push(state)
     }
     return open
