@@ -89,18 +89,19 @@ export function runOf({ file }: Pick<RunState, 'file'>): string {
   return basename(file, '.jsonl')
 }
 
-/** Journals that are not finished, but those that a worker is at; what finished but was not cleared away is cleared now. */
+/** Journals that are not finished, without those of runs under way; what finished but was not cleared away is cleared now. */
 export async function openRuns(
   state: StateDir,
-  isBusy: (run: string) => boolean,
+  workOn: (run: string) => 'run' | 'undo' | undefined,
   warn: (message: string) => void,
 ): Promise<RunState[]> {
   const open: RunState[] = []
   for (const journal of await state.journals()) {
     const run = runOf(journal)
-    if (isBusy(run)) continue
+    const work = workOn(run)
+    if (work === 'run') continue
     if (!isOver(journal)) open.push(journal)
-    else {
+    else if (work === undefined) {
       // A disk that does not let it be removed must not keep the others from being undone.
       await state.forget(run).catch((error: unknown) => {
         warn(`the files of run ${run}, which is over, stay: ${messageOf(error)}`)

@@ -238,7 +238,8 @@ export class Supervisor {
 
   #openRuns(): Promise<RunState[]> {
     const warn = (message: string): void => this.tell({ type: 'warning', message })
-    return openRuns(this.#options.state, (run) => this.#workers.has(run), warn)
+    const workOn = (run: string) => (this.#recovering.has(run) ? 'undo' : this.#workers.has(run) ? 'run' : undefined)
+    return openRuns(this.#options.state, workOn, warn)
   }
 
   async #recoverLane(lane: RunState[], options: RecoverOptions): Promise<Report[]> {

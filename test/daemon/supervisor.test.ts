@@ -164,6 +164,18 @@ test('a run is recovered by one worker at a time, however many ask for it', asyn
   assert.deepEqual(rig.supervisor.blocked, [])
 })
 
+test('what an operator decides while a recovery is under way is tried after it, and not dropped', async (t) => {
+  const rig = await rigFor(t)
+  await rig.leave('r1', { url: 'one', recover: 'hang until told' })
+  const first = rig.supervisor.recoverAll(round)
+  await until(() => existsSync(join(rig.state.path, 'hangs')), 'no recovery begins')
+  const decided = rig.supervisor.recoverAll({ ...round, only: 'r1', handOver: { accept_identity: true } })
+  await until(() => rig.told('recovery.started').length === 2, 'it does not see the run that is being recovered')
+  writeFileSync(join(rig.state.path, 'go'), '')
+  await Promise.all([first, decided])
+  assert.equal(count(rig, 'recover '), 2)
+})
+
 test('two rounds that begin together recover each run once', async (t) => {
   const rig = await rigFor(t)
   for (const run of ['r1', 'r2']) await rig.leave(run, { url: run, recover: 'undo' })
