@@ -143,23 +143,24 @@ export function runSkills<Reader, Client extends Reader>(
       )
     return found
   }
-  const parse = (skill: SkillSpec<Reader, Client, unknown, object>, step: unknown): object => {
-    const parsed = skill.step.safeParse(step)
-    if (parsed.success) return parsed.data
-    // Final, like a skill that is not there: trying again does not change what was written.
-    throw new StepError(
-      'REFUSED_UNSUITABLE',
-      `a step of ${skill.name} does not have its format (${firstIssue(parsed.error)}): run the version that wrote it`,
-    )
-  }
   return {
     plan: async (name, params, ctx) =>
       spec(name).plan({ ...ctx, target: await reader() }, spec(name).params.parse(params)),
-    apply: (name, step, ctx) => spec(name).apply({ ...ctx, target: client() }, parse(spec(name), step)),
-    inspect: (name, step, ctx) => spec(name).inspect({ ...ctx, target: client() }, parse(spec(name), step)),
-    observe: async (name, step, ctx) => spec(name).observe?.({ ...ctx, target: client() }, parse(spec(name), step)),
-    revert: (name, step, ctx) => spec(name).revert({ ...ctx, target: client() }, parse(spec(name), step)),
+    apply: (name, step, ctx) => spec(name).apply({ ...ctx, target: client() }, stepOf(spec(name), step)),
+    inspect: (name, step, ctx) => spec(name).inspect({ ...ctx, target: client() }, stepOf(spec(name), step)),
+    observe: async (name, step, ctx) => spec(name).observe?.({ ...ctx, target: client() }, stepOf(spec(name), step)),
+    revert: (name, step, ctx) => spec(name).revert({ ...ctx, target: client() }, stepOf(spec(name), step)),
   }
+}
+
+/** A step as it stands in the journal. Throws StepError; final, like a skill that is not there: what was written stays. */
+export function stepOf<S>({ name, step: shape }: { name: string; step: ZodType<S> }, step: unknown): S {
+  const parsed = shape.safeParse(step)
+  if (parsed.success) return parsed.data
+  throw new StepError(
+    'REFUSED_UNSUITABLE',
+    `a step of ${name} does not have its format (${firstIssue(parsed.error)}): run the version that wrote it`,
+  )
 }
 
 /** Where it is and what was expected, in one line; what stands there is not shown. */

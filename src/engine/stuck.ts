@@ -1,6 +1,7 @@
 /** What a person has to know of a run that we cannot undo: what is changed, on what, since when, why, and the commands. */
 import { messageOf } from '../core/errors.ts'
 import type { ByHand } from '../core/skill.ts'
+import { stepOf } from '../core/target.ts'
 import type { Target } from '../core/target.ts'
 import { pendingSteps } from '../journal/journal.ts'
 import type { RunState, StepState } from '../journal/journal.ts'
@@ -57,7 +58,7 @@ export async function stuckRun(
     const byHand = async (): Promise<ByHand> => {
       const skill = skills.find(({ name }) => name === step.skill)
       if (!skill) throw new Error(`this version has no skill ${step.skill}: run the version that wrote the journal`)
-      return skill.byHand(skill.step.parse(await state.loadStep(started.run, step)), { mark, config })
+      return skill.byHand(stepOf(skill, await state.loadStep(started.run, step)), { mark, config })
     }
     steps.push({
       ...{ step: step.step, skill: step.skill, resource: step.resource, describe: step.describe, since: step.since },

@@ -71,7 +71,8 @@ const STEPS: Record<string, Step> = {
     const where = { run, experiment: 'never run', target: 'database', endpoint: 'postgres://127.0.0.1:1/staging' }
     const records = [started({ ...where, ...start }), ...Array.from({ length: steps }, (_, i) => planned(i + 1))]
     write(pathOf(making, 'install'), 'abcdef\n')
-    write(pathOf(making, `journal/${run}.jsonl`), linesOf(records))
+    const at = '2026-01-01T00:00:00.000Z'
+    write(pathOf(making, `journal/${run}.jsonl`), linesOf(records.map((record) => ({ ...record, at }))))
     const secret = { connection_url: 'postgres://nobody:hunter2-canary@127.0.0.1:1/staging' }
     write(pathOf(making, `secrets/${run}`), JSON.stringify(secret))
   },
