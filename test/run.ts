@@ -14,7 +14,7 @@ import { spec } from 'node:test/reporters'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 
-const SLOW = /^test\/(e2e|crash|labs|skills)\/|\.slow\./
+const SLOW = /^test\/(e2e|crash|labs|skills|field)\/|\.slow\./
 /** A file that takes longer than this hangs. */
 const FILE_TIMEOUT_MS = 30 * 60_000
 
