@@ -1,9 +1,8 @@
-/** Texts with rules of their own: durations, time zones, filters, names. Each knows how to read one and what to say if it is none. */
+/** Texts with rules of their own: durations, filters, names. Each knows how to read one and what to say if it is none. */
 import { z } from 'zod'
 import { parseDuration } from '../core/duration.ts'
 import { messageOf } from '../core/errors.ts'
 import type { Seen } from './source.ts'
-import { didYouMean } from './suggest.ts'
 
 export interface Kind<T> {
   /** Undefined when the value is not of this kind. */
@@ -31,15 +30,6 @@ export const duration: Kind<number> = {
     const short = shortUnits(String(value))
     if (parseDuration(short) !== undefined) return `is not a duration: write "${short}"`
     return `must be a duration such as "30s", "5m" or "1h30m" (ms, s, m, h, d), got ${text}`
-  },
-}
-
-export const timezone: Kind<string> = {
-  read: (value) => (typeof value === 'string' && isTimeZone(value) ? value : undefined),
-  explain({ value, text }) {
-    const zones = ['UTC', ...Intl.supportedValuesOf('timeZone')]
-    const guess = typeof value === 'string' ? didYouMean(value, zones) : ''
-    return `must be a time zone such as "UTC" or "Europe/Berlin", got ${text}${guess}`
   },
 }
 
@@ -73,15 +63,6 @@ function nameError(name: string): string | undefined {
   if (name.length > LONGEST_NAME) return `must not be longer than ${LONGEST_NAME} characters`
   if (/[\p{C}\p{Zl}\p{Zp}]/u.test(name)) return 'must be one line of visible characters'
   return undefined
-}
-
-function isTimeZone(name: string): boolean {
-  try {
-    new Intl.DateTimeFormat('en', { timeZone: name })
-    return true
-  } catch {
-    return false
-  }
 }
 
 /** The filter is put between `^(?:` and `)$`, so it has to be a whole expression by itself. */

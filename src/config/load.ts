@@ -5,19 +5,21 @@ import type { Config, ScheduledExperiment, Settings } from '../core/experiment.t
 import type { Target } from '../core/target.ts'
 import { checkTargetConfig } from './targets.ts'
 import { zoneCache } from '../core/zone.ts'
+import type { Change } from '../core/zone.ts'
 import { readHealth } from './address.ts'
 import { check } from './check.ts'
 import { clockChanges } from './clock-changes.ts'
-import type { ClockChanges } from './clock-changes.ts'
 import { bodyPath, readEntry } from './entries.ts'
 import type { EntryContext } from './entries.ts'
 import { readNotify } from './notify.ts'
+import { warnOfPeriods } from './periods.ts'
 import { readText } from './read.ts'
 import { checkSchedule, sixFields } from './schedule.ts'
 import type { TimeContext } from './schedule.ts'
 import { fileSchema, homes, settingsSchema } from './schema.ts'
 import { openSource, valueAt } from './source.ts'
 import type { Source } from './source.ts'
+import { warnOfTimeZone } from './time-zones.ts'
 
 export interface LoadOptions {
   /** The registry: what `target`, `target_config` and `skills` may hold. */
@@ -78,6 +80,10 @@ async function readFile(source: Source, options: LoadOptions): Promise<Config | 
     if (entry) entries.push(entry)
     if (options.require === 'schedule') checkHasSchedule(source, index)
   }
+  for (const path of [['settings'], ...entries.map((_, index) => ['experiments', index])]) {
+    warnOfTimeZone(source, [...path, 'timezone'])
+    warnOfPeriods(source, path)
+  }
   checkNames(source)
   if (options.require === 'schedule' && entries.length > 0 && !entries.some((entry) => entry.enabled)) {
     source.warn(['experiments'], 'every experiment has enabled: false, so nothing will ever run')
@@ -123,14 +129,14 @@ function hasSchedule(list: unknown, settings: unknown): boolean {
 }
 
 function timeContext(now: number): TimeContext {
-  const year = new Date(now).getUTCFullYear()
-  const known = new Map<string, ClockChanges>()
-  const changes = (zone: string): ClockChanges => {
-    const found = known.get(zone) ?? clockChanges(zone, year)
-    known.set(zone, found)
+  const zone = zoneCache()
+  const known = new Map<string, readonly Change[]>()
+  const changes = (name: string): readonly Change[] => {
+    const found = known.get(name) ?? clockChanges(zone(name), now)
+    known.set(name, found)
     return found
   }
-  return { now, zone: zoneCache(), changes }
+  return { now, zone, changes }
 }
 
 function checkHasSchedule(source: Source, index: number): void {

@@ -4,6 +4,8 @@ import { formatMoments } from '../core/calendar.ts'
 import type { Period } from '../core/calendar.ts'
 import { kindSchema } from './kinds.ts'
 import type { Kind } from './kinds.ts'
+import type { Source } from './source.ts'
+import type { Path } from './tree.ts'
 
 const DAYS = ['sunday', 'monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday'] as const
 const DAY_MS = 86_400_000
@@ -107,6 +109,27 @@ const writtenPeriod: Kind<Period> = {
     const problem = typeof value === 'string' ? parsePeriod(value) : EXAMPLES
     return `${typeof problem === 'string' ? problem : EXAMPLES}, got ${text}`
   },
+}
+
+/** An end is not included: one at :59 leaves its last minute out, and that is seldom meant. */
+export function warnOfPeriods(source: Source, path: Path): void {
+  for (const key of ['windows', 'blackouts']) {
+    const list = source.get([...path, key])
+    for (const index of Array.isArray(list) ? list.keys() : []) {
+      const place = [...path, key, index]
+      const ends = [place, [...place, 'to']].find((at) => typeof source.seen(at).value === 'string')
+      const text = ends && String(source.seen(ends).value)
+      if (ends === undefined || text === undefined) continue
+      const to = /(\d{1,2}):(\d{2})\s*$/.exec(text)
+      if (!to || to[2] !== '59') continue
+      const end = `${String(Number(to[1]) + 1).padStart(2, '0')}:00`
+      const whole = `${text.slice(0, to.index)}${end}`
+      source.warn(
+        ends,
+        `ends at ${to[0].trim()}, and an end is not included: the minute before ${end} is outside; write "${whole}"`,
+      )
+    }
+  }
 }
 
 function datesOf(text: string, first: string, last: string): Period | string {

@@ -1,9 +1,14 @@
 /** Checks a schedule: six fields, seconds first, as node-cron will read them; and warns of what will surprise. */
 import type * as nodeCron from 'node-cron'
+import { cron as timesOf } from '../core/cron.ts'
+import { asSets } from '../core/cron-days.ts'
+import type { CronFields } from '../core/cron-days.ts'
 import { formatDuration } from '../core/duration.ts'
 import type { ScheduledExperiment } from '../core/experiment.ts'
-import type { Zone } from '../core/zone.ts'
-import type { ClockChanges } from './clock-changes.ts'
+import { openZone } from '../core/zone.ts'
+import type { Change, Zone } from '../core/zone.ts'
+import { clockSurprises } from './clock-changes.ts'
+import { dialectProblem, EXAMPLE, fieldDialect, isRandom } from './cron-dialects.ts'
 import type { Source } from './source.ts'
 import { warnOfTiming } from './timing.ts'
 import type { Path } from './tree.ts'
@@ -12,18 +17,6 @@ const FIELDS = ['second', 'minute', 'hour', 'day of month', 'month', 'day of wee
 const RANGES = ['0–59', '0–59', '0–23', '1–31', '1–12', '0–7 (0 and 7 are Sunday)'] as const
 const LARGEST_STEP = [59, 59, 23, 31, 12, 7] as const
 
-const NICKNAMES: Record<string, string> = {
-  '@yearly': '0 0 0 1 1 *',
-  '@annually': '0 0 0 1 1 *',
-  '@monthly': '0 0 0 1 * *',
-  '@weekly': '0 0 0 * * 0',
-  '@daily': '0 0 0 * * *',
-  '@midnight': '0 0 0 * * *',
-  '@hourly': '0 0 * * * *',
-}
-
-const EXAMPLE = '"0 0 2 * * *" (second minute hour day-of-month month day-of-week: every night at two)'
-
 /** The library that will run the schedules; loaded only where there are any. */
 export type Cron = Pick<typeof nodeCron, 'parse' | 'validateDetailed'>
 
@@ -31,8 +24,8 @@ export type Cron = Pick<typeof nodeCron, 'parse' | 'validateDetailed'>
 export interface TimeContext {
   now: number
   zone(name: string): Zone
-  /** When the clocks of a zone change this year. */
-  changes(zone: string): ClockChanges
+  /** When the clocks of a zone change within a year from now. */
+  changes(zone: string): readonly Change[]
 }
 
 /** Reports what is wrong with the schedule at `path`. */
@@ -55,10 +48,8 @@ export function scheduleProblem(schedule: string, cron: Cron): string | undefine
   const text = schedule.trim()
   const fields = text.split(/\s+/)
   if (text === '') return `must not be empty: write e.g. ${EXAMPLE}`
-  if (text.startsWith('@')) {
-    const same = NICKNAMES[text.toLowerCase()]
-    return same === undefined ? `must have 6 fields: write e.g. ${EXAMPLE}` : `must have 6 fields: write "${same}"`
-  }
+  const dialect = dialectProblem(text)
+  if (dialect !== undefined) return dialect
   if (fields.length === 5) return `has 5 fields, but the first of 6 is the second: write "0 ${fields.join(' ')}"`
   if (fields.length !== 6)
     return `has ${fields.length} field${fields.length === 1 ? '' : 's'} instead of 6: write e.g. ${EXAMPLE}`
@@ -67,6 +58,11 @@ export function scheduleProblem(schedule: string, cron: Cron): string | undefine
 
 /** Checked before the library sees it: a range up to a billion would be spelt out number by number. */
 function fieldProblem(field: string, index: number): string | undefined {
+  const same = fieldDialect(field, index)
+  if (same !== undefined) return `${FIELDS[index]} ${show(field)} is not valid: write "${same}"`
+  if (isRandom(field)) {
+    return `${FIELDS[index]} ${show(field)} is not valid: write a number; jitter: 10m spreads the runs at random`
+  }
   const step = /\/(\d+)/.exec(field)?.[1]
   if (step !== undefined && (Number(step) < 1 || Number(step) > (LARGEST_STEP[index] ?? 0))) {
     return `${FIELDS[index]} ${show(field)}: the step after "/" must be 1 to ${LARGEST_STEP[index] ?? 0}`
@@ -77,13 +73,24 @@ function fieldProblem(field: string, index: number): string | undefined {
 function cronProblem(fields: string[], cron: Cron): string | undefined {
   const result = cron.validateDetailed(fields.join(' '))
   const [error] = result.errors
-  if (error === undefined) return undefined
+  if (error === undefined) return neverDue(cron.parse(fields.join(' '))) ? neverProblem(fields) : undefined
   const index = ['second', 'minute', 'hour', 'dayOfMonth', 'month', 'dayOfWeek'].indexOf(error.field)
   if (index < 0) return `has characters that no schedule has: write e.g. ${EXAMPLE}`
   if (error.message.includes('impossible')) {
-    return `never happens: month ${show(fields[4] ?? '')} has no day ${show(fields[3] ?? '')}`
+    return neverProblem(fields)
   }
   return outOfRange(fields[index] ?? '', index)
+}
+
+/** The same question as the daemon asks. Which days there are does not depend on the zone. */
+function neverDue(fields: CronFields): boolean {
+  return timesOf(fields, openZone('UTC')).next(Date.now()) === undefined
+}
+
+function neverProblem(fields: string[]): string {
+  const [, , , day = '', month = '', weekday = ''] = fields
+  const which = /^[*?]$/.test(weekday) ? '' : ` that is a day of week ${show(weekday)}`
+  return `never happens: month ${show(month)} has no day ${show(day)}${which}`
 }
 
 function outOfRange(field: string, index: number): string {
@@ -103,12 +110,12 @@ export function warnOfSchedule(
   time: TimeContext,
 ): void {
   if (entry.schedule === undefined || !entry.enabled) return
-  const fields = cron.parse(entry.schedule)
-  const { second, minute, hour, dayOfMonth, dayOfWeek } = fields
+  const fields = asSets(cron.parse(entry.schedule))
+  const { dayOfMonth, dayOfWeek } = fields
   if (isRestricted(dayOfMonth, 31) && isRestricted(dayOfWeek, 7)) {
     source.warn(path, 'runs only on days that fit both the day of month and the day of week; write * for one of them')
   }
-  const gap = shortestGap(second, minute, hour)
+  const gap = shortestGap(fields)
   const soak = entry.experiment.duration_ms
   if (gap <= soak) {
     source.warn(
@@ -117,46 +124,36 @@ export function warnOfSchedule(
     )
   }
   warnOfTiming(source, path.slice(0, -1), { entry, fields, gap, zone: time.zone(entry.timezone), now: time.now })
-  if (hour.length < 24) warnOfClockChange(source, path, entry, hour, time.changes(entry.timezone))
-}
-
-function warnOfClockChange(
-  source: Source,
-  path: Path,
-  { timezone, on_missed: onMissed }: ScheduledExperiment,
-  hours: readonly number[],
-  { skipped, repeated }: ClockChanges,
-): void {
-  const hit = (changed: readonly number[]) => hours.filter((hour) => changed.includes(hour))
-  const fate = onMissed === 'run_once' ? 'and what is due in it runs directly after' : 'and the run with it'
-  const parts = [
-    ...hit(skipped).map((hour) => `the hour from ${clock(hour)} is skipped in spring, ${fate}`),
-    ...hit(repeated).map(
-      (hour) => `the hour from ${clock(hour)} comes twice in autumn, and what is due in it runs the first time`,
-    ),
-  ]
-  if (parts.length === 0) return
-  source.warn(path, `clocks in ${timezone} change: ${parts.join('; ')}; use timezone: UTC, or another hour`)
-}
-
-function clock(hour: number): string {
-  return `${String(hour).padStart(2, '0')}:00`
+  const zone = time.zone(entry.timezone)
+  const text = clockSurprises(timesOf(fields, zone), time.changes(entry.timezone), entry.on_missed)
+  if (fields.hour.length < 24 && text !== undefined) {
+    source.warn(path, `clocks in ${entry.timezone} change: ${text}; use timezone: UTC, or another time`)
+  }
 }
 
 function isRestricted(values: readonly unknown[], all: number): boolean {
   return values.length < all
 }
 
-/** Milliseconds between two slots of one day at the closest. */
-function shortestGap(second: readonly number[], minute: readonly number[], hour: readonly number[]): number {
-  if (second.length > 1) return smallestStep(second, 60, minute.length === 60) * 1_000
-  if (minute.length > 1) return smallestStep(minute, 60, hour.length === 24) * 60_000
-  return hour.length > 1 ? smallestStep(hour, 24, true) * 3_600_000 : 24 * 3_600_000
+/** Milliseconds between two due times at the closest. */
+function shortestGap({ second, minute, hour, dayOfMonth, month, dayOfWeek }: CronFields): number {
+  const everyDay = !isRestricted(dayOfMonth, 31) && !isRestricted(month, 12) && !isRestricted(dayOfWeek, 7)
+  // The next minute's first due time comes so much sooner as the seconds of a minute span; hours and days alike.
+  let [gap, span] = [Infinity, 0]
+  for (const [values, unit] of [
+    [second, 1],
+    [minute, 60],
+    [hour, 3_600],
+  ] as const) {
+    gap = Math.min(gap, smallestStep(values) * unit - span)
+    span += (Math.max(...values) - Math.min(...values)) * unit
+  }
+  const day = 24 * 3_600
+  return Math.min(gap, everyDay ? day - span : day) * 1_000
 }
 
-function smallestStep(values: readonly number[], cycle: number, wraps: boolean): number {
+/** Infinity for a single value. */
+function smallestStep(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b)
-  const first = sorted[0] ?? 0
-  const next = wraps ? [...sorted, first + cycle] : sorted
-  return Math.min(...next.slice(1).map((value, index) => value - (next[index] ?? 0)))
+  return Math.min(...sorted.slice(1).map((value, index) => value - (sorted[index] ?? 0)))
 }

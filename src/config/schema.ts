@@ -1,7 +1,8 @@
 /** The keys of a configuration file, section by section. What targets and skills accept comes from the registry. */
 import { z } from 'zod'
 import { address, healthToken } from './address.ts'
-import { duration, experimentName, filter, kindSchema, timezone } from './kinds.ts'
+import { duration, experimentName, filter, kindSchema } from './kinds.ts'
+import { timezone } from './time-zones.ts'
 import { periodSchema } from './periods.ts'
 
 const wholeNumber = z.int().min(1)

@@ -14,6 +14,19 @@ export interface CronFields {
 
 export const DAY_MS = 86_400_000
 
+/** Each value once: node-cron keeps those that an expression gives twice (`2,2`, `0-12,12-23`). */
+export function asSets(fields: CronFields): CronFields {
+  const once = <T>(values: readonly T[]): T[] => [...new Set(values)]
+  return {
+    second: once(fields.second),
+    minute: once(fields.minute),
+    hour: once(fields.hour),
+    dayOfMonth: once(fields.dayOfMonth),
+    month: once(fields.month),
+    dayOfWeek: once(fields.dayOfWeek),
+  }
+}
+
 /** Days are counted from 1970-01-01. */
 export interface Days {
   has(day: number): boolean

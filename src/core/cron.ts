@@ -7,7 +7,7 @@
  * - Any other schedule is a list of times of the day. One that is jumped over is *lost*: it comes up at the instant of
  *   the jump, marked as such. One that comes twice is due in the first pass only.
  */
-import { DAY_MS, daysOf, timesOf } from './cron-days.ts'
+import { asSets, DAY_MS, daysOf, timesOf } from './cron-days.ts'
 import type { CronFields, Days, Times } from './cron-days.ts'
 import { instantsOf, wallAt } from './zone.ts'
 import type { Zone } from './zone.ts'
@@ -22,7 +22,7 @@ export interface Due {
 }
 
 export interface Cron {
-  /** The first after an instant, not at it; undefined when there is none in the next eight years. */
+  /** The first after an instant, not at it; undefined when there is none in the next forty years, and so none ever. */
   next(after: number): Due | undefined
   /** The last one with `after` < at ≤ `until`. */
   newest(after: number, until: number): Due | undefined
@@ -30,13 +30,14 @@ export interface Cron {
   count(after: number, until: number): number
 }
 
-/** From one 29 February to the next there may be eight years. */
-const LOOK_AHEAD_DAYS = 8 * 366
+/** From one 29 February that is a Monday to the next there may be forty years. */
+const LOOK_AHEAD_DAYS = 41 * 366
 /** No clock was ever set back by more. */
 const LONGEST_REPEAT_MS = 25 * 3_600_000
 
 /** `days` may be shared by schedules whose last three fields are the same. */
-export function cron(fields: CronFields, zone: Zone, days = daysOf(fields)): Cron {
+export function cron(parsed: CronFields, zone: Zone, days = daysOf(parsed)): Cron {
+  const fields = asSets(parsed)
   const walls = wallsOf(days, timesOf(fields))
   const due = fields.hour.length === 24 ? interval(walls, zone) : timetable(walls, zone)
   return {
