@@ -9,10 +9,10 @@ import { CodedError, ConfigError, StaleError } from '../../src/core/errors.ts'
 import { markOf } from '../../src/core/skill.ts'
 import type { Plan } from '../../src/core/skill.ts'
 import { connectPostgres } from '../../src/targets/database/agent.ts'
-import type { DbClient } from '../../src/targets/database/client.ts'
+import type { DbClient, DbReader } from '../../src/targets/database/client.ts'
 import type { SettingChange } from '../../src/targets/database/plan-settings.ts'
 import { PostgresClient } from '../../src/targets/database/postgres.ts'
-import { isQuotedList } from '../../src/targets/database/auto-conf.ts'
+import { isQuotedList, isUnknownList } from '../../src/targets/database/auto-conf.ts'
 import { readValue, sameSetting } from '../../src/targets/database/setting-rules.ts'
 import { readSettings } from '../../src/targets/database/settings.ts'
 import { configChange } from '../../src/targets/database/skills/config_change.ts'
@@ -533,22 +533,24 @@ for (const { name, start, missing } of [
         )
         const client = new pg.Client({ connectionString: server.url() })
         await client.connect()
-        const quoted: string[] = []
+        const quoted = new Map<string, boolean>()
         for (const { name } of strings as { name: string }[]) {
           // Where it is refused for another reason it is no list of free names.
           const done = await client.query(`alter system set "${name}" = 'a b', 'c'`).then(
             () => true,
             () => false,
           )
-          if (done && text().includes(`${name} = '"a b", c'`)) quoted.push(name)
+          if (done) quoted.set(name, text().includes(`${name} = '"a b", c'`))
         }
         await client.query('alter system reset all')
+        const query = async (sql: string) => (await client.query<Record<string, string>>(sql)).rows
+        for (const [name, isQuoted] of quoted) {
+          // What is newer than we are, and a list, is written only where it means the same either way.
+          const unknown = await isUnknownList({ query: query as DbReader['query'] }, { name, vartype: 'string' })
+          if (!unknown) assert.equal(isQuotedList(name), isQuoted, name)
+        }
         await client.end()
-        assert.deepEqual(
-          quoted,
-          (strings as { name: string }[]).map(({ name }) => name).filter((name) => isQuotedList(name)),
-        )
-        assert.ok(quoted.length >= 6)
+        assert.ok([...quoted.values()].filter(Boolean).length >= 5)
       })
 
       test('every value it shows is read as it means it', async () => {

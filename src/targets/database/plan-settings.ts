@@ -3,10 +3,19 @@ import { distance } from '../../core/edit-distance.ts'
 import { ConfigError, messageOf, RefusedError } from '../../core/errors.ts'
 import type { ConfigProblem } from '../../core/errors.ts'
 import type { Plan, PlanContext } from '../../core/skill.ts'
-import { isQuotedList, isWritable, lineOf, lostOnRewrite, readLines, sameValue, splitList } from './auto-conf.ts'
+import {
+  isQuotedList,
+  isUnknownList,
+  isWritable,
+  lineOf,
+  lostOnRewrite,
+  readLines,
+  sameValue,
+  splitList,
+} from './auto-conf.ts'
 import type { Line, LineChange } from './auto-conf.ts'
 import type { DbReader } from './client.ts'
-import { caution, readValue, sameSetting, whyRefused, whyValueRefused } from './setting-rules.ts'
+import { caution, readValue, riskyCategories, sameSetting, whyRefused, whyValueRefused } from './setting-rules.ts'
 import type { Setting } from './setting-rules.ts'
 import { isPinned, overridesOf, readFiles, readSettings, requirePrivileges, tryValue, unloaded } from './settings.ts'
 
@@ -26,8 +35,9 @@ export async function planSettings(
 ): Promise<Plan<SettingChange>> {
   const settings = await readSettings(target)
   const wanted = findSettings(changes, settings, taken)
+  const risky = riskyCategories(settings)
   for (const { setting } of wanted) {
-    const why = whyRefused(setting)
+    const why = whyRefused(setting, risky)
     if (why !== undefined) throw new RefusedError('REFUSED_UNSUITABLE', `${setting.name} is not changed: ${why}`)
   }
   const names = wanted.map(({ setting }) => setting.name)
@@ -112,6 +122,9 @@ interface Wanted {
   ours: boolean
 }
 
+const NOT_KNOWN_HOW =
+  'takes a list, and this version of chaos-agents does not know how the server quotes it: only a single plain word can be set'
+
 /** The change, why there is none to make, or what is wrong with the value. */
 async function planOne(
   target: DbReader,
@@ -120,7 +133,9 @@ async function planOne(
   if (setting.source === 'command line' || setting.source === 'environment variable') {
     return { reason: `${setting.name} comes from the server's ${setting.source}: ALTER SYSTEM has no effect on it` }
   }
+  const list = await isUnknownList(target, setting)
   const value = isQuotedList(setting.name) ? await quotedList(target, splitList(setting.name, text)) : text
+  if (!isWritable({ name: setting.name, value, list })) return { problem: `${setting.name} ${NOT_KNOWN_HOW}` }
   const read = await readOnServer(target, setting, value)
   if ('problem' in read) return read
   const why = whyValueRefused(setting, read.value)
@@ -136,11 +151,12 @@ async function planOne(
     const which = fixed.map((behind) => behind.name).join(', ')
     return { reason: `behind its line stand lines that ALTER SYSTEM could not write again (${which}): move them up` }
   }
-  if (sameValue(setting.name, before, value) || (visible && sameSetting(setting.vartype, running, read.value))) {
+  if (sameValue(setting.name, before, value, list) || (visible && sameSetting(setting.vartype, running, read.value))) {
     return { reason: `${setting.name} is ${JSON.stringify(value)} already: it would change nothing` }
   }
   const order = lines.map(({ name }) => name.toLowerCase())
-  return { name: line?.name ?? setting.name, value, before, order, expected: read.value, visible }
+  const change = { name: line?.name ?? setting.name, value, before, order, expected: read.value, visible }
+  return list ? { ...change, list } : change
 }
 
 /** Our own reading knows what is allowed; the server has the last word where it can be asked. */

@@ -7,6 +7,8 @@ export interface Setting {
   setting: string
   unit: string | null
   context: string
+  /** In the server's language. */
+  category: string
   vartype: string
   source: string
   min_val: string | null
@@ -51,13 +53,57 @@ const REFUSED: readonly [RegExp, string][] = [
   [/^client_encoding$/, 'text would be stored in wrong letters, and stay that way'],
 ]
 
-/** Why this setting is never changed by us; undefined when it may be. */
-export function whyRefused(setting: Pick<Setting, 'name' | 'context'>): string | undefined {
+/** A text that names code or files, whatever server or extension it is of. */
+const NAMES_CODE =
+  /(^|[._])(library|libraries|plugins?|modules?|providers?|commands?|cmd|programs?|scripts?|hooks?|executables?|shell|files?|filename|dirs?|destdir|directory|directories|folders?|paths?|libdir|location|on_(plperlu?_)?init|start_proc)($|_)/
+/** `search_path` is a path of schemas; the file of `timezone_abbreviations` only says how dates are read. */
+const NAMES_NO_CODE = ['search_path', 'timezone_abbreviations']
+
+/** Of each category of the server that has dangerous settings, one: categories are told in the server's language. */
+const RISKY = [
+  ...['fsync', 'archive_command', 'restore_command', 'recovery_target', 'recovery_prefetch', 'summarize_wal'],
+  ...['primary_conninfo', 'max_slot_wal_keep_size', 'synchronous_standby_names', 'zero_damaged_pages'],
+  ...['restart_after_crash', 'data_directory', 'session_preload_libraries'],
+  ...['ssl', 'password_encryption', 'listen_addresses', 'tcp_keepalives_idle'],
+]
+
+/** The settings of those categories that only hurt while they last. What is not here is newer than this program. */
+const HARMLESS = `
+  wal_compression wal_init_zero wal_recycle wal_skip_threshold wal_writer_delay wal_writer_flush_after commit_delay
+  commit_siblings synchronous_commit synchronous_standby_names vacuum_defer_cleanup_age wal_sender_timeout
+  hot_standby_feedback max_standby_archive_delay max_standby_streaming_delay wal_receiver_create_temp_slot
+  wal_receiver_status_interval wal_receiver_timeout wal_retrieve_retry_interval track_commit_timestamp
+  md5_password_warnings client_connection_check_interval tcp_keepalives_count tcp_keepalives_idle
+  tcp_keepalives_interval tcp_user_timeout backtrace_functions debug_discard_caches force_parallel_mode
+  debug_parallel_query debug_logical_replication_streaming logical_replication_mode jit_debugging_support
+  jit_expressions jit_tuple_deforming remove_temp_files_after_crash send_abort_for_crash send_abort_for_kill
+  trace_notify trace_recovery_messages trace_sort trace_locks trace_lwlocks trace_userlocks trace_lock_oidmin
+  trace_lock_table debug_deadlocks log_btree_build_stats wal_debug exit_on_error`
+  .trim()
+  .split(/\s+/)
+
+/** Categories of this server in which a setting that we do not know may be dangerous. */
+export function riskyCategories(settings: ReadonlyMap<string, Pick<Setting, 'category'>>): ReadonlySet<string> {
+  return new Set(RISKY.flatMap((name) => settings.get(name)?.category ?? []))
+}
+
+/** Why this setting is never changed by us; undefined when it may be. `risky` as riskyCategories gives it. */
+export function whyRefused(
+  setting: Pick<Setting, 'name' | 'context' | 'category' | 'vartype'>,
+  risky: ReadonlySet<string>,
+): string | undefined {
   const name = setting.name.toLowerCase()
   if (setting.context === 'internal') return 'it cannot be changed'
   const dangerous = REFUSED.find(([pattern]) => pattern.test(name))?.[1]
   if (dangerous !== undefined) return dangerous
-  return setting.context === 'postmaster' ? 'a change takes effect only when the server restarts' : undefined
+  if (setting.vartype === 'string' && NAMES_CODE.test(name) && !NAMES_NO_CODE.includes(name)) {
+    return 'it names libraries, commands or files of the server, and with a wrong one nobody might get in, not even the undo'
+  }
+  if (setting.context === 'postmaster') return 'a change takes effect only when the server restarts'
+  if (risky.has(setting.category) && !HARMLESS.includes(name)) {
+    return `this version of chaos-agents does not know it, and others of its kind (${setting.category}) can do lasting damage`
+  }
+  return undefined
 }
 
 /** Why this value (as readValue gives it) is never set by us; undefined when it may be. */

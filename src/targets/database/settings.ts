@@ -14,7 +14,7 @@ const RELOAD_MS = 10_000
 /** Every setting we may see, by name in lower case. */
 export async function readSettings(db: Query): Promise<Map<string, Setting>> {
   const rows = await db.query<Record<keyof Setting, string>>(
-    `select name, setting, unit, context, vartype, source, min_val, max_val, boot_val,
+    `select name, setting, unit, context, category, vartype, source, min_val, max_val, boot_val,
             array_to_json(coalesce(enumvals, '{}'))::text as enumvals from pg_catalog.pg_settings`,
   )
   return new Map(

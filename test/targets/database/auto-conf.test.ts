@@ -6,6 +6,8 @@ import {
   lostOnRewrite,
   nextToMove,
   nextUndo,
+  isUnknownList,
+  isWritable,
   resetLine,
   sameValue,
   setLine,
@@ -133,6 +135,45 @@ describe('a line as a statement', () => {
     )
     assert.equal(setLine({ name: 'search_path', value: '""' }), `ALTER SYSTEM SET "search_path" = ''`)
     assert.equal(setLine({ name: 'log_destination', value: 'stderr, csvlog' }).includes("'stderr, csvlog'"), true)
+  })
+
+  test('of a list that nobody knows how to quote is written only where it means the same either way (D21)', () => {
+    const list = { name: 'output_libraries', list: true }
+    assert.equal(setLine({ ...list, value: 'pgoutput' }), `ALTER SYSTEM SET "output_libraries" = 'pgoutput'`)
+    for (const value of ['pgoutput, b', '"a b"', '', 'A', '$libdir/x']) {
+      assert.ok(!isWritable({ ...list, value }), value)
+      assert.throws(() => setLine({ ...list, value }), /cannot write the list/)
+    }
+    assert.ok(sameValue('output_libraries', 'pgoutput', '"pgoutput"', true))
+    assert.deepEqual(
+      nextUndo([{ name: 'output_libraries', value: '"pgoutput"' }], {
+        ...list,
+        value: 'pgoutput',
+        before: null,
+        order: [],
+      }),
+      { state: 'ours', statement: 'ALTER SYSTEM RESET "output_libraries"' },
+    )
+  })
+
+  test('asks the server whether a setting takes several values, in no language and setting nothing (D21)', async () => {
+    const asked: string[] = []
+    const db = (answer: object) => ({
+      query: (sql: string) => (asked.push(sql), Promise.reject(Object.assign(new Error('?'), answer))),
+    })
+    const setting = { name: 'new_names', vartype: 'string' }
+    const one = { code: '22023', routine: 'flatten_set_variable_args' }
+    assert.equal(await isUnknownList(db(one), setting), false)
+    assert.equal(await isUnknownList(db({ code: '55P02', routine: 'set_config_option' }), setting), true)
+    assert.equal(await isUnknownList({ query: () => Promise.resolve([]) }, setting), true)
+    await assert.rejects(isUnknownList(db({ message: 'lost' }), setting), /lost/)
+    assert.deepEqual(new Set(asked), new Set([`set local "new_names" = 'a', 'b'`]))
+    for (const known of [
+      { name: 'work_mem', vartype: 'integer' },
+      { name: 'my.list', vartype: 'string' },
+    ]) {
+      assert.equal(await isUnknownList(db({}), known), false)
+    }
   })
 
   test('two spellings of one list are the same value, but no line is not an empty one', () => {

@@ -1,12 +1,12 @@
 /** Which settings are refused, and how values are read. */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { readValue, sameSetting, whyRefused } from '../../../src/targets/database/setting-rules.ts'
+import { readValue, riskyCategories, sameSetting, whyRefused } from '../../../src/targets/database/setting-rules.ts'
 import type { Setting } from '../../../src/targets/database/setting-rules.ts'
 
 function setting(more: Partial<Setting>): Setting {
-  const base = { name: 'x', setting: '', unit: null, context: 'user', vartype: 'integer', source: 'default' }
-  return { ...base, min_val: null, max_val: null, enumvals: [], boot_val: null, ...more }
+  const base = { name: 'x', setting: '', unit: null, context: 'user', category: '', vartype: 'integer' }
+  return { ...base, source: 'default', min_val: null, max_val: null, enumvals: [], boot_val: null, ...more }
 }
 
 const work_mem = setting({ name: 'work_mem', unit: 'kB', min_val: '64', max_val: '2147483647' })
@@ -56,19 +56,23 @@ describe('a value of a setting', () => {
 })
 
 describe('a setting', () => {
+  const facts = { context: 'sighup', vartype: 'bool', category: 'Query Tuning' }
+  const refused = (name: string, more: Partial<typeof facts> = {}, risky: ReadonlySet<string> = new Set()) =>
+    whyRefused({ name, ...facts, ...more }, risky)
+
   test('is refused when data, access or the way back could be lost', () => {
     const never =
       'fsync full_page_writes zero_damaged_pages ignore_checksum_failure archive_command restore_command recovery_target ' +
       'primary_conninfo session_replication_role ssl ssl_ca_file hba_file data_directory local_preload_libraries ' +
       'session_preload_libraries krb_server_keyfile password_encryption authentication_timeout allow_alter_system ' +
       'max_slot_wal_keep_size wal_keep_size db_user_namespace transaction_read_only dynamic_library_path'
-    for (const name of never.split(' ')) assert.notEqual(whyRefused({ name, context: 'sighup' }), undefined, name)
-    assert.match(whyRefused({ name: 'Fsync', context: 'sighup' }) ?? '', /data/)
+    for (const name of never.split(' ')) assert.notEqual(refused(name), undefined, name)
+    assert.match(refused('Fsync') ?? '', /data/)
   })
 
   test('is refused when only a restart, or nothing, could change it', () => {
-    assert.match(whyRefused({ name: 'shared_buffers', context: 'postmaster' }) ?? '', /restart/)
-    assert.match(whyRefused({ name: 'block_size', context: 'internal' }) ?? '', /cannot be changed/)
+    assert.match(refused('shared_buffers', { context: 'postmaster' }) ?? '', /restart/)
+    assert.match(refused('block_size', { context: 'internal' }) ?? '', /cannot be changed/)
   })
 
   test('is allowed when it only hurts while it lasts', () => {
@@ -76,6 +80,28 @@ describe('a setting', () => {
       'work_mem statement_timeout lock_timeout default_transaction_read_only search_path DateStyle autovacuum ' +
       'max_wal_size log_statement idle_session_timeout transaction_timeout synchronous_standby_names enable_seqscan ' +
       'random_page_cost deadlock_timeout log_min_duration_statement commit_delay pg_stat_statements.track'
-    for (const name of fine.split(' ')) assert.equal(whyRefused({ name, context: 'user' }), undefined, name)
+    for (const name of fine.split(' ')) assert.equal(refused(name, { vartype: 'string' }), undefined, name)
+  })
+
+  test('that the server got yesterday is refused where it names code or files, or is of a kind that can do damage (D21)', () => {
+    const code =
+      'output_plugin_libraries Output_Plugin_Libraries decoder_library pager_command on_shutdown_script jail_dir ' +
+      'wal_key_file crypto_provider trusted_hooks key_location tool.helper_program plperl.on_init'
+    for (const name of code.split(' '))
+      assert.match(refused(name, { vartype: 'string' }) ?? '', /code|names libraries|lost/, name)
+    // Numbers and switches name nothing.
+    for (const name of ['temp_file_limit', 'max_library_cache'])
+      assert.equal(refused(name, { vartype: 'integer' }), undefined)
+
+    const settings = new Map([
+      ['fsync', { category: 'Écriture des journaux / Paramétrages' }],
+      ['work_mem', { category: 'Utilisation des ressources / Mémoire' }],
+    ])
+    const risky = riskyCategories(settings)
+    const [wal, memory] = [...settings.values()]
+    assert.match(refused('wal_skip_flush', wal, risky) ?? '', /does not know it.*journaux/)
+    assert.equal(refused('wal_compression', wal, risky), undefined)
+    assert.equal(refused('sort_mem_limit', memory, risky), undefined)
+    assert.equal(refused('work_mem', memory, risky), undefined)
   })
 })

@@ -49,6 +49,7 @@ const step = z.strictObject({
   order: z.array(z.string()),
   expected: z.string(),
   visible: z.boolean(),
+  list: z.boolean().optional(),
 })
 
 export const configChange: SkillSpec<DbReader, DbClient, z.infer<typeof params>, SettingChange> = {
@@ -81,7 +82,7 @@ export const configChange: SkillSpec<DbReader, DbClient, z.infer<typeof params>,
     const session = await target.session(mark, signal)
     try {
       const line = lineOf(await readLines(session), step.name)
-      if (!sameValue(step.name, line?.value ?? null, step.before)) {
+      if (!sameValue(step.name, line?.value ?? null, step.before, step.list)) {
         throw new StaleError(`somebody has changed the line of ${step.name} in postgresql.auto.conf since the plan`)
       }
       await session.query(setLine(step))
@@ -123,7 +124,7 @@ export const configChange: SkillSpec<DbReader, DbClient, z.infer<typeof params>,
   },
 
   byHand(step, { config }) {
-    if (step.before !== null && !isWritable({ name: step.name, value: step.before })) {
+    if (step.before !== null && !isWritable({ ...step, value: step.before })) {
       const how = `restore the empty line of ${step.name} in postgresql.auto.conf with an editor, and reload the server`
       return { lines: [remark(how)], holdsValues: false }
     }
