@@ -3,6 +3,7 @@ import { loadChaosExperiment } from '../config/chaos-experiment.ts'
 import type { ChaosExperimentFile } from '../config/chaos-experiment.ts'
 import { Chaos, ExperimentScheduler } from '../faults/index.ts'
 import type { ChaosExperiment, ExperimentResult } from '../faults/index.ts'
+import { uselessFields } from '../faults/fields.ts'
 import { experimentStore } from '../journal/experiments.ts'
 import { json, stateDirOf, table } from './context.ts'
 import type { Context } from './context.ts'
@@ -29,7 +30,7 @@ export async function runExperiment(context: Context, file: string, options: Exp
   ] as const)
     if (given !== undefined)
       throw usageError(option, 'is for configurations of targets: leave it out with --experiment')
-  const read = await loadChaosExperiment(file, context.env)
+  const read = await loadChaosExperiment(file, context.env, uselessFields)
   const store = experimentStore(stateDirOf(options.stateDir, context.env))
   await store.open()
   // The command itself is the consent: nothing but this experiment is on this switch.

@@ -83,16 +83,25 @@ export const chaosExperimentSchema = z.strictObject({
 
 export type ChaosExperimentFile = z.output<typeof chaosExperimentSchema>
 
+type FaultOfFile = z.output<typeof faultSchema>
+
+/** What the library says of fields of a fault that nobody would look at; its type and mode are right already. */
+export type UselessFields = (fault: FaultOfFile) => readonly { field: string; message: string }[]
+
 /** Throws ConfigError with everything that is wrong, in the order of the file. */
-export async function loadChaosExperiment(file: string, env: NodeJS.ProcessEnv): Promise<ChaosExperimentFile> {
+export async function loadChaosExperiment(
+  file: string,
+  env: NodeJS.ProcessEnv,
+  useless: UselessFields = () => [],
+): Promise<ChaosExperimentFile> {
   const source = openSource(file, await readText(file), { env, folder: dirname(file) })
-  const experiment = source.value === undefined ? undefined : readFile(source)
+  const experiment = source.value === undefined ? undefined : readFile(source, useless)
   if (experiment === undefined || source.problems.length > 0)
     throw new ConfigError([...source.problems].sort((a, b) => a.line - b.line || a.column - b.column))
   return experiment
 }
 
-function readFile(source: Source): ChaosExperimentFile | undefined {
+function readFile(source: Source, useless: UselessFields): ChaosExperimentFile | undefined {
   const { value } = source
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     source.problem(
@@ -107,12 +116,12 @@ function readFile(source: Source): ChaosExperimentFile | undefined {
   }
   const experiment = check(source, chaosExperimentSchema, [])
   const faults = source.get(['faults'])
-  for (const index of Array.isArray(faults) ? faults.keys() : []) checkFault(source, index)
+  for (const index of Array.isArray(faults) ? faults.keys() : []) checkFault(source, index, useless)
   return experiment
 }
 
 /** What one field says about another; each looks only at fields that are right by themselves. */
-function checkFault(source: Source, index: number): void {
+function checkFault(source: Source, index: number, useless: UselessFields): void {
   const at = (field: string) => ['faults', index, field]
   const fault = faultSchema
     .partial()
@@ -127,6 +136,12 @@ function checkFault(source: Source, index: number): void {
     source.problem(at('error_code'), 'is missing: add error_code: 503')
   if (mode !== undefined && !MODES[type].includes(mode))
     source.problem(at('mode'), `${type} has no mode "${mode}": write one of ${MODES[type].join(', ')}`)
+  else {
+    // A field that no fault has was said by the schema.
+    const known = Object.entries(fault.data).filter(([field]) => Object.hasOwn(faultSchema.shape, field))
+    const said = useless({ ...Object.fromEntries(known), fault_type: type })
+    for (const { field, message } of said) source.problem(at(field), message)
+  }
   if (burst && burst.calls > burst.every)
     source.problem(at('burst'), 'more calls than there are in all: write e.g. {calls: 2, every: 10}')
   if (window && window.until <= window.from)

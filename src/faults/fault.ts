@@ -1,6 +1,7 @@
 /** A FaultConfig checked and completed: inside the library nothing is asked twice. */
 import { FAULT_MODES, FaultType } from './fault-type.ts'
 import type { FaultConfig, FaultMode } from './fault-type.ts'
+import { uselessFields } from './fields.ts'
 
 /** Every default filled in; what has no default is undefined. */
 export interface Fault {
@@ -27,6 +28,13 @@ export interface Fault {
 /** A FaultConfig or an experiment that cannot be meant; the message says what to write instead. */
 export class FaultConfigError extends TypeError {
   override readonly name = 'FaultConfigError'
+  /** The field that it is about, where it is about one. */
+  readonly field: string | undefined
+
+  constructor(message: string, field?: string) {
+    super(message)
+    this.field = field
+  }
 }
 
 /** The longest that one timer of Node takes. */
@@ -45,6 +53,8 @@ export function readFault(config: FaultConfig, where = 'fault'): Fault {
   const mode = config.mode ?? modes[0]
   if (mode === undefined || !modes.includes(mode))
     throw wrong(where, 'mode', `one of ${modes.join(', ')} for ${type}`, config.mode)
+  const [useless] = uselessFields(config)
+  if (useless) throw new FaultConfigError(`${where}: ${useless.message}`, useless.field)
   const number = (field: NumberField, least: number, most: number, whole = true): number | undefined => {
     const value = config[field]
     if (value === undefined) return undefined
@@ -73,9 +83,9 @@ export function readFault(config: FaultConfig, where = 'fault'): Fault {
     after_ms: number('after_ms', 0, Infinity, false) ?? 0,
   }
   if (type === 'latency' && fault.duration_ms === undefined)
-    throw new FaultConfigError(`${where}: latency needs duration_ms, e.g. duration_ms: 200`)
+    throw new FaultConfigError(`${where}: latency needs duration_ms, e.g. duration_ms: 200`, 'duration_ms')
   if (type === 'error' && fault.error_code === undefined)
-    throw new FaultConfigError(`${where}: error needs error_code, e.g. error_code: 503`)
+    throw new FaultConfigError(`${where}: error needs error_code, e.g. error_code: 503`, 'error_code')
   return fault
 }
 
@@ -113,7 +123,7 @@ function range(least: number, most: number): string {
 }
 
 function wrong(where: string, field: string, wanted: string, got: unknown): FaultConfigError {
-  return new FaultConfigError(`${where}: ${field} must be ${wanted.trim()}, got ${show(got)}`)
+  return new FaultConfigError(`${where}: ${field} must be ${wanted.trim()}, got ${show(got)}`, field)
 }
 
 function show(value: unknown): string {

@@ -125,7 +125,7 @@ export class Decision {
     this.action = action
     this.#call = call
     this.#counts = counts
-    if (action.error) action.error.component = rule.component
+    if (action.error) label(action.error, rule)
     if (action.alter === undefined) this.fired()
   }
 
@@ -135,4 +135,11 @@ export class Decision {
     this.#counts = false
     this.rule.fired(this.#call, this.action.error)
   }
+}
+
+/** Where it happened, and the code that the fault asks for, where the error has none of its own. */
+function label(error: InjectedFaultError, { component, fault: { error_code: code } }: Rule): void {
+  error.component = component
+  if (code !== undefined && (!('error_code' in error) || error.error_code === undefined))
+    Object.assign(error, { error_code: code }, 'status' in error ? {} : { status: code })
 }

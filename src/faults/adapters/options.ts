@@ -1,5 +1,6 @@
 /** What every adapter can be told, and its sites by component. */
 import { callSite } from '../enable.ts'
+import { readFault } from '../fault.ts'
 import type { Chaos } from '../chaos.ts'
 import type { FaultConfig } from '../fault-type.ts'
 import type { FiredFault } from '../rule.ts'
@@ -19,8 +20,10 @@ export interface AdapterOptions {
   chaos?: Chaos
 }
 
-/** Each component's site is made when it is first asked for. */
+/** Each component's site is made when it is first asked for. Throws FaultConfigError. */
 export function sitesOf(options: AdapterOptions): (component: string) => AdapterSite {
+  // Wrong fields show where they are written, not at the first call.
+  for (const [i, fault] of (options.faults ?? []).entries()) readFault(fault, `faults[${i}]`)
   const sites = new Map<string, AdapterSite>()
   return (component) => {
     const site = sites.get(component) ?? callSite(component, options)

@@ -12,6 +12,7 @@ const INTERNAL_ERROR = 500
 export function statusOf(error: InjectedFaultError): number {
   if (error instanceof ChaosError || error instanceof ResourceExhaustedError)
     return error.error_code ?? SERVICE_UNAVAILABLE
+  if ('error_code' in error && typeof error.error_code === 'number') return error.error_code
   return error.fault_type === 'timeout' ? GATEWAY_TIMEOUT : INTERNAL_ERROR
 }
 

@@ -2,7 +2,8 @@
 import { z } from 'zod'
 import { parseDuration } from '../../core/duration.ts'
 import { FaultConfigError, readFault } from '../../faults/fault.ts'
-import type { FaultConfig, FaultType } from '../../faults/fault-type.ts'
+import { FaultType } from '../../faults/fault-type.ts'
+import type { FaultConfig } from '../../faults/fault-type.ts'
 
 const whole = (least: number) => z.int().min(least)
 
@@ -37,8 +38,9 @@ export interface Where {
 /** The schema of one kind of fault: the library has the last word on what goes together. */
 export function faultParams(type: FaultType, own: z.ZodRawShape): z.ZodType<Where & Record<string, unknown>> {
   return z.strictObject({ ...own, ...when, ...where }).check(({ value, issues }) => {
-    const message = whyNoFault(faultOf(type, value))
-    if (message !== undefined) issues.push({ code: 'custom', input: value, message })
+    const { message, field } = whyNoFault(faultOf(type, value)) ?? {}
+    if (message !== undefined)
+      issues.push({ code: 'custom', input: value, message, ...(field !== undefined && { path: [field] }) })
   })
 }
 
@@ -48,17 +50,22 @@ export function faultOf(fault_type: FaultType, params: Record<string, unknown>):
   return { ...Object.fromEntries(fields), fault_type }
 }
 
+/** As a journal may hold it: also one of an earlier version, which took fields that are refused today. Its undo needs none of them. */
 export function isFault(value: unknown): boolean {
-  return typeof value === 'object' && value !== null && whyNoFault(value as FaultConfig) === undefined
+  return typeof value === 'object' && value !== null && 'fault_type' in value && isType(value.fault_type)
 }
 
-function whyNoFault(config: FaultConfig): string | undefined {
+function isType(value: unknown): boolean {
+  return typeof value === 'string' && Object.hasOwn(FaultType, value)
+}
+
+function whyNoFault(config: FaultConfig): { message: string; field: string | undefined } | undefined {
   try {
     readFault(config)
     return undefined
   } catch (error) {
-    if (error instanceof FaultConfigError) return error.message.replace(/^fault: /, '')
-    throw error
+    if (!(error instanceof FaultConfigError)) throw error
+    return { message: error.message.replace(/^fault: /, ''), field: error.field }
   }
 }
 
