@@ -17,6 +17,8 @@ export interface Resource {
   kind: string
   /** One line for people, e.g. `12,000 rows, 3.1 MB`. */
   detail?: string
+  /** Why no skill picks it by itself, although params may name it. */
+  aside?: string
 }
 
 /** What a claim on a resource must cover: the whole server, one database of it, or just the resource. */

@@ -44,6 +44,11 @@ async function surveySkill(input: SurveyInput, skill: SkillInfo, { resources }: 
     // What is worth knowing about one resource is said by the plan of a run that touches it.
     if (ask.resource === undefined) for (const note of plan.notes ?? []) notes.add(note)
   }
+  // Nobody asks about what is used only where it is named.
+  const kinds = new Set(asks.map(({ resource }) => resources.find((r) => r.id === resource)?.kind))
+  for (const { id, kind, aside } of resources) {
+    if (aside !== undefined && kinds.has(kind) && !skipped.has(id)) skipped.set(id, { resource: id, reason: aside })
+  }
   if (asks.length > MOST_ASKED) notes.add(`asked about the first ${MOST_ASKED} of ${asks.length} only`)
   return {
     skill: skill.name,

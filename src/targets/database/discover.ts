@@ -2,6 +2,7 @@
 import { ConfigError, TargetError } from '../../core/errors.ts'
 import type { Resource } from '../../core/skill.ts'
 import type { Discovery } from '../../core/target.ts'
+import { bookkeeping, SUSPICIOUS } from './bookkeeping.ts'
 import type { DbReader } from './client.ts'
 
 /** Tables of all schemas that are the user's, or of `schemas` when given. Throws ConfigError for a schema that is not there. */
@@ -38,22 +39,30 @@ async function refuseUnknown(client: DbReader, schemas: string[]): Promise<void>
 
 async function tables(client: DbReader, schemas: string[]): Promise<Resource[]> {
   // Sizes are the planner's estimates: asking for exact ones would wait behind somebody's ACCESS EXCLUSIVE lock.
-  const rows = await client.query<{ id: string; name: string; rows: string; bytes: string }>(
-    `select quote_ident(n.nspname) || '.' || quote_ident(c.relname) as id, c.relname::text as name,
+  const rows = await client.query<{
+    id: string
+    schema: string
+    name: string
+    columns: string | null
+    rows: string
+    bytes: string
+  }>(
+    `select quote_ident(n.nspname) || '.' || quote_ident(c.relname) as id, n.nspname::text as schema, c.relname::text as name,
+            case when c.relname ~* $2 then (select json_agg(a.attname) from pg_attribute a
+               where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped) end::text as columns,
             greatest(c.reltuples::bigint, pg_stat_get_live_tuples(c.oid))::text as rows,
             ((c.relpages + coalesce(t.relpages, 0))::bigint * current_setting('block_size')::bigint)::text as bytes
        from pg_class c join pg_namespace n on n.oid = c.relnamespace left join pg_class t on t.oid = c.reltoastrelid
       where c.relkind in ('r', 'p') and c.relpersistence <> 't' and ${USER_SCHEMA}
         and (cardinality($1::text[]) = 0 or n.nspname = any($1::text[]))
       order by n.nspname, c.relname`,
-    [schemas],
+    [schemas, SUSPICIOUS],
   )
-  return rows.map(({ id, name, rows, bytes }) => ({
-    id,
-    name,
-    kind: 'table',
-    detail: Number(bytes) > 0 ? `${count(rows, 'row')}, ${size(bytes)}` : count(rows, 'row'),
-  }))
+  return rows.map(({ id, schema, name, columns, rows, bytes }) => {
+    const aside = bookkeeping(schema, name, columns === null ? [] : (JSON.parse(columns) as string[]))
+    const detail = Number(bytes) > 0 ? `${count(rows, 'row')}, ${size(bytes)}` : count(rows, 'row')
+    return { id, name, kind: 'table', detail, ...(aside === undefined ? {} : { aside }) }
+  })
 }
 
 async function summary(client: DbReader): Promise<string> {

@@ -9,7 +9,7 @@ import { parentsSchema } from './parents.ts'
 import { cook } from './recipe.ts'
 import type { Cooked } from './recipe.ts'
 import { recipeSchema } from './rows.ts'
-import { refusal, skippedFor, unfitForDeletes, unfitForWrites, unreadable } from './suitable.ts'
+import { refusal, setAside, skippedFor, unfitForDeletes, unfitForWrites, unreadable } from './suitable.ts'
 import type { Privilege, Unfit } from './suitable.ts'
 import { resolveTables, tableOf } from './tables.ts'
 import type { TableRef } from './tables.ts'
@@ -84,12 +84,12 @@ async function choose(
   named: TableRef[] | undefined,
 ): Promise<{ chosen: Chosen[]; unfit: Map<TableRef, Unfit> }> {
   const free = ctx.resources.filter((r) => r.kind === 'table' && !ctx.taken.has(r.id))
-  const candidates = named ?? ctx.random.shuffle(free).map(tableOf)
+  const candidates = named ?? ctx.random.shuffle(free.filter((r) => r.aside === undefined)).map(tableOf)
   const limit = named ? Infinity : ctx.mayPick('table')
   const catalog = await loadCatalog(ctx.target, candidates)
   const chosen: Chosen[] = []
   const filled = new Map<string, number>()
-  const unfit = new Map<TableRef, Unfit>()
+  const unfit = new Map<TableRef, Unfit>(named ? [] : setAside(free))
   for (let before = -1; before < chosen.length;) {
     before = chosen.length
     for (const ref of candidates) {

@@ -1,8 +1,10 @@
 /** Tables that writes of ours must keep away from, and why. */
 import { messageOf, RefusedError, TargetError } from '../../core/errors.ts'
-import type { Skipped } from '../../core/skill.ts'
+import type { Resource, Skipped } from '../../core/skill.ts'
 import type { ForeignKey, Table } from './table-facts.ts'
 import { grantLine, sqlState } from './sql.ts'
+import { tableOf } from './tables.ts'
+import type { TableRef } from './tables.ts'
 
 export interface Unfit {
   reason: string
@@ -59,6 +61,11 @@ function mayNotRead(key: ForeignKey, other: { id: string }, how: string, role: s
 /** The schema's part of a resource id, quoted as it stands there. */
 function schemaOf(id: string): string {
   return /^("(?:[^"]|"")*"|[^.]*)\./.exec(id)?.[1] ?? id
+}
+
+/** Tables that no skill picks by itself, for its list of what it left out. */
+export function setAside(resources: readonly Resource[]): [TableRef, Unfit][] {
+  return resources.flatMap((r) => (r.aside === undefined ? [] : [[tableOf(r), { reason: r.aside }]]))
 }
 
 /** A table that somebody has locked, or that takes too long to look at, is passed over; other errors are not about it. */

@@ -1,7 +1,7 @@
 /** Choosing tables, columns and rows for db.update_load; changes nothing. */
 import { z } from 'zod'
 import { ConfigError } from '../../core/errors.ts'
-import type { Plan, PlanContext, Planned, Resource } from '../../core/skill.ts'
+import type { Plan, PlanContext, Planned } from '../../core/skill.ts'
 import { loadCatalog } from './catalog.ts'
 import type { Column, Table } from './table-facts.ts'
 import type { DbReader } from './client.ts'
@@ -9,7 +9,7 @@ import { keyCells, keyFrom, keyOf, keySchema } from './keys.ts'
 import type { Key } from './keys.ts'
 import { valueTypeSchema } from './rows.ts'
 import { quoteIdent, quoteTable } from './sql.ts'
-import { refusal, skippedFor, unfitForWrites, unreadable } from './suitable.ts'
+import { refusal, setAside, skippedFor, unfitForWrites, unreadable } from './suitable.ts'
 import type { Privilege, Unfit } from './suitable.ts'
 import { resolveTables, tableOf } from './tables.ts'
 import type { TableRef } from './tables.ts'
@@ -98,12 +98,12 @@ async function choose(
   { rows, columns: wanted }: UpdateParams,
   named: TableRef[] | undefined,
 ): Promise<{ chosen: Chosen[]; unfit: Map<{ id: string }, Unfit> }> {
-  const free = (r: Resource): boolean => r.kind === 'table' && !ctx.taken.has(r.id)
-  const candidates = named ?? ctx.random.shuffle(ctx.resources.filter(free)).map(tableOf)
+  const free = ctx.resources.filter((r) => r.kind === 'table' && !ctx.taken.has(r.id))
+  const candidates = named ?? ctx.random.shuffle(free.filter((r) => r.aside === undefined)).map(tableOf)
   const catalog = await loadCatalog(ctx.target, candidates)
   if (wanted) refuseUnknown(wanted, [...catalog.values()])
   const chosen: Chosen[] = []
-  const unfit = new Map<{ id: string }, Unfit>()
+  const unfit = new Map<{ id: string }, Unfit>(named ? [] : setAside(free))
   for (const ref of candidates) {
     const judged = judge(catalog.get(ref.id), ctx, wanted)
     if ('reason' in judged) unfit.set(ref, judged)
