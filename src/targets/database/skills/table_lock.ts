@@ -60,7 +60,9 @@ export const tableLock: SkillSpec<DbReader, DbClient, Params, Step> = {
   failsafe: 'session',
 
   asks: (resources) =>
-    resources.filter((r) => r.kind === 'table' && r.aside === undefined).map(({ id }) => ({ resource: id, params: { tables: [id] } })),
+    resources
+      .filter((r) => r.kind === 'table' && r.aside === undefined)
+      .map(({ id }) => ({ resource: id, params: { tables: [id] } })),
 
   async plan({ target, all, taken }, params) {
     refuseCatalogs(params.tables)
