@@ -16,7 +16,7 @@ export function showAccepted(context: Context, { report, aside }: AcceptedLoss, 
     context.out(json({ accepted: report, aside }))
     return 0
   }
-  context.out(`run ${report.run} is over; what was unreadable is accepted as lost\n`)
+  context.out(`run ${report.run} is over; what was damaged is accepted as lost\n`)
   for (const note of report.notes.slice(-10)) context.out(`  ${note}\n`)
   for (const file of aside) context.out(`kept aside: ${file}\n`)
   return 0

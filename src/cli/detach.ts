@@ -5,6 +5,7 @@ import { closeSync, openSync } from 'node:fs'
 import { devNull } from 'node:os'
 import { resolve } from 'node:path'
 import { CodedError, ConfigError, messageOf } from '../core/errors.ts'
+import { giveToOwner } from '../journal/owner.ts'
 import { json } from './context.ts'
 import type { Context } from './context.ts'
 
@@ -84,7 +85,9 @@ function start(context: Context, { config, stateDir, pidFile, logFile, json, pre
 
 function openLog(path: string): number {
   try {
-    return openSync(path, 'a', 0o600)
+    const log = openSync(path, 'a', 0o600)
+    giveToOwner(log, path)
+    return log
   } catch (error) {
     const message = `${path} cannot be written (${messageOf(error)}): name another file`
     throw new ConfigError([{ file: 'log file', line: 0, column: 0, path: '--log-file', message }], 'USAGE')

@@ -46,12 +46,15 @@ export async function handOverOf(
   if (!decided && acceptLoss !== true) return undefined
   if (run === undefined) throw usage('--run', 'is needed: a hand-over is about one run (chaos status names them)')
   if (options.dryRun === true) throw usage('--dry-run', 'only shows: nothing is decided with it')
+  if (acceptLoss === true) noteOf(note, 'why what is damaged may be lost')
   if (!decided) return undefined
   return {
     ...(targetConfig === undefined ? {} : { target_config: await targetConfigOf(targetConfig, target, env) }),
     ...(acceptIdentity === true ? { accept_identity: true } : {}),
     ...(retry === true ? { retry: stepsOf(step) } : {}),
-    ...(acceptResidue === true ? { accept_residue: { ...stepsOf(step), note: noteOf(note) } } : {}),
+    ...(acceptResidue === true
+      ? { accept_residue: { ...stepsOf(step), note: noteOf(note, 'why what is pending may stay') } }
+      : {}),
   }
 }
 
@@ -69,9 +72,9 @@ export function stepsOf(step: string | undefined): { steps?: number[] } {
   return { steps }
 }
 
-function noteOf(note: string | undefined): string {
+function noteOf(note: string | undefined, why: string): string {
   if (note !== undefined && note.trim() !== '') return note
-  throw usage('--note', 'is needed: why what is pending may stay, for the report')
+  throw usage('--note', `is needed: ${why}, for the report`)
 }
 
 function usage(path: string, message: string): ConfigError {

@@ -136,7 +136,7 @@ function build(context: Context, done: (exitCode: number) => void): Command {
     .option('--target-config <file>', 'with --run: where its target is now, as YAML or JSON of a target_config')
     .option('--accept-identity', 'with --run: it is the same system, although it says otherwise')
     .option('--accept-residue', 'with --run: leave what is pending as it is (needs --note)')
-    .option('--accept-loss', 'what is unreadable in the damaged journal of --run may be lost: ends that run')
+    .option('--accept-loss', 'what is damaged in the journal of --run may be lost: ends that run (needs --note)')
     .option('--step <number>', 'with --retry, --accept-residue or --by-hand: only this step')
     .option('--note <text>', 'why, for the report')
     .addOption(json())

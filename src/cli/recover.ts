@@ -8,7 +8,9 @@ import { askDaemon } from '../daemon/control.ts'
 import type { Request } from '../daemon/control.ts'
 import type { HandOver } from '../engine/recover.ts'
 import type { StuckRun } from '../engine/stuck.ts'
+import { refuseUndamaged } from '../journal/accept-loss.ts'
 import { pendingSteps } from '../journal/journal.ts'
+import type { Damage } from '../journal/journal.ts'
 import { findStateDir, peekStateDir } from '../journal/state-dir.ts'
 import { isAlive, readHolder } from '../daemon/lock.ts'
 import { ndjson } from '../observe/ndjson.ts'
@@ -45,11 +47,12 @@ export async function recover(context: Context, options: RecoverOptions): Promis
       'USAGE',
     )
   }
-  const target = open.find((o) => o.run === options.run)?.target
   const targets = await context.targets()
+  const chosen = open.find((o) => o.run === options.run)
+  if (options.acceptLoss === true && chosen && options.dryRun !== true) refuseUndamaged(chosen)
   const handOver = await handOverOf(
     options,
-    targets.find((t) => t.name === target),
+    targets.find((t) => t.name === chosen?.target),
     context.env,
   )
   if (options.byHand !== undefined) {
@@ -104,15 +107,16 @@ export async function recover(context: Context, options: RecoverOptions): Promis
       const stuck = await stuckRuns(context, stateDir, reasonsOf(pending, reports))
       if (options.json === true) context.out(json({ recovered: reports, pending, by_hand: stuck.map(shownOf) }))
       else showPages(context, stuck, options)
-      return exitCodeOf(reports, pending.length)
+      return exitCodeOf(reports, pending)
     },
   )
 }
 
 /** What the experiment had come to is history; here only the undo counts. */
-function exitCodeOf(reports: readonly Report[], pending: number): number {
+function exitCodeOf(reports: readonly Report[], pending: readonly Pick<Blocked, 'unreadable'>[]): number {
   const journal = reports.filter((r) => r.exit_code === ERROR_CODES.JOURNAL_WRITE).map((r) => r.exit_code)
-  return worstExitCode([...journal, pending > 0 ? ERROR_CODES.RESIDUE : 0])
+  const unreadable = pending.some((run) => run.unreadable) ? [ERROR_CODES.JOURNAL_READ] : []
+  return worstExitCode([...journal, ...unreadable, pending.length > 0 ? ERROR_CODES.RESIDUE : 0])
 }
 
 /** While a daemon holds the lock, it is the one that recovers. */
@@ -151,17 +155,19 @@ async function askForIt(
       context.out(`not undone: ${run} on ${endpoint}, ${steps} steps: ${reason}\n`)
     showPages(context, stuck, options)
   }
-  return exitCodeOf(recovered, pending.length)
+  return exitCodeOf(recovered, pending)
 }
 
 interface OpenRun {
   run: string
+  /** Its journal. */
+  file: string
   experiment: string
   target: string
   endpoint: string
   started_at: string
   steps: { step: number; skill: string; resource: string; describe: string; state: string }[]
-  damage: { offset: number; reason: string }[]
+  damage: Damage[]
 }
 
 /** Read from the journals alone; nothing is changed, not even a torn tail. */
@@ -175,6 +181,7 @@ async function openRuns(stateDir: string): Promise<OpenRun[]> {
     return [
       {
         run: basename(journal.file, '.jsonl'),
+        file: journal.file,
         experiment: started?.experiment ?? '',
         target: started?.target ?? '',
         endpoint: started?.endpoint ?? '',
@@ -189,10 +196,12 @@ async function openRuns(stateDir: string): Promise<OpenRun[]> {
 }
 
 function show(context: Context, open: OpenRun[], stuck: StuckRun[], options: RecoverOptions): number {
+  const unreadable = open.some((o) => o.damage.some((d) => d.unreadable))
   const pending = open.some((o) => o.steps.length > 0 || o.damage.length > 0)
+  const exitCode = unreadable ? ERROR_CODES.JOURNAL_READ : pending ? ERROR_CODES.RESIDUE : 0
   if (options.json === true) {
     context.out(json({ pending: open, by_hand: stuck.map(shownOf) }))
-    return pending ? ERROR_CODES.RESIDUE : 0
+    return exitCode
   }
   if (open.length === 0) context.out('nothing to recover\n')
   for (const o of open) {
@@ -200,8 +209,9 @@ function show(context: Context, open: OpenRun[], stuck: StuckRun[], options: Rec
       `run ${o.run} (${o.experiment}) on ${o.endpoint}, started ${o.started_at}: ${o.steps.length} steps to undo\n`,
     )
     for (const s of o.steps) context.out(`  ${s.step}. ${s.skill} ${s.describe} (${s.state})\n`)
-    for (const d of o.damage) context.out(`  damaged at byte ${d.offset}: ${d.reason}\n`)
+    for (const d of o.damage)
+      context.out(d.unreadable || d.foreign ? `  ${d.reason}\n` : `  damaged at byte ${d.offset}: ${d.reason}\n`)
   }
   showPages(context, stuck, options)
-  return pending ? ERROR_CODES.RESIDUE : 0
+  return exitCode
 }

@@ -6,6 +6,7 @@ import type { DaemonStatus } from '../core/status.ts'
 import { askDaemon } from '../daemon/control.ts'
 import { isAlive, readHolder } from '../daemon/lock.ts'
 import { pendingSteps } from '../journal/journal.ts'
+import type { RunState } from '../journal/journal.ts'
 import { frozenNow, openOrders } from '../journal/orders.ts'
 import type { Orders } from '../journal/orders.ts'
 import { peekStateDir } from '../journal/state-dir.ts'
@@ -35,6 +36,7 @@ export async function status(context: Context, options: { stateDir?: string; jso
     quarantined: pendingSteps(j).flatMap(({ step, quarantined }) => (quarantined ? [step] : [])),
     failed: pendingSteps(j).some((s) => (s.quarantined?.error ?? s.revert_error) !== undefined),
     damaged: j.damage.length > 0,
+    ...unreadableIn(j),
   }))
   const daemon = holder?.control === undefined ? undefined : await answerOf(stateDir)
   const { frozen } = daemon ?? { frozen: frozenNow((await openOrders(stateDir, Date.now())).current, Date.now()) }
@@ -72,6 +74,13 @@ interface OpenRun {
   /** An undo of it has been tried, and did not succeed. */
   failed: boolean
   damaged: boolean
+  /** Why its journal cannot be read, and what lets it be read; absent where it can. */
+  unreadable?: string
+}
+
+function unreadableIn({ damage }: RunState): Pick<OpenRun, 'unreadable'> {
+  const hidden = damage.find((one) => one.unreadable)
+  return hidden ? { unreadable: hidden.reason } : {}
 }
 
 /** What anybody can read from the state folder. */
@@ -94,9 +103,10 @@ function linesOf(
         ]
       : []),
     ...running.map((r) => `running: ${r.run} (${r.experiment}) on ${r.endpoint}, since ${r.started_at}${phase(r.run)}`),
-    ...pending.map(
-      (r) =>
-        `not undone: ${r.run} (${r.experiment}) on ${r.endpoint}, ${r.steps_to_undo} steps${quarantinedText(r.quarantined)}; ${r.failed ? `what to do: ${pageCommand(r.run, given)}` : 'chaos recover undoes them'}`,
+    ...pending.map((r) =>
+      r.unreadable === undefined
+        ? `not undone: ${r.run} (${r.experiment}) on ${r.endpoint}, ${r.steps_to_undo} steps${quarantinedText(r.quarantined)}; ${r.failed ? `what to do: ${pageCommand(r.run, given)}` : 'chaos recover undoes them'}`
+        : `not undone: ${r.run}, its journal may be whole and is not known: ${r.unreadable}`,
     ),
     ...(pending.length === 0 ? ['nothing is left to undo'] : []),
     ...(last ? [`last run: ${last.run} (${last.experiment}) ${last.outcome}, residue ${last.residue.length}`] : []),

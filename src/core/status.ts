@@ -57,6 +57,8 @@ export interface DaemonStatus {
     pending: number
     /** Steps that are not tried again by themselves; absent where there is none. */
     quarantined?: number[]
+    /** Its journal cannot be read; it may be whole. */
+    unreadable?: true
     reason: string
   }[]
   /** Targets that wait for `chaos trust`. */

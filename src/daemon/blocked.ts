@@ -20,6 +20,8 @@ export interface Blocked {
   pending: number
   /** Steps whose undo is not tried any more until a person says so; absent where there is none. */
   quarantined?: number[]
+  /** Its journal cannot be read; it may be whole. Absent where it can. */
+  unreadable?: true
   reason: string
 }
 
@@ -62,6 +64,7 @@ export class BlockedRuns {
       pending,
       reason,
       ...quarantinedIn(steps),
+      ...(state.damage.some((one) => one.unreadable) ? { unreadable: true } : {}),
     })
   }
 
@@ -144,8 +147,18 @@ export function whyNotClean({ residue, reason }: Report): string {
 /** Without its start nobody knows where to undo it. */
 export function damagedStart({ file, damage }: RunState): JournalError {
   const [first] = damage
+  const hidden = damage.find((one) => one.unreadable)
+  if (hidden) {
+    const run = runOf({ file })
+    return new JournalError(
+      'JOURNAL_READ',
+      `${hidden.reason}. What run ${run} has changed, and where, is not known until it can be read; chaos recover --run ${run} undoes it then`,
+    )
+  }
+  const whole = damage.find((one) => one.foreign)
+  if (whole) return new JournalError('JOURNAL_READ', `${file} says nothing of its own: ${whole.reason}`)
   return new JournalError(
     'JOURNAL_READ',
-    `${file} does not say any more which target it is of (byte ${first?.offset ?? 0}: ${first?.reason ?? 'no start'}). Read it, put back by hand what it names, then chaos recover --run ${runOf({ file })} --accept-loss`,
+    `${file} does not say any more which target it is of (byte ${first?.offset ?? 0}: ${first?.reason ?? 'no start'}). Read it, put back by hand what it names, then chaos recover --run ${runOf({ file })} --accept-loss --note WHY`,
   )
 }

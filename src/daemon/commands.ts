@@ -58,6 +58,8 @@ export async function obey(
         ...(hand_over === undefined ? {} : { handOver: hand_over }),
       })
       if (run === undefined || request.accept_loss === undefined) return { recovered, pending: supervisor.blocked }
+      if (request.accept_loss.note.trim() === '')
+        throw new CodedError('USAGE', '--note is needed: why what is unreadable may be lost, for the report')
       const accepted = await state.acceptLoss({ run, note: request.accept_loss.note, now: clock.now() })
       // Looks again, and finds that nothing is left of that run.
       await supervisor.recoverAll({ noProgressMs: NO_PROGRESS_MS, only: run })

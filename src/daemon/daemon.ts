@@ -126,8 +126,9 @@ export class Daemon {
         .map((run) => (run.experiment === '' ? { ...run, experiment: experimentOf.get(run.run) ?? '' } : run)),
       queued: this.#dispatcher.queued,
       experiments: this.#config.experiments.map((entry) => this.#statusOf(entry, now)),
-      blocked: supervisor.blocked.map(({ run, experiment, endpoint, pending, quarantined, reason }) => ({
+      blocked: supervisor.blocked.map(({ run, experiment, endpoint, pending, quarantined, unreadable, reason }) => ({
         ...{ run, experiment, endpoint, pending, reason, ...(quarantined ? { quarantined } : {}) },
+        ...(unreadable ? { unreadable } : {}),
       })),
       untrusted: trust.waiting,
       notify: this.#options.notified(),

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { StateDir } from '../journal/state-dir.ts'
-import { readHolder } from './lock.ts'
+import { peekHolder } from './lock.ts'
 
 /** How closely the file is watched: records are a disk sync apart. */
 const LOOK_MS = 1
@@ -25,7 +25,7 @@ async function recordsIn(file: string): Promise<number> {
 }
 
 async function killWorker(state: StateDir, run: string): Promise<boolean> {
-  const worker = (await readHolder(state.path))?.workers.find((w) => w.run === run)
+  const worker = (await peekHolder(state.path))?.workers.find((w) => w.run === run)
   try {
     return worker !== undefined && process.kill(worker.pid, 'SIGKILL')
   } catch {

@@ -4,15 +4,17 @@
  */
 import { spawnSync } from 'node:child_process'
 import { closeSync, constants, openSync } from 'node:fs'
-import { readFile, rename, writeFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import lockfile from 'proper-lockfile'
 import type { Clock } from '../core/clock.ts'
 import { CodedError, JournalError, messageOf } from '../core/errors.ts'
 import { ballastOf } from '../journal/ballast.ts'
 import { isCode, isFull } from '../journal/disk.ts'
+import { giveToOwner, replaceAsOwner } from '../journal/owner.ts'
 import { fields, listOf, optional, text } from '../journal/shape.ts'
 import type { Shape } from '../journal/shape.ts'
+import { adviceFor, cannotRead, unreadableBy } from '../journal/unreadable.ts'
 
 /** A process, told apart from a later one with the same pid by when it started. */
 export interface ProcessId {
@@ -61,7 +63,7 @@ export async function lockState(
   onLost: (error: Error) => void,
 ): Promise<StateLock> {
   const path = join(stateDir, 'lock')
-  const { fd, readOnly } = openLock(path, command)
+  const { fd, readOnly } = await openLock(path, command)
   try {
     const release = await take(fd, stateDir, clock, onLost)
     const note: HolderNote = {
@@ -84,9 +86,11 @@ export async function lockState(
 }
 
 /** On a read-only disk the lock can be taken all the same, for what must not wait for it: the undo. It leaves no note then. */
-function openLock(path: string, command: string): { fd: number; readOnly: boolean } {
+async function openLock(path: string, command: string): Promise<{ fd: number; readOnly: boolean }> {
   try {
-    return { fd: openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600), readOnly: false }
+    const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600)
+    giveToOwner(fd, path)
+    return { fd, readOnly: false }
   } catch (error) {
     try {
       if (command === 'recover' && isCode(error, 'EROFS'))
@@ -95,7 +99,10 @@ function openLock(path: string, command: string): { fd: number; readOnly: boolea
       // There is none: then nothing was ever begun here.
     }
     const notAFile = ['ELOOP', 'EISDIR', 'ENXIO'].some((code) => isCode(error, code))
-    const advice = notAFile ? 'Only a plain file can be locked: remove what is there' : 'Make the disk writable'
+    const code = unreadableBy(error, path)?.code ?? ''
+    const advice = notAFile
+      ? 'Only a plain file can be locked: remove what is there'
+      : (await adviceFor(path, code)) || 'Make the disk writable'
     throw new JournalError(
       'JOURNAL_WRITE',
       `cannot open ${path}: ${messageOf(error)}. ${advice}, or name another folder with --state-dir`,
@@ -119,7 +126,7 @@ async function take(
       await refuseLockfile(stateDir)
       return () => Promise.resolve()
     }
-    const note = await readHolder(stateDir)
+    const note = await peekHolder(stateDir)
     if (note && (await isAlive(note))) throw lockedBy(stateDir, note)
     if (clock.monotonic() > patience) {
       if (ended)
@@ -165,13 +172,13 @@ function lockfileOptions(stateDir: string): { lockfilePath: string; realpath: bo
 /** Somebody who found no flock on their PATH, as we did, is a holder too. */
 async function refuseLockfile(stateDir: string): Promise<void> {
   if (!(await lockfile.check(stateDir, lockfileOptions(stateDir)))) return
-  const note = await readHolder(stateDir)
+  const note = await peekHolder(stateDir)
   if (note && (await isAlive(note))) throw lockedBy(stateDir, note)
 }
 
 /** Where there is no flock: weaker, since workers do not hold it, but it still keeps two supervisors apart. */
 async function takeLockfile(stateDir: string, onLost: (error: Error) => void): Promise<() => Promise<void>> {
-  const holder = await readHolder(stateDir)
+  const holder = await peekHolder(stateDir)
   // It may hold the kernel lock, which we cannot see.
   if (holder && holder.pid !== process.pid && (await isAlive(holder))) throw lockedBy(stateDir, holder)
   for (const worker of holder?.workers ?? []) {
@@ -181,7 +188,7 @@ async function takeLockfile(stateDir: string, onLost: (error: Error) => void): P
   try {
     return await lockfile.lock(stateDir, { ...lockfileOptions(stateDir), onCompromised: onLost })
   } catch (error) {
-    const note = await readHolder(stateDir)
+    const note = await peekHolder(stateDir)
     throw note
       ? lockedBy(stateDir, note)
       : new CodedError('LOCKED', `${stateDir} is locked: ${messageOf(error)}`, { cause: error })
@@ -227,15 +234,33 @@ async function held(
   }
 }
 
-/** Undefined where nobody ever held the lock, and where the note is damaged: it is no proof of anything, the lock is. */
+/**
+ * Undefined where nobody ever held the lock, and where the note is damaged: it is no proof of anything, the lock is. Throws
+ * JOURNAL_READ where the system does not let us read it: then somebody may be there.
+ */
 export async function readHolder(stateDir: string): Promise<HolderNote | undefined> {
+  const file = join(stateDir, 'daemon.json')
+  let text: string
   try {
-    const note = JSON.parse(await readFile(join(stateDir, 'daemon.json'), 'utf8')) as unknown
+    text = await readFile(file, 'utf8')
+  } catch (error) {
+    if (isCode(error, 'ENOENT')) return undefined
+    throw new JournalError('JOURNAL_READ', `${await cannotRead(file, error)}. ${NAME_IT}`, { cause: error })
+  }
+  try {
+    const note = JSON.parse(text) as unknown
     return isNote(note) ? (note as HolderNote) : undefined
   } catch {
     return undefined
   }
 }
+
+/** Where a note that cannot be read is as good as none. */
+export function peekHolder(stateDir: string): Promise<HolderNote | undefined> {
+  return readHolder(stateDir).catch(() => undefined)
+}
+
+const NAME_IT = 'Name the state folder with --state-dir or CHAOS_STATE_DIR, or be its owner'
 
 /** Signals are sent to what stands there, and to the kernel 0 and -1 are many processes. */
 const pid: Shape = (value) => Number.isSafeInteger(value) && Number(value) > 0
@@ -249,10 +274,7 @@ const isNote = fields({
 async function writeHolder(stateDir: string, note: HolderNote): Promise<void> {
   const file = join(stateDir, 'daemon.json')
   try {
-    await ballastOf(stateDir).withRoom(async () => {
-      await writeFile(`${file}.tmp`, `${JSON.stringify(note)}\n`, { mode: 0o600 })
-      await rename(`${file}.tmp`, file)
-    })
+    await ballastOf(stateDir).withRoom(() => replaceAsOwner(file, `${JSON.stringify(note)}\n`))
   } catch (error) {
     throw new JournalError('JOURNAL_WRITE', `cannot write ${file}: ${messageOf(error)}`, { cause: error })
   }

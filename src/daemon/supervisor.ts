@@ -10,7 +10,7 @@ import type { Report } from '../core/report.ts'
 import type { Identity, Target } from '../core/target.ts'
 import { Claims } from '../engine/claims.ts'
 import type { HandOver } from '../engine/recover.ts'
-import { emptyState } from '../journal/file-journal.ts'
+import { emptyState, notRead } from '../journal/file-journal.ts'
 import type { RunState } from '../journal/journal.ts'
 import { mintRun } from '../journal/state-dir.ts'
 import type { StateDir } from '../journal/state-dir.ts'
@@ -313,8 +313,9 @@ export class Supervisor {
       const state = (await this.#openRuns()).find((s) => runOf(s) === run)
       if (state) this.#blocked.set(state, reason)
       else this.#blocked.delete(run)
-    } catch {
-      this.#blocked.set(emptyState(this.#options.state.journalFile(run)), reason)
+    } catch (error) {
+      const file = this.#options.state.journalFile(run)
+      this.#blocked.set({ ...emptyState(file), damage: [notRead(error, file)] }, reason)
     }
   }
 

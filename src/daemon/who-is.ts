@@ -1,7 +1,7 @@
 /** Whether a pid is a chaos daemon, and of which state folder: told by the lock it holds open, not by its name. */
 import { readdir, readFile, readlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import { isAlive, readHolder } from './lock.ts'
+import { isAlive, peekHolder } from './lock.ts'
 import type { HolderNote } from './lock.ts'
 
 export type WhoIs =
@@ -23,7 +23,7 @@ export async function whoIs(pid: number): Promise<WhoIs> {
     return { kind: 'hidden', daemon: await readsLikeDaemon(pid) }
   }
   for (const file of open.filter((path) => basename(path) === 'lock')) {
-    const note = await readHolder(dirname(file))
+    const note = await peekHolder(dirname(file))
     // A worker holds the lock open too, but the note names its supervisor.
     if (note?.pid === pid && note.command === 'daemon' && (await isAlive(note))) {
       return { kind: 'daemon', stateDir: dirname(file), note }

@@ -2,9 +2,9 @@
 import { JournalError, messageOf } from '../core/errors.ts'
 import type { ErrorCode } from '../core/errors.ts'
 import type { Outcome, Report } from '../core/report.ts'
-import { emptyState } from '../journal/file-journal.ts'
+import { emptyState, notRead } from '../journal/file-journal.ts'
 import { pendingSteps } from '../journal/journal.ts'
-import type { Damage, RunStarted, RunState } from '../journal/journal.ts'
+import type { RunStarted, RunState } from '../journal/journal.ts'
 import { partFile } from '../journal/parts.ts'
 import type { StateDir } from '../journal/state-dir.ts'
 import { cameTo } from './came-to.ts'
@@ -30,7 +30,8 @@ export async function endRun(input: EndInput): Promise<Report> {
   const { run } = input.started
   const result = await rollback({ ...input, run, reason: input.reason ?? 'the soak is over' })
   const after = await state.readJournal(run).catch((error: unknown) => {
-    return { ...emptyState(state.journalFile(run)), damage: [asDamage(error)] }
+    const file = state.journalFile(run)
+    return { ...emptyState(file), damage: [notRead(error, file)] }
   })
   // What could be recorded elsewhere is no reason to keep the run open, but the command says that the disk has failed.
   const unrecorded = result.journalError ?? damageOf(after, run)
@@ -67,17 +68,18 @@ export async function endRun(input: EndInput): Promise<Report> {
   return final
 }
 
-function asDamage(error: unknown): Damage {
-  return { offset: 0, reason: messageOf(error) }
-}
-
 /** What was readable is undone; what was not may have been a step, so a person has to look before this target is used again. */
 function damageOf({ file, damage }: RunState, run: string): JournalError | undefined {
+  const hidden = damage.find((one) => one.unreadable)
+  if (hidden) {
+    const later = `everything that can be read is undone. chaos recover --run ${run} goes on once the rest can be read`
+    return new JournalError('JOURNAL_READ', `${hidden.reason}; ${later}`)
+  }
   const [first] = damage
   if (!first) return undefined
   const where = `${partFile(file, first.part ?? 1)} is damaged at byte ${first.offset} (${first.reason})`
   return new JournalError(
     'JOURNAL_READ',
-    `${where}; everything readable is undone. Check the target, then chaos recover --run ${run} --accept-loss`,
+    `${where}; everything readable is undone. Check the target, then chaos recover --run ${run} --accept-loss --note WHY`,
   )
 }

@@ -1,6 +1,6 @@
 /**
  * An operator's word that what is unreadable in a journal may be lost. What was readable has been undone before; the
- * damaged files are kept aside, the run is over, and its target may be used again.
+ * damaged files and the secret are kept aside, the run is over, and its target may be used again.
  */
 import { basename, dirname, join } from 'node:path'
 import { JournalError, messageOf, RefusedError } from '../core/errors.ts'
@@ -20,15 +20,31 @@ export interface Loss {
 /** How a file that was set aside ends, with when: no reader takes it for a journal, and it goes with old reports. */
 export const ASIDE = /\.damaged-(\d+)$/
 
-/** Throws RefusedError where there is nothing to accept, or something that can be undone first. */
-export function refuseAccepting({ file, started, damage, steps }: RunState): void {
+/** Throws RefusedError where there is no loss to accept; JOURNAL_READ where nobody knows, because it cannot be read. */
+export function refuseUndamaged({ file, damage }: Pick<RunState, 'file' | 'damage'>): void {
   const run = basename(file, '.jsonl')
+  const hidden = damage.find((one) => one.unreadable)
+  if (hidden) {
+    throw new JournalError(
+      'JOURNAL_READ',
+      `the journal of run ${run} is not known to be damaged, it cannot be read: nothing of it is given up. ${hidden.reason}`,
+    )
+  }
+  const whole = damage.find((one) => one.foreign?.there === false)
+  if (whole) throw new RefusedError('REFUSED_UNSUITABLE', `the journal of run ${run} is not damaged: ${whole.reason}`)
   if (damage.length === 0) {
     throw new RefusedError(
       'REFUSED_UNSUITABLE',
       `the journal of run ${run} is not damaged: there is no loss to accept. chaos recover --run ${run} undoes it`,
     )
   }
+}
+
+/** Throws what `refuseUndamaged` throws, and RefusedError where something can be undone first. */
+export function refuseAccepting(state: RunState): void {
+  refuseUndamaged(state)
+  const { file, started, steps } = state
+  const run = basename(file, '.jsonl')
   const pending = pendingSteps({ steps })
   // Without its start nobody knows where they would have to be undone: they are part of the loss.
   if (!started || pending.length === 0) return
@@ -59,6 +75,19 @@ export function reportOfLoss(state: RunState, before: Report | undefined, { run,
       state: now,
     })),
     ...{ notes, exit_code: 5 },
+  }
+}
+
+/** What the run connected with, beside its journal: who finds the journal readable after all needs it. */
+export async function keepAside(folder: string, run: string, disk: Disk, now: number): Promise<string[]> {
+  const to = join(folder, `${run}.damaged-${now}`)
+  try {
+    if (!(await disk.list(folder)).includes(run)) return []
+    await disk.rename(join(folder, run), to)
+    await disk.syncFolder(folder)
+    return [to]
+  } catch (error) {
+    throw new JournalError('JOURNAL_WRITE', `cannot set ${to} aside: ${messageOf(error)}`, { cause: error })
   }
 }
 

@@ -2,6 +2,7 @@
 import { constants } from 'node:fs'
 import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
+import { giveFolderToOwner, giveToOwner } from './owner.ts'
 
 export interface DiskFile {
   /** Writes all of it at `position`; a short write is continued. */
@@ -16,10 +17,10 @@ export interface DiskFile {
 }
 
 export interface Disk {
-  /** `create` fails when the file exists; `write` when it does not. Files are 0600. */
+  /** `create` fails when the file exists; `write` when it does not. Files are 0600, and their folder's owner's. */
   open(path: string, mode: 'create' | 'write' | 'read'): Promise<DiskFile>
-  /** The folder and its parents, 0700, with durable names. */
-  mkdir(path: string): Promise<void>
+  /** The folder and its parents, 0700, with durable names. `inside` another of ours, it becomes that one's owner's. */
+  mkdir(path: string, where?: { inside: boolean }): Promise<void>
   list(path: string): Promise<string[]>
   readFile(path: string): Promise<Buffer>
   rename(from: string, to: string): Promise<void>
@@ -38,6 +39,7 @@ const FLAGS = {
 export const nodeDisk: Disk = {
   async open(path, mode) {
     const handle = await open(path, FLAGS[mode], 0o600)
+    if (mode === 'create') giveToOwner(handle.fd, path)
     return {
       async write(bytes, position) {
         for (let done = 0; done < bytes.length;) {
@@ -62,10 +64,11 @@ export const nodeDisk: Disk = {
       close: () => handle.close(),
     }
   },
-  async mkdir(path) {
+  async mkdir(path, { inside } = { inside: false }) {
     const folder = resolve(path)
     try {
       await mkdir(folder, { mode: 0o700 })
+      if (inside) await giveFolderToOwner(folder)
     } catch (error) {
       const code = error instanceof Error && 'code' in error ? error.code : undefined
       if (code === 'EEXIST') {

@@ -12,7 +12,7 @@ import { PartWriter } from './part-writer.ts'
 import { readJournal } from './read-journal.ts'
 import { JournalMeter } from './totals.ts'
 
-export { emptyState, loadStep, readJournal } from './read-journal.ts'
+export { emptyState, loadStep, notRead, readJournal } from './read-journal.ts'
 
 interface Waiting {
   json: string

@@ -6,6 +6,7 @@ import type { Identity } from '../core/target.ts'
 import type { Outcome } from '../core/report.ts'
 import { release, tryBegins, tryDied, tryEnds } from './quarantine.ts'
 import type { Tried } from './quarantine.ts'
+import type { Unreadable } from './unreadable.ts'
 
 /** Major version of the record format. A newer one is left untouched (exit 78). */
 export const JOURNAL_FORMAT = 1
@@ -134,6 +135,10 @@ export interface Damage {
   part?: number
   offset: number
   reason: string
+  /** It is not damaged, as far as anybody knows: the system does not let us read it. */
+  unreadable?: Unreadable
+  /** It is whole, and of another run. `there`: the journal of that run is there too, so this one is a copy. */
+  foreign?: { run: string; there: boolean }
 }
 
 export interface RunState {

@@ -6,6 +6,7 @@ import { readFile, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { JournalError, messageOf } from '../core/errors.ts'
 import { nodeDisk, writeFileDurably } from './disk.ts'
+import { adviceFor, unreadableBy } from './unreadable.ts'
 import { exactly, fields, listOf, mapOf, nullable, optional, text, time } from './shape.ts'
 
 /** Times are ISO 8601, UTC. An `until` that has passed means that the order is over. */
@@ -35,7 +36,9 @@ export async function openOrders(stateDir: string, now: number): Promise<Standin
       damaged = false
       await writeFileDurably(nodeDisk, stateDir, 'orders.json', `${JSON.stringify(changed, null, 2)}\n`)
     } catch (error) {
-      throw new JournalError('JOURNAL_WRITE', `cannot write ${file}: ${messageOf(error)}`, { cause: error })
+      const advice = await adviceFor(file, unreadableBy(error, file)?.code ?? '')
+      const message = `cannot write ${file}: ${messageOf(error)}${advice === '' ? '' : `. ${advice}`}`
+      throw new JournalError('JOURNAL_WRITE', message, { cause: error })
     }
     orders = changed
   }
@@ -65,7 +68,8 @@ async function read(file: string, now: number): Promise<{ orders: Orders; damage
     return { orders: { ...NONE, ...(found as Partial<Orders>) }, damaged: false }
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return { orders: NONE, damaged: false }
-    const reason = `${file} cannot be read (${messageOf(error)}): whoever unfreezes begins it anew`
+    const advice = await adviceFor(file, unreadableBy(error, file)?.code ?? '')
+    const reason = `${file} cannot be read (${messageOf(error)}${advice === '' ? '' : `. ${advice}`}): whoever unfreezes begins it anew`
     return { orders: { ...NONE, frozen: { since: new Date(now).toISOString(), reason } }, damaged: true }
   }
 }

@@ -4,10 +4,11 @@ import { nodeDisk } from './disk.ts'
 import type { Disk, DiskFile } from './disk.ts'
 import { CHAIN_START, decodeLine, wasWhole } from './format.ts'
 import { fold, JOURNAL_FORMAT } from './journal.ts'
-import type { RunState, Stamped, StepState } from './journal.ts'
+import type { Damage, RunState, Stamped, StepState } from './journal.ts'
 import { linesOf } from './lines.ts'
 import { partFile, partsOf } from './parts.ts'
 import { isRecord } from './record-shape.ts'
+import { cannotRead, unreadableBy } from './unreadable.ts'
 
 /**
  * Everything the journal of a run says; `file` is its first, and those in which it went on are read with it. Throws
@@ -24,7 +25,7 @@ export async function readJournal(file: string, disk: Disk = nodeDisk): Promise<
     } catch (error) {
       if (!(error instanceof JournalError) || error.code === 'JOURNAL_NEWER') throw error
       unreadable.push(error)
-      state.damage.push({ ...inPart(part), offset: 0, reason: error.message })
+      state.damage.push({ ...inPart(part), ...notRead(error, partFile(file, part)) })
     }
   }
   if (unreadable[0] && unreadable.length === parts.length) throw unreadable[0]
@@ -68,10 +69,16 @@ async function readPart(state: RunState, part: number, disk: Disk): Promise<void
     }
   } catch (error) {
     if (error instanceof JournalError) throw error
-    throw new JournalError('JOURNAL_READ', `cannot read the journal ${file}: ${messageOf(error)}`, { cause: error })
+    throw new JournalError('JOURNAL_READ', await cannotRead(file, error, 'the journal '), { cause: error })
   }
   state.tornBytes = end - state.goodLength
   state.readable = true
+}
+
+/** Of a file of which nothing is known: damaged, unless the system did not let us read it. */
+export function notRead(error: unknown, path: string): Pick<Damage, 'offset' | 'reason' | 'unreadable'> {
+  const unreadable = unreadableBy(error, path)
+  return { offset: 0, reason: messageOf(error), ...(unreadable ? { unreadable } : {}) }
 }
 
 function parse(json: string): unknown {

@@ -2,10 +2,11 @@
  * What became of every due time: `<state>/slots.jsonl`, one JSON line each, oldest first. The digest, `status` and the
  * schedule read it. It is a record for people, not part of the undo: a line that a crash cut off is passed over.
  */
-import { appendFile, readFile, rename, writeFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { JournalError, messageOf } from '../core/errors.ts'
 import type { SkipCause } from '../core/events.ts'
+import { appendAsOwner, replaceAsOwner } from './owner.ts'
 import { fields, optional, text, time } from './shape.ts'
 
 export interface SlotRecord {
@@ -56,13 +57,12 @@ export function slotLog(stateDir: string): SlotLog {
   }
   return {
     // Begins with a newline: what a crash left of the line before does not take this one with it.
-    append: (record) => inTurn(() => appendFile(file, `\n${JSON.stringify(record)}`, { mode: 0o600, flush: true })),
+    append: (record) => inTurn(() => appendAsOwner(file, `\n${JSON.stringify(record)}`)),
     read,
     prune: (before) =>
       inTurn(async () => {
         const kept = (await read(before)).slice(-MOST)
-        await writeFile(`${file}.tmp`, kept.map((record) => `\n${JSON.stringify(record)}`).join(''), { mode: 0o600 })
-        await rename(`${file}.tmp`, file)
+        await replaceAsOwner(file, kept.map((record) => `\n${JSON.stringify(record)}`).join(''))
       }),
   }
 }

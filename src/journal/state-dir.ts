@@ -4,7 +4,7 @@ import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { JournalError, messageOf } from '../core/errors.ts'
 import type { Report } from '../core/report.ts'
-import { ASIDE, refuseAccepting, reportOfLoss, setAside } from './accept-loss.ts'
+import { ASIDE, keepAside, refuseAccepting, reportOfLoss, setAside } from './accept-loss.ts'
 import type { Loss } from './accept-loss.ts'
 import { Ballast, BALLAST_BYTES } from './ballast.ts'
 import { isCode, nodeDisk, writeFileDurably } from './disk.ts'
@@ -12,8 +12,9 @@ import type { Disk } from './disk.ts'
 import { FileJournal } from './file-journal.ts'
 import type { RunState, StepState } from './journal.ts'
 import { partFile, partOf, partsOf } from './parts.ts'
-import { emptyState, loadStep, readJournal } from './read-journal.ts'
+import { emptyState, loadStep, notRead, readJournal } from './read-journal.ts'
 import { parseReport, parseSecret } from './small-files.ts'
+import { adviceFor, cannotRead, unreadableBy } from './unreadable.ts'
 
 export interface StateDir {
   readonly path: string
@@ -46,8 +47,9 @@ export interface StateDir {
   /** Removes what a clean run no longer needs: its journals with before-images of customer rows, and its secret. */
   forget(run: string): Promise<void>
   /**
-   * Ends a run whose journal is damaged, on an operator's word: it gets its report, its files are kept aside (returned),
-   * its secret goes. Throws RefusedError when it is not damaged, or what is readable in it is not undone yet.
+   * Ends a run whose journal is damaged, on an operator's word: it gets its report, its files and its secret are kept aside
+   * (returned). Throws RefusedError when it is not damaged, or what is readable in it is not undone yet, and JOURNAL_READ
+   * when it cannot be read: then nobody knows whether it is damaged.
    */
   acceptLoss(loss: Loss): Promise<{ report: Report; aside: string[] }>
   /** Removes secrets without a journal: a crash came before the first record. Only while no run is beginning. */
@@ -76,13 +78,14 @@ export async function peekStateDir(path: string): Promise<StateDir> {
 export async function openStateDir(path: string, options: StateDirOptions = {}): Promise<StateDir> {
   const { disk = nodeDisk, ballastBytes = BALLAST_BYTES } = options
   try {
-    for (const folder of ['', 'journal', 'history', 'secrets']) await disk.mkdir(join(path, folder))
+    await disk.mkdir(path)
+    for (const folder of ['journal', 'history', 'secrets']) await disk.mkdir(join(path, folder), { inside: true })
     await mintOnce(path, disk)
   } catch (error) {
-    throw unwritable(path, error)
+    throw await unwritable(path, error)
   }
   const install = await readInstall(path, disk)
-  if (install === undefined) throw unwritable(path, new Error('the install id could not be read back'))
+  if (install === undefined) throw await unwritable(path, new Error('the install id could not be read back'))
   return stateDir(path, install, disk, ballastBytes)
 }
 
@@ -104,7 +107,12 @@ function stateDir(path: string, install: string, disk: Disk, ballastBytes: numbe
     makeBallast: () => ballast.make(),
     async journals() {
       const states: RunState[] = []
-      for (const run of await runsIn(journalDir, disk)) states.push(await readAny(fileOf(run), disk))
+      const runs = await runsIn(journalDir, disk)
+      for (const run of runs) {
+        const state = await readAny(fileOf(run), runs, disk)
+        // A daemon may have ended that run, and cleared it away, since the folder was listed.
+        if (!isGone(state) || (await runsIn(journalDir, disk)).includes(run)) states.push(state)
+      }
       return states
     },
     keepSecret: (run, targetConfig) =>
@@ -143,21 +151,35 @@ function stateDir(path: string, install: string, disk: Disk, ballastBytes: numbe
     },
     async acceptLoss(loss) {
       const { run, now } = loss
-      const damaged = await readAny(fileOf(run), disk)
+      const damaged = await readAny(fileOf(run), await runsIn(journalDir, disk), disk)
       refuseAccepting(damaged)
       const report = reportOfLoss(damaged, await this.report(run).catch(() => undefined), loss)
       await this.writeReport(report, { ofUndo: true })
       const aside = await setAside(fileOf(run), disk, now)
+      const secret = await keepAside(secretsDir, run, disk, now)
       await this.forget(run)
-      return { report, aside }
+      return { report, aside: [...aside, ...secret] }
     },
     async forgetLostSecrets() {
       // In this order: a run that begins meanwhile has no secret in the list.
       const secrets = await disk.list(secretsDir)
       if (secrets.length === 0) return
       // Where a newer version has been, what looks lost may be its own: that throws.
-      const open = new Set((await this.journals()).map((state) => basename(state.file, '.jsonl')))
-      for (const name of secrets) if (!open.has(name)) await disk.remove(join(secretsDir, name))
+      const open = new Set(
+        (await this.journals()).flatMap(({ file, damage }) => [
+          basename(file, '.jsonl'),
+          // Renamed, it is still the journal of that run.
+          ...damage.flatMap(({ foreign }) => foreign?.run ?? []),
+        ]),
+      )
+      const aside = (await disk.list(journalDir)).filter((name) => ASIDE.test(name))
+      for (const name of secrets) {
+        if (open.has(name) || ASIDE.test(name)) continue
+        const at = aside.find((file) => partOf(file.replace(ASIDE, ''))?.run === name)
+        // A crash came while its run was set aside.
+        if (at === undefined) await disk.remove(join(secretsDir, name))
+        else await keepAside(secretsDir, name, disk, Number(ASIDE.exec(at)?.[1]))
+      }
     },
     async prune(olderThanMs, now) {
       for (const name of await namesIn(historyDir, '.json', disk)) {
@@ -165,11 +187,12 @@ function stateDir(path: string, install: string, disk: Disk, ballastBytes: numbe
         const report = await this.report(name.slice(0, -'.json'.length)).catch(() => undefined)
         if (report && now - Date.parse(report.finished_at) > olderThanMs) await disk.remove(join(historyDir, name))
       }
-      // They hold customer data.
-      for (const name of await disk.list(journalDir)) {
-        const aside = ASIDE.exec(name)
-        if (aside && now - Number(aside[1]) > olderThanMs) await disk.remove(join(journalDir, name))
-      }
+      // They hold customer data, and what it takes to get at it.
+      for (const folder of [journalDir, secretsDir])
+        for (const name of await disk.list(folder)) {
+          const aside = ASIDE.exec(name)
+          if (aside && now - Number(aside[1]) > olderThanMs) await disk.remove(join(folder, name))
+        }
     },
   }
 }
@@ -180,28 +203,34 @@ async function runsIn(journalDir: string, disk: Disk): Promise<string[]> {
   return [...new Set(names.flatMap((name) => partOf(name)?.run ?? []))].sort()
 }
 
-async function readAny(file: string, disk: Disk): Promise<RunState> {
+/** `runs`: those that have a journal. */
+async function readAny(file: string, runs: readonly string[], disk: Disk): Promise<RunState> {
   try {
-    return refuseForeign(await readJournal(file, disk))
+    return refuseForeign(await readJournal(file, disk), runs)
   } catch (error) {
     if (!(error instanceof JournalError) || error.code === 'JOURNAL_NEWER') throw error
-    return { ...emptyState(file), damage: [{ offset: 0, reason: error.message }] }
+    return { ...emptyState(file), damage: [notRead(error, file)] }
   }
 }
 
+function isGone({ damage }: RunState): boolean {
+  return damage.length === 1 && damage[0]?.unreadable?.code === 'ENOENT'
+}
+
 /** A copy, or a file that was renamed: nobody knows whether it still counts, and undoing it would be that of another run. */
-function refuseForeign({ started, ...state }: RunState): RunState {
+function refuseForeign({ started, ...state }: RunState, runs: readonly string[]): RunState {
   const run = basename(state.file, '.jsonl')
   if (!started || started.run === run) return started ? { ...state, started } : state
   const reason = `it is the journal of run ${started.run}: rename it to ${started.run}.jsonl, or remove it where that one is there too`
-  return { ...state, damage: [{ offset: 0, reason }, ...state.damage] }
+  const foreign = { run: started.run, there: runs.includes(started.run) }
+  return { ...state, damage: [{ offset: 0, reason, foreign }, ...state.damage] }
 }
 
 /** Sorted. A folder that is not there is empty. */
 async function namesIn(folder: string, ending: string, disk: Disk): Promise<string[]> {
-  const names = await disk.list(folder).catch((error: unknown) => {
+  const names = await disk.list(folder).catch(async (error: unknown) => {
     if (isCode(error, 'ENOENT')) return []
-    throw new JournalError('JOURNAL_READ', `cannot read ${folder}: ${messageOf(error)}`, { cause: error })
+    throw new JournalError('JOURNAL_READ', await cannotRead(folder, error), { cause: error })
   })
   return names.filter((name) => name.endsWith(ending) && !name.startsWith('.')).sort()
 }
@@ -246,7 +275,7 @@ async function readOptional(file: string, disk: Disk): Promise<string | undefine
     return (await disk.readFile(file)).toString('utf8')
   } catch (error) {
     if (isCode(error, 'ENOENT')) return undefined
-    throw new JournalError('JOURNAL_READ', `cannot read ${file}: ${messageOf(error)}`, { cause: error })
+    throw new JournalError('JOURNAL_READ', await cannotRead(file, error), { cause: error })
   }
 }
 
@@ -254,16 +283,23 @@ async function guarded(path: string, work: Promise<void>): Promise<void> {
   try {
     await work
   } catch (error) {
-    throw unwritable(path, error)
+    throw await unwritable(path, error)
   }
 }
 
-function unwritable(path: string, error: unknown): JournalError {
+async function unwritable(path: string, error: unknown): Promise<JournalError> {
+  const code = unreadableBy(error, path)?.code
+  const advice = code === undefined ? '' : await adviceFor(pathOf(error) ?? path, code)
   return new JournalError(
     'JOURNAL_WRITE',
-    `cannot write the state folder ${path}: ${messageOf(error)}. Name one that can be written with --state-dir or CHAOS_STATE_DIR`,
+    `cannot write the state folder ${path}: ${messageOf(error)}. ${advice === '' ? '' : `${advice}. `}Name one that can be written with --state-dir or CHAOS_STATE_DIR`,
     { cause: error },
   )
+}
+
+/** Of the file that the system refused. */
+function pathOf(error: unknown): string | undefined {
+  return error instanceof Error && 'path' in error && typeof error.path === 'string' ? error.path : undefined
 }
 
 const ALPHABET = 'abcdefghijklmnopqrstuvwxyz234567'

@@ -49,7 +49,7 @@ export async function make(making: Making, steps: readonly Map<unknown>[]): Prom
 const STEPS: Record<string, Step> = {
   file: (making, files: Map<string>) => each(making, files, (path, text) => write(path, making.fill(text))),
   folder: (making, path: string) => void mkdirSync(pathOf(making, path), { recursive: true }),
-  link: (making, links: Map<string>) => each(making, links, (path, target) => symlinkSync(target, path)),
+  link: (making, links: Map<string>) => each(making, links, (path, target) => symlinkSync(making.fill(target), path)),
   mode: (making, modes: Map<string>) => each(making, modes, (path, mode) => chmodSync(path, Number.parseInt(mode, 8))),
   owner: (making, owners: Map<string | number>) =>
     each(making, owners, (path, owner) => chownSync(path, uidOf(owner), uidOf(owner))),

@@ -106,6 +106,7 @@ describe('bad states', { concurrency: 2, timeout: 15 * 60_000 }, () => {
       RUN: () => making.run,
       NOW: () => new Date().toISOString(),
       LONG: () => 'x'.repeat(120),
+      TOOLONG: () => 'x'.repeat(300),
     }
     const config = configOf(chaos, UNREACHABLE)
     const undo: (() => void | Promise<void>)[] = []

@@ -1,6 +1,6 @@
 /** A damaged journal: everything readable is undone, and only an operator's word ends the run. */
 import assert from 'node:assert/strict'
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import type { TestContext } from 'node:test'
@@ -33,15 +33,15 @@ test('a loss is not accepted while something readable is not undone', async (t) 
   assert.equal((await rig.state.journals()).length, 1, 'it stays open without that word')
 })
 
-test('an accepted loss ends the run: its files are kept aside, its secret goes, its report says who took it on', async (t) => {
+test('an accepted loss ends the run: its files are kept aside, its report says who took it on', async (t) => {
   const { rig, world, journal } = await damaged(t, 3)
   world.off('revert b')
   const recovered = await rig.recover()
   assert.match(recovered.reason ?? '', /damaged at byte \d+.*chaos recover --run r1 --accept-loss/)
   const before = readFileSync(rig.file)
   const { report, aside } = await rig.state.acceptLoss({ run: 'r1', note: 'looked at it by hand', now: NOW })
-  assert.deepEqual(aside, [`${rig.file}.damaged-${NOW}`])
-  assert.deepEqual(readFileSync(aside[0]!), before)
+  assert.equal(aside[0], `${rig.file}.damaged-${NOW}`)
+  assert.deepEqual(readFileSync(aside[0]), before)
   assert.match(
     report.notes.at(-1) ?? '',
     /accepted at 2026-01-03T.*r1\.jsonl at byte \d+ \(unreadable\).*looked at it by hand/,
@@ -73,12 +73,48 @@ test('a journal that is whole has no loss to accept', async (t) => {
   assert.equal((await rig.recover({ noProgressMs: 1 })).residue.length, 1)
 })
 
-test('a journal that cannot be read at all can be given up', async (t) => {
+test('S1: a journal that cannot be read is not damaged, and is not given up', async (t) => {
   const rig = await makeRig(t, new FakeWorld())
   mkdirSync(rig.file)
-  const { aside } = await rig.state.acceptLoss({ run: 'r1', note: '', now: NOW })
-  assert.deepEqual([await rig.state.journals(), aside.length], [[], 1])
-  rmSync(aside[0]!, { recursive: true })
+  await rig.state.keepSecret('r1', { password: 'p' })
+  await assert.rejects(rig.state.acceptLoss({ run: 'r1', note: 'why', now: NOW }), {
+    code: 'JOURNAL_READ',
+    message: /not known to be damaged.*cannot be read.*EISDIR.*It is a folder: move it away/,
+  })
+  assert.deepEqual(readdirSync(join(rig.state.path, 'journal')), ['r1.jsonl'])
+  assert.deepEqual(await rig.state.secret('r1'), { password: 'p' })
+  rmSync(rig.file, { recursive: true })
+})
+
+test('S1: a whole journal under another name is renamed back, and not given up', async (t) => {
+  const world = new FakeWorld().on('revert b', () => Promise.resolve())
+  const rig = await makeRig(t, world)
+  await rig.run(ab)
+  const other = join(rig.state.path, 'journal', 'r2.jsonl')
+  renameSync(rig.file, other)
+  await assert.rejects(rig.state.acceptLoss({ run: 'r2', note: 'why', now: NOW }), {
+    code: 'REFUSED_UNSUITABLE',
+    message: /not damaged: it is the journal of run r1: rename it to r1\.jsonl/,
+  })
+  assert.ok(existsSync(other))
+})
+
+test('S1: the secret of a damaged journal is kept with it, also where a crash came between the two', async (t) => {
+  const { rig, world } = await damaged(t, 3)
+  world.off('revert b')
+  await rig.recover()
+  await rig.state.keepSecret('r1', { password: 'p' })
+  const { aside } = await rig.state.acceptLoss({ run: 'r1', note: 'why', now: NOW })
+  const kept = join(rig.state.path, 'secrets', `r1.damaged-${NOW}`)
+  assert.deepEqual(aside, [`${rig.file}.damaged-${NOW}`, kept])
+  assert.deepEqual(JSON.parse(readFileSync(kept, 'utf8')), { password: 'p' })
+  renameSync(kept, kept.replace(/\.damaged-\d+$/, ''))
+  await rig.state.forgetLostSecrets()
+  assert.ok(existsSync(kept), 'the next start sets it aside')
+  await rig.state.forgetLostSecrets()
+  assert.ok(existsSync(kept), 'and it stays there')
+  await rig.state.prune(1000, NOW + 5000)
+  assert.ok(!existsSync(kept), 'until old reports go')
 })
 
 test('a run that went on in a second file is set aside as a whole', async (t) => {
