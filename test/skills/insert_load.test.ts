@@ -208,7 +208,7 @@ describe('db.insert_load', () => {
       'nasty.parted': /partitioned/,
       'nasty.parted_2026': /a partition/,
       'nasty.heir': /inheritance/,
-      'nasty.odd_type': /column area is NOT NULL and values of its type polygon/,
+      'nasty.odd_type': /column area is NOT NULL and values of its type aclitem/,
       'nasty.odd_check': /satisfies CHECK odd_check_a_check/,
       'nasty.orphan': /must refer to a row of nasty\.orphan_parent, and there is none/,
       'nasty.published': /published without a replica identity/,

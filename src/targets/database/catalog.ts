@@ -4,6 +4,7 @@ import { loadColumns } from './columns.ts'
 import { quoteIdent, quoteTable, sqlState } from './sql.ts'
 import type { ForeignKey, Queries, Table } from './table-facts.ts'
 import type { TableRef } from './tables.ts'
+import { TRIGGERS } from './triggers.ts'
 
 /** The tables as they are now, by id; those that are gone are left out. */
 export async function loadCatalog(reader: Queries, tables: readonly TableRef[]): Promise<Map<string, Table>> {
@@ -122,8 +123,7 @@ select c.oid::text as oid, json_build_object(
   'rows', greatest(c.reltuples, pg_stat_get_live_tuples(c.oid), 0), 'shape', ${SHAPE},
   'partitioned', c.relkind = 'p',
   'inherits', c.relispartition or exists (select from pg_inherits h where h.inhrelid = c.oid or (h.inhparent = c.oid and c.relkind = 'r')),
-  'triggers', coalesce((select json_agg(t.tgname order by t.tgname) from pg_trigger t
-     where t.tgrelid = c.oid and not t.tgisinternal and t.tgenabled in ('O', 'A')), '[]'),
+  'triggers', ${TRIGGERS},
   'rules', coalesce((select json_agg(r.rulename order by r.rulename) from pg_rewrite r where r.ev_class = c.oid and r.ev_enabled <> 'D'), '[]'),
   'rowSecurity', row_security_active(c.oid),
   'extension', (select e.extname from pg_depend d join pg_extension e on e.oid = d.refobjid

@@ -1,5 +1,6 @@
 /** Columns of tables and their types, read from the catalog; domains are resolved to what they are made of. */
 import type { Column, Queries, ValueType } from './table-facts.ts'
+import { formsOf } from './values.ts'
 
 /** The columns of tables, by the table's oid, in order. */
 export async function loadColumns(reader: Queries, oids: string[]): Promise<Map<string, Column[]>> {
@@ -49,6 +50,11 @@ export async function loadColumns(reader: Queries, oids: string[]): Promise<Map<
 
 type ColumnFacts = Omit<Column, 'value' | 'baseType' | 'domainChecks'> & { typeOid: string; typmod: number }
 
+/** Types whose values can be made wherever their extension was installed. */
+const EXTENSIONS = `'{citext,hstore,ltree,lquery,cube,vector,halfvec,geometry,geography}'::text[]`
+
+const MADE_OF: Readonly<Record<string, string>> = { c: 'record', r: 'range', m: 'multirange' }
+
 interface TypeFacts {
   oid: string
   name: string
@@ -61,6 +67,8 @@ interface TypeFacts {
   notNull: boolean
   labels: string[] | null
   checks: string[]
+  /** Of a composite type, a range or a multirange. */
+  parts: { oid: string; typmod: number }[] | null
 }
 
 async function loadTypes(reader: Queries, oids: string[]): Promise<Map<string, TypeFacts>> {
@@ -69,11 +77,21 @@ async function loadTypes(reader: Queries, oids: string[]): Promise<Map<string, T
        select distinct a.atttypid as oid from pg_attribute a
         where a.attrelid = any($1::oid[]) and a.attnum > 0 and not a.attisdropped
        union
-       select x.oid from need join pg_type t on t.oid = need.oid cross join lateral (values (t.typbasetype), (t.typelem)) x(oid)
-        where x.oid <> 0 and (t.typtype = 'd' or t.typcategory = 'A'))
+       select x.oid from need join pg_type t on t.oid = need.oid cross join lateral (
+            select t.typbasetype as oid where t.typtype = 'd' union all select t.typelem where t.typcategory = 'A'
+            union all select a.atttypid from pg_attribute a where t.typtype = 'c' and a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped
+            union all select r.rngsubtype from pg_range r where r.rngtypid = t.oid or to_jsonb(r) ->> 'rngmultitypid' = t.oid::text) x
+        where x.oid <> 0)
      select json_build_object('oid', t.oid::text, 'kind', t.typtype,
-              -- Whatever else is called int4 is none; citext behaves like text wherever it was installed.
-              'name', case when n.nspname = 'pg_catalog' or t.typname = 'citext' then t.typname else n.nspname || '.' || t.typname end, 'base', t.typbasetype::text,
+              -- Whatever else is called int4 is none; extensions may be installed anywhere.
+              'name', case when n.nspname = 'pg_catalog' or (t.typtype = 'b' and t.typname = any(${EXTENSIONS})) then t.typname
+                 else n.nspname || '.' || t.typname end, 'base', t.typbasetype::text,
+              'parts', case t.typtype
+                 when 'c' then (select json_agg(json_build_object('oid', a.atttypid::text, 'typmod', a.atttypmod) order by a.attnum)
+                    from pg_attribute a where a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped)
+                 when 'r' then (select json_build_array(json_build_object('oid', r.rngsubtype::text, 'typmod', -1)) from pg_range r where r.rngtypid = t.oid)
+                 when 'm' then (select json_build_array(json_build_object('oid', r.rngsubtype::text, 'typmod', -1)) from pg_range r
+                    where to_jsonb(r) ->> 'rngmultitypid' = t.oid::text) end,
               'baseType', format_type(t.typbasetype, t.typtypmod), 'typmod', t.typtypmod, 'element', t.typelem::text,
               'category', t.typcategory, 'notNull', t.typnotnull,
               'labels', (select json_agg(e.enumlabel order by e.enumsortorder) from pg_enum e where e.enumtypid = t.oid),
@@ -107,11 +125,18 @@ function resolveType(oid: string, typmod: number, types: ReadonlyMap<string, Typ
   }
   if (type.category === 'A' && type.element !== '0') {
     const element = resolveType(type.element, typmod, types)
-    // Elements that are arrays or checked domains are not worth the trouble: nobody generates such a value.
-    if (element.value.array || element.checks.length > 0) {
-      return { value: { name: type.name, typmod }, notNull: false, checks: [] }
+    // Elements that are arrays or checked domains are not worth the trouble: an array of none will do.
+    if (element.value.array || element.checks.length > 0 || formsOf(element.value).length === 0) {
+      return { value: { name: 'empty_array', typmod: -1 }, notNull: false, checks: [] }
     }
     return { value: { ...element.value, array: true }, notNull: false, checks: [] }
+  }
+  const made = MADE_OF[type.kind]
+  if (made !== undefined && type.parts && type.name.includes('.')) {
+    const parts = type.parts.map((part) => resolveType(part.oid, part.typmod, types))
+    // A domain inside has CHECKs that nobody tries.
+    const of = parts.map((part) => (part.checks.length > 0 ? { name: 'unknown', typmod: -1 } : part.value))
+    return { value: { name: made, typmod: -1, of }, notNull: false, checks: [] }
   }
   return {
     value: { name: type.name, typmod, ...(type.labels ? { labels: type.labels } : {}) },

@@ -116,7 +116,7 @@ async function judge(
   { named, filled }: { named: boolean; filled: ReadonlyMap<string, number> },
 ): Promise<Chosen | Unfit> {
   if (!table) return { reason: 'it is gone' }
-  const unfit = unfitForWrites(table, NEEDS, target.role) ?? unfitForDeletes(table, target.role)
+  const unfit = unfitForWrites(table, 'insert', NEEDS, target.role) ?? unfitForDeletes(table, target.role)
   if (unfit) return unfit
   const slow = table.referencedBy.find((k) => !k.fromIndexed && k.fromRows * rows > TOO_SLOW)
   if (slow && !named) {

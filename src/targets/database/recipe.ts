@@ -8,8 +8,9 @@ import type { Key } from './keys.ts'
 import { groupReferences, parentsOf, SAMPLE, sampleParents } from './parents.ts'
 import type { Parents } from './parents.ts'
 import type { Picking, Recipe, Source, Value } from './rows.ts'
-import { quoteIdent, quoteTable } from './sql.ts'
-import { base36, formFor, formsOf, room, tellsOurs } from './values.ts'
+import { isOdd } from './odd-values.ts'
+import { quoteIdent, quoteTable, sqlState } from './sql.ts'
+import { base36, formFor, formsOf, maker, room, tellsOurs } from './values.ts'
 
 export interface Cooked {
   recipe: Recipe
@@ -38,7 +39,7 @@ export async function cook(
 ): Promise<Cooked | string> {
   const key = keyOf(table)
   if (!key) return 'it has no primary key and no unique key of NOT NULL columns'
-  const layout = layoutOf(table)
+  const layout = layoutOf(table, await refused(reader, table, random))
   const lost = layout.left.find((c) => c.notNull && !c.hasDefault)
   if (lost) return `column ${lost.name} is NOT NULL and values of its type ${lost.type} cannot be made`
   if (layout.made.length + layout.referring.size === 0) return 'it has no column to fill but those the server fills'
@@ -71,6 +72,21 @@ export async function cook(
   }
 }
 
+/** Columns whose type takes no value of ours on this server: it was built without XML, or the extension is another one. */
+async function refused(reader: Queries, table: Table, random: Random): Promise<Set<string>> {
+  const columns = new Set<string>()
+  for (const { name, value, baseType } of table.columns.filter((c) => isOdd(c.value) && formsOf(c.value).length > 0)) {
+    const make = maker({ type: value, form: 'any', unique: true, run: base36(random.fork(name), 6) }, random.fork(name))
+    try {
+      await reader.query(`select ($1::text::${baseType})::text as value`, [make(1)])
+    } catch (error) {
+      if (!/^(0A|22|42)/.test(sqlState(error) ?? '')) throw error
+      columns.add(name)
+    }
+  }
+  return columns
+}
+
 /** What each column of a table is to us. */
 interface Layout {
   table: Table
@@ -85,11 +101,11 @@ interface Layout {
   unique: ReadonlySet<string>
 }
 
-function layoutOf(table: Table): Layout {
+function layoutOf(table: Table, refused: ReadonlySet<string>): Layout {
   const groups = groupReferences(table)
   const referring = new Set(groups.flat().flatMap((k) => k.columns))
   const ours = table.columns.filter((c) => !c.generated && !c.sequence && !referring.has(c.name))
-  const made = ours.filter((c) => c.mayInsert && formsOf(c.value).length > 0)
+  const made = ours.filter((c) => c.mayInsert && formsOf(c.value).length > 0 && !refused.has(c.name))
   return {
     table,
     groups,

@@ -2,13 +2,15 @@
 import { z } from 'zod'
 import { seededRandom } from '../../core/random.ts'
 import type { Random } from '../../core/random.ts'
+import type { ValueType } from './table-facts.ts'
 import { maker } from './values.ts'
 
-export const valueTypeSchema = z.object({
+export const valueTypeSchema: z.ZodType<ValueType> = z.object({
   name: z.string(),
   typmod: z.number(),
   labels: z.array(z.string()).optional(),
   array: z.boolean().optional(),
+  of: z.lazy(() => z.array(valueTypeSchema)).optional(),
 })
 
 /** How the values of one column come about; `nulls` is the share of rows that get NULL. */

@@ -5,6 +5,8 @@ import type { ForeignKey, Table } from './table-facts.ts'
 import { grantLine, sqlState } from './sql.ts'
 import { tableOf } from './tables.ts'
 import type { TableRef } from './tables.ts'
+import { firing } from './triggers.ts'
+import type { Writes } from './triggers.ts'
 
 export interface Unfit {
   reason: string
@@ -15,11 +17,17 @@ export interface Unfit {
 export type Privilege = 'USAGE' | 'SELECT' | 'INSERT' | 'UPDATE' | 'DELETE'
 
 /** Why no skill may write rows of this table; undefined when it may. */
-export function unfitForWrites(table: Table, needs: readonly Privilege[], role: string): Unfit | undefined {
+export function unfitForWrites(
+  table: Table,
+  writes: Writes,
+  needs: readonly Privilege[],
+  role: string,
+): Unfit | undefined {
   if (table.partitioned) return { reason: 'it is partitioned' }
   if (table.inherits) return { reason: 'it is a partition or part of an inheritance tree' }
   if (table.extension !== null) return { reason: `it belongs to the extension ${table.extension}` }
-  if (table.triggers.length > 0) return { reason: `its triggers (${table.triggers.join(', ')}) would act on our rows` }
+  const triggers = firing(table, writes).map((trigger) => trigger.name)
+  if (triggers.length > 0) return { reason: `its triggers (${triggers.join(', ')}) would act on our rows` }
   if (table.rules.length > 0) return { reason: `its rules (${table.rules.join(', ')}) would act on our rows` }
   if (table.rowSecurity) return { reason: `row-level security applies to ${role}` }
   if (table.unreplicable) return { reason: 'it is published without a replica identity, so rows cannot be taken back' }

@@ -14,6 +14,8 @@ export interface ValueType {
   /** Of an enum, in order. */
   labels?: string[] | undefined
   array?: boolean | undefined
+  /** What a composite type (`record`) or a user's `range` or `multirange` is made of. */
+  of?: ValueType[] | undefined
 }
 
 export interface Column {
@@ -83,6 +85,18 @@ export interface Check {
   expression: string
 }
 
+export interface Trigger {
+  name: string
+  on: { insert: boolean; delete: boolean; update: boolean }
+  /** Of `UPDATE OF`: it fires for these columns only. Empty: for all. */
+  columns: string[]
+  /** `app.touch`, and the role that owns it. */
+  function: string
+  owner: string
+  /** The server's own function, which changes nothing but a column of the row that is written. */
+  harmless: boolean
+}
+
 export interface Table extends TableRef {
   oid: string
   /** Planner's estimate. */
@@ -92,7 +106,8 @@ export interface Table extends TableRef {
   partitioned: boolean
   /** A partition, or part of an inheritance tree. */
   inherits: boolean
-  triggers: string[]
+  /** Those that are enabled. */
+  triggers: Trigger[]
   rules: string[]
   rowSecurity: boolean
   extension: string | null

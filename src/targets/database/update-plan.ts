@@ -134,7 +134,7 @@ function judge(
   wanted: readonly string[] | undefined,
 ): Chosen | Unfit {
   if (!table) return { reason: 'it is gone' }
-  const unfit = unfitForWrites(table, NEEDS, target.role)
+  const unfit = unfitForWrites(table, 'update', NEEDS, target.role)
   if (unfit) return unfit
   const found = keyOf(table)
   if (!found) return { reason: 'it has no primary key and no unique key of NOT NULL columns' }
@@ -150,6 +150,7 @@ function judge(
   const bound = table.references.flatMap((k) => k.columns)
   const [small] = table.columns
     .filter((c) => !c.generated && !c.sequence && c.mayUpdate && !key.columns.some((k) => k.name === c.name))
+    .filter((c) => !table.triggers.some((t) => t.on.update && t.columns.includes(c.name)))
     .sort((a, b) => Number(bound.includes(a.name)) - Number(bound.includes(b.name)))
   if (small) return { table, key, columns: [small], pure: true }
   return { reason: 'it has no column besides its key that could be written' }
@@ -180,6 +181,8 @@ function obstacle(table: Table, column: Column): string | undefined {
   }
   if (table.checks.some((k) => within(k.columns)) || column.domainChecks.length > 0) return 'is limited by a CHECK'
   if (table.columns.some((c) => within(c.uses))) return 'is what a generated column is made of'
+  const trigger = table.triggers.find((t) => t.on.update && within(t.columns))
+  if (trigger) return `has a trigger (${trigger.name})`
   if (!manyValued(column.value)) {
     return `has a type (${column.type}) with too few values to tell ours from the application's`
   }

@@ -1,21 +1,8 @@
 /** One value of a type, in PostgreSQL's text form: pure, seeded, and recognisable as ours where there is room for it. */
 import type { Random } from '../../core/random.ts'
+import { composed, ODD } from './odd-values.ts'
 import type { ValueType } from './table-facts.ts'
-
-export interface ValueSpec {
-  type: ValueType
-  /** Which of `formsOf(type)`. */
-  form: string
-  /** Every index gives another value. */
-  unique: boolean
-  /** Where unique numbers begin, so that they miss those that are there. */
-  base?: string | undefined
-  /** Six characters of base 36 that unique texts of one run have in common, and those of others do not. */
-  run: string
-}
-
-/** Makes the value of row `index`; call it with rising indexes, each once. */
-export type Maker = (index: number) => string
+import type { Maker, ValueSpec } from './value-spec.ts'
 
 /** Kinds of values a type has, the most natural one first. Empty: this type cannot be generated. */
 export function formsOf(type: ValueType): string[] {
@@ -23,7 +10,8 @@ export function formsOf(type: ValueType): string[] {
   if (TEXTS.has(type.name)) return Object.keys(TEXT_FORMS)
   if (type.name in INTEGERS || type.name in FRACTIONS) return Object.keys(NUMBER_FORMS)
   if (type.name in TIMES) return ['past', 'future']
-  return type.name in OTHERS ? ['any'] : []
+  if (type.of) return type.of.every((part) => formsOf(part).length > 0) ? ['any'] : []
+  return Object.hasOwn(OTHERS, type.name) || Object.hasOwn(ODD, type.name) ? ['any'] : []
 }
 
 /** The most natural form for a column of this name. */
@@ -37,6 +25,8 @@ export function room(type: ValueType): number {
   if (type.array) return room({ ...type, array: false })
   if (type.labels) return type.labels.length
   if (type.name === 'bool') return 2
+  if (type.name === 'char' || type.name === 'empty_array') return 1
+  if (type.name === 'bit') return 2 ** Math.min(48, Math.max(1, type.typmod))
   if (type.name === 'int2') return 32_767
   if (type.name === 'date') return DAYS
   if (type.name === 'numeric') return 10 ** Math.min(300, wholeDigits(type))
@@ -99,7 +89,8 @@ export function maker(spec: ValueSpec, random: Random): Maker {
   return (index) => {
     // A unique array needs an element that is.
     const parts = Array.from({ length: random.int(3) + (spec.unique ? 1 : 0) }, () => element(index))
-    return `{${parts.map((part) => `"${part.replaceAll(/["\\]/g, '\\$&')}"`).join(',')}}`
+    const quoted = parts.map((part) => `"${part.replaceAll(/["\\]/g, '\\$&')}"`)
+    return `{${quoted.join(spec.type.name === 'box' ? ';' : ',')}}`
   }
 }
 
@@ -111,7 +102,9 @@ function scalar(spec: ValueSpec, random: Random): Maker {
   if (type.name in INTEGERS || type.name in FRACTIONS) return numberMaker(spec, random)
   const time = TIMES[type.name]
   if (time) return time(spec, random)
-  const other = OTHERS[type.name]
+  if (type.of)
+    return composed(spec, type.of, (part) => maker({ ...part, form: formsOf(part.type)[0] ?? 'any' }, random))
+  const other = OTHERS[type.name] ?? ODD[type.name]
   if (!other) throw new RangeError(`values of type ${type.name} cannot be generated`)
   return other(spec, random)
 }

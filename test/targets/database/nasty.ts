@@ -127,9 +127,9 @@ create table nasty.parted (id integer not null, at date not null, primary key (i
 create table nasty.parted_2026 partition of nasty.parted for values from ('2026-01-01') to ('2027-01-01');
 create table nasty.ancestor (id serial primary key, a text);
 create table nasty.heir (b text) inherits (nasty.ancestor);
-create table nasty.odd_type (id serial primary key, area polygon not null);
+create table nasty.odd_type (id serial primary key, area aclitem not null);
 create table nasty.odd_check (id serial primary key, a integer not null check (a % 1000003 = 17 and a > 900000));
-create table nasty.orphan_parent (id serial primary key, area polygon not null);
+create table nasty.orphan_parent (id serial primary key, area aclitem not null);
 create table nasty.orphan (id serial primary key, parent integer not null references nasty.orphan_parent);
 create table nasty.ruled (id serial primary key, a text);
 create rule ruled as on delete to nasty.ruled do instead nothing;

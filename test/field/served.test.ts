@@ -1,0 +1,135 @@
+/** Tables that were refused without need (field case D8): each is loaded, taken back, and the database is as before. */
+import assert from 'node:assert/strict'
+import { after, afterEach, before, beforeEach, describe, test } from 'node:test'
+import { connectPostgres } from '../../src/targets/database/agent.ts'
+import { insertLoad } from '../../src/targets/database/skills/insert_load.ts'
+import { updateLoad } from '../../src/targets/database/skills/update_load.ts'
+import { openRig } from '../contract/skill.ts'
+import type { Rig } from '../contract/skill.ts'
+import { startPostgres } from '../labs/embedded-postgres.ts'
+import type { Postgres } from '../labs/embedded-postgres.ts'
+import { diff, snapshot } from '../labs/snapshot.ts'
+
+describe('D8: tables that were refused without need', () => {
+  let server: Postgres
+  const rigs: Rig[] = []
+  before(async () => {
+    server = await startPostgres()
+  })
+  after(() => server.stop())
+  beforeEach(() =>
+    server.sql(`drop schema if exists app cascade; create schema app;
+      create function app.noted() returns trigger language plpgsql as
+        $$ begin insert into app.notes (what) values (tg_op); return coalesce(new, old); end $$;
+      create table app.notes (id bigserial primary key, what text)`),
+  )
+  afterEach(async () => {
+    for (const rig of rigs.splice(0)) await rig.close()
+  })
+
+  async function open(params: object, skill: typeof insertLoad | typeof updateLoad = insertLoad): Promise<Rig> {
+    const rig = await openRig({
+      skill,
+      params,
+      connect: (options) =>
+        connectPostgres({ connection_url: server.url(), db_type: 'postgres', schemas: ['app'] }, [skill], options),
+    })
+    rigs.push(rig)
+    return rig
+  }
+
+  /** Loads the tables, checks that rows went in, undoes it, and compares. Returns what was inserted, by table. */
+  async function comesBack(params: object, skill: typeof insertLoad | typeof updateLoad = insertLoad): Promise<Rig> {
+    const before = await snapshot(server.url())
+    const rig = await open(params, skill)
+    for (const { inEffect, load = 0 } of await rig.applyAll()) assert.ok(inEffect + load > 0, 'nothing took effect')
+    await rig.undoAll()
+    for (const step of rig.steps) assert.equal((await rig.inspect(step)).inEffect, 0)
+    const left = diff(before, await snapshot(server.url())).filter((line) => !line.startsWith('session '))
+    assert.deepEqual(left, [])
+    return rig
+  }
+
+  /** Why a table is passed over by a skill that picks by itself; undefined when it is not. */
+  async function reason(table: string, skill: typeof insertLoad | typeof updateLoad = insertLoad) {
+    const rig = await open({}, skill)
+    return (await rig.plan()).skipped?.find((one) => one.resource === table)?.reason
+  }
+
+  for (const [what, trigger] of [
+    ['for each row before update', 'before update on app.t for each row'],
+    ['for each statement after update', 'after update on app.t for each statement'],
+    ['before update of one column', 'before update of a on app.t for each row'],
+    ['after truncate', 'after truncate on app.t for each statement'],
+  ] as const) {
+    test(`a trigger ${what} keeps no row from being inserted`, async () => {
+      await server.sql(`create table app.t (id serial primary key, a text, b text unique);
+        create trigger it ${trigger} execute function app.noted()`)
+      await comesBack({ tables: ['app.t'], rows_per_table: 20 })
+    })
+  }
+
+  for (const state of ['disable trigger it', 'enable replica trigger it']) {
+    test(`a trigger that does not fire (${state}) keeps no row from being inserted or updated`, async () => {
+      await server.sql(`create table app.t (id serial primary key, a text);
+        create trigger it before insert or update or delete on app.t for each row execute function app.noted();
+        alter table app.t ${state}; insert into app.t (a) select 'row ' || i from generate_series(1, 5) i`)
+      await comesBack({ tables: ['app.t'], rows_per_table: 20 })
+      await comesBack({ tables: ['app.t'], rows: 3 }, updateLoad)
+    })
+  }
+
+  for (const when of ['before insert', 'after delete', 'before insert or update']) {
+    test(`a trigger ${when} still keeps the table away`, async () => {
+      await server.sql(`create table app.t (id serial primary key, a text);
+        create trigger it ${when} on app.t for each row execute function app.noted()`)
+      assert.match((await reason('app.t')) ?? '', /its triggers \(it\) would act on our rows/)
+    })
+  }
+
+  test('a trigger that never fires for UPDATE keeps no value from being updated', async () => {
+    await server.sql(`create table app.t (id serial primary key, a text);
+      insert into app.t (a) select 'row ' || i from generate_series(1, 5) i;
+      create trigger it before insert or delete on app.t for each row execute function app.noted()`)
+    await comesBack({ tables: ['app.t'], rows: 3 }, updateLoad)
+  })
+
+  test('a column that a trigger listens to is not updated; others of the table are', async () => {
+    await server.sql(`create table app.t (id serial primary key, a text, b text);
+      insert into app.t (a, b) select 'row ' || i, 'b' || i from generate_series(1, 5) i;
+      create trigger it before update of a on app.t for each row execute function app.noted()`)
+    await comesBack({ tables: ['app.t'], rows: 3 }, updateLoad)
+    const rig = await open({ tables: ['app.t'], columns: ['a'] }, updateLoad)
+    await assert.rejects(rig.plan(), /its column a has a trigger \(it\)/)
+  })
+
+  test('the search column that a function of the server keeps up is no obstacle', async () => {
+    await server.sql(`create table app.films (id serial primary key, title text not null, words tsvector not null);
+      create trigger words before insert or update on app.films for each row
+        execute function tsvector_update_trigger(words, 'pg_catalog.english', title)`)
+    await comesBack({ tables: ['app.films'], rows_per_table: 20 })
+  })
+
+  test('every type of the server has values: money, ranges, bits, text search, geometry, composites, domains and arrays of them', async () => {
+    const withXml = await server.sql(`select '<a/>'::xml`).then(
+      () => true,
+      () => false, // built without it
+    )
+    await server.sql(`
+      create type app.address as (street text, no int, at timestamptz, price numeric(8,2), tags text[]);
+      create type app.spans as range (subtype = float8);
+      create type app.level as enum ('low', 'high');
+      create domain app.cents as money check (value >= '0'::money);
+      create domain app.zip as char(5) check (value ~ '^[0-9]{5}$');
+      create table app.t (id int generated always as identity primary key, code varchar(3) not null unique,
+        m money not null, c app.cents not null, z app.zip not null, b bit(7) not null, b1 bit not null, vb varbit(9) not null, v tsvector not null,
+        q tsquery not null, p point not null, l line not null, s lseg not null, x box not null, pa path not null, po polygon not null,
+        ci circle not null, ir int4range not null, nr numrange not null, tr tstzrange not null, dr daterange not null,
+        im int4multirange not null, dm datemultirange not null, n inet not null, cd cidr not null, ma macaddr not null, m8 macaddr8 not null,
+        a app.address not null, aa app.address[] not null, sp app.spans not null, zs app.zip[] not null, lv app.level[] not null,
+        iv interval not null, j json not null, jb jsonb not null, u uuid not null, by bytea not null, xs box[] not null,
+        ch "char" not null, ls pg_lsn not null, jp jsonpath not null, o oid not null, nu numeric(5,5) not null, ti timetz not null,
+        double int generated always as (length(code) * 2) stored${withXml ? ', xm xml not null' : ', xm xml'})`)
+    await comesBack({ tables: ['app.t'], rows_per_table: 50 })
+  })
+})
