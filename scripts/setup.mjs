@@ -13,6 +13,8 @@ import { fileURLToPath } from 'node:url'
 const OLDEST_NODE = [20, 19]
 /** Longest that another set-up of this clone is waited for. */
 const WAIT_MS = 10 * 60_000
+/** All of src as ES modules into dist, and the fault library again as CommonJS into dist/cjs. */
+const PROJECTS = ['tsconfig.json', 'tsconfig.cjs.json']
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const at = (...parts) => join(root, ...parts)
@@ -83,15 +85,24 @@ function lockHash() {
 
 /** Contents decide, not times: a git checkout turns times around. The stamp goes with node_modules, and so with the compiler. */
 function built() {
-  return read('node_modules', '.chaos-built') === sourceHash() && sources().every((f) => fs.existsSync(output(f)))
+  return (
+    read('node_modules', '.chaos-built') === sourceHash() &&
+    sources().every((f) => fs.existsSync(output(f))) &&
+    sources('faults').every((f) => fs.existsSync(output(f, 'cjs'))) &&
+    fs.existsSync(at('dist', 'cjs', 'package.json'))
+  )
 }
 
 function compile() {
   const hash = sourceHash()
-  step('building dist (tsc)', () =>
-    exec(process.execPath, [at('node_modules', 'typescript', 'bin', 'tsc'), '-p', at('tsconfig.json')]),
-  )
+  step('building dist (tsc)', () => {
+    for (const config of PROJECTS)
+      exec(process.execPath, [at('node_modules', 'typescript', 'bin', 'tsc'), '-p', at(config)])
+  })
   removeStrays()
+  // Without it Node would take dist/cjs for ES modules, as the package is.
+  fs.mkdirSync(at('dist', 'cjs'), { recursive: true })
+  fs.writeFileSync(at('dist', 'cjs', 'package.json'), '{ "type": "commonjs" }\n')
   if (fs.existsSync(at('dist', 'main.js'))) fs.chmodSync(at('dist', 'main.js'), 0o755)
   fs.writeFileSync(at('node_modules', '.chaos-built'), hash)
 }
@@ -99,22 +110,23 @@ function compile() {
 /** What an earlier build left for a source that is gone would still be importable. */
 function removeStrays() {
   for (const file of walk(at('dist'))) {
-    const stem = /^(.+?)(\.js|\.js\.map|\.d\.ts)$/.exec(file.slice(at('dist').length + 1))?.[1]
+    const stem = /^(?:cjs[/\\])?(.+?)(\.js|\.js\.map|\.d\.ts)$/.exec(file.slice(at('dist').length + 1))?.[1]
     if (stem !== undefined && !fs.existsSync(at('src', `${stem}.ts`))) fs.rmSync(file)
   }
 }
 
-function sources() {
-  return walk(at('src')).filter((file) => file.endsWith('.ts'))
+function sources(part = '.') {
+  if (!fs.existsSync(at('src', part))) return []
+  return walk(at('src', part)).filter((file) => file.endsWith('.ts'))
 }
 
-function output(source) {
-  return at('dist', source.slice(at('src').length + 1).replace(/\.ts$/, '.js'))
+function output(source, folder = '.') {
+  return at('dist', folder, source.slice(at('src').length + 1).replace(/\.ts$/, '.js'))
 }
 
 function sourceHash() {
   const hash = createHash('sha256')
-  for (const file of [at('tsconfig.json'), at('package-lock.json'), ...sources()])
+  for (const file of [...PROJECTS.map((name) => at(name)), at('package-lock.json'), ...sources()])
     hash
       .update(`${file.slice(root.length)}\0`)
       .update(fs.readFileSync(file))

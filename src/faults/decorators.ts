@@ -1,4 +1,4 @@
-/** `chaosMonkey` and `resilienceTest`: as standard decorators of methods, and as wrappers of functions. */
+/** `chaosMonkey` and `resilienceTest`: as decorators of methods, standard ones and TypeScript's older ones, and as wrappers of functions. */
 import type { Chaos } from './chaos.ts'
 import { FaultConfigError, readFault } from './fault.ts'
 import type { FaultConfig } from './fault-type.ts'
@@ -12,7 +12,11 @@ export interface MethodContext {
 }
 
 /** `@wrapper` above a method, or `wrapper(fn)`. The type stays what it is. */
-export type Wrapper = <F extends AnyFunction>(fn: F, context?: MethodContext) => F
+export interface Wrapper {
+  <F extends AnyFunction>(fn: F, context?: MethodContext): F
+  /** With `experimentalDecorators`. */
+  <M>(target: object, name: string | symbol, descriptor: TypedPropertyDescriptor<M>): TypedPropertyDescriptor<M>
+}
 
 export interface SiteSettings extends Omit<WrapOptions, 'faults'> {
   /** The switch and registry to belong to; the application's unless told. */
@@ -42,21 +46,30 @@ export function resilienceWrapper(chaos: Chaos, { chaos: own, ...options }: Resi
 function wrapperOf(chaos: Chaos, options: WrapOptions): Wrapper {
   // Wrong fields show where they are written, not at the first call.
   for (const [i, fault] of (options.faults ?? []).entries()) readFault(fault, `faults[${i}]`)
-  return (fn, context) => {
-    if (typeof fn !== 'function' || (context !== undefined && context.kind !== 'method')) throw notAMethod(context)
-    return wrapFunction(chaos, fn, { ...options, component: options.component ?? nameOf(context) })
+  const wrapped = <F extends AnyFunction>(fn: F, name: string | symbol | undefined): F =>
+    wrapFunction(chaos, fn, { ...options, component: options.component ?? textOf(name) })
+  const wrapper = (first: unknown, context?: MethodContext | string | symbol, descriptor?: PropertyDescriptor) => {
+    if (typeof context === 'string' || typeof context === 'symbol') {
+      const method: unknown = descriptor?.value
+      if (typeof method !== 'function') throw notAMethod('a property or an accessor')
+      return { ...descriptor, value: wrapped(method as AnyFunction, context) }
+    }
+    if (context !== undefined && context.kind !== 'method') throw notAMethod(`a ${context.kind}`)
+    if (typeof first !== 'function') throw new FaultConfigError('only functions can be wrapped')
+    if (isClass(first)) throw notAMethod('a class')
+    return wrapped(first as AnyFunction, context?.name)
   }
+  return wrapper as Wrapper
 }
 
-function nameOf(context: MethodContext | undefined): string | undefined {
-  if (context === undefined) return undefined
-  return typeof context.name === 'string' ? context.name : context.name.description
+function textOf(name: string | symbol | undefined): string | undefined {
+  return typeof name === 'symbol' ? name.description : name
 }
 
-function notAMethod(context: MethodContext | undefined): FaultConfigError {
-  if (context === undefined) return new FaultConfigError('only functions can be wrapped')
-  const what = typeof context.kind === 'string' ? `a ${context.kind}` : 'a method with "experimentalDecorators"'
-  return new FaultConfigError(
-    `only methods can be decorated, as standard decorators (not "experimentalDecorators"), not ${what}: wrap the function itself`,
-  )
+function isClass(fn: unknown): boolean {
+  return /^class\b/.test(Function.prototype.toString.call(fn))
+}
+
+function notAMethod(what: string): FaultConfigError {
+  return new FaultConfigError(`only methods can be decorated, not ${what}: wrap the function itself`)
 }

@@ -1,11 +1,12 @@
 /**
  * The application's own switch and registry, and what people type: `enable()`, `disable()`, `wrap(fn)`, `@chaosMonkey(…)`.
- * One instance for the process, since a process has one switch. Nothing else of the library holds state.
+ * One instance for the process, since a process has one switch, also where it loads several copies of the library.
  */
 import { Chaos } from './chaos.ts'
 import { monkeyWrapper, resilienceWrapper } from './decorators.ts'
 import type { MonkeyOptions, ResilienceOptions, SiteSettings, Wrapper } from './decorators.ts'
 import type { FaultConfig } from './fault-type.ts'
+import { everyApplication, sharedApplication } from './shared.ts'
 import { adapterSite, wrapFunction } from './wrap.ts'
 import type { AdapterSite, AnyFunction } from './wrap.ts'
 
@@ -13,15 +14,17 @@ import type { AdapterSite, AnyFunction } from './wrap.ts'
 const ENV = (globalThis as { process?: { env: NodeJS.ProcessEnv } }).process?.env ?? {}
 
 /** The instance that everything uses which is not given another. `CHAOS_ENABLED` is read once, when the library is loaded. */
-export const application: Chaos = new Chaos({ enabled: enabledBy(ENV['CHAOS_ENABLED']) })
+export const application: Chaos = sharedApplication(() => new Chaos({ enabled: enabledBy(ENV['CHAOS_ENABLED']) }))
 
 /** From now on faults are injected. The same as starting the process with CHAOS_ENABLED=1. */
 export function enable(): void {
+  for (const one of everyApplication()) one.enable()
   application.enable()
 }
 
 /** Takes every fault away at once, whoever put it in place, and refuses new ones until enable(). */
 export function disable(): void {
+  for (const one of everyApplication()) one.disable()
   application.disable()
 }
 

@@ -1,5 +1,6 @@
 /** What an injected fault raises: one class for each kind, and a base to tell them from real errors. */
 import type { FaultType } from './fault-type.ts'
+import { knownToAllCopies } from './shared.ts'
 
 /** Raised by a fault, never by the application. */
 export class InjectedFaultError extends Error {
@@ -84,6 +85,17 @@ export class DataCorruptionError extends InjectedFaultError {
 export class ChaosDisabledError extends Error {
   override readonly name = 'ChaosDisabledError'
 }
+
+for (const [name, Class] of Object.entries({
+  InjectedFaultError,
+  ChaosError,
+  ChaosTimeoutError,
+  PartialFailureError,
+  ResourceExhaustedError,
+  DataCorruptionError,
+  ChaosDisabledError,
+}))
+  knownToAllCopies(Class, name)
 
 function headersOf(retryAfter: number | undefined): Record<string, string> {
   return retryAfter === undefined ? {} : { 'retry-after': String(retryAfter) }

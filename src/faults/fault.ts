@@ -2,6 +2,7 @@
 import { FAULT_MODES, FaultType } from './fault-type.ts'
 import type { FaultConfig, FaultMode } from './fault-type.ts'
 import { uselessFields } from './fields.ts'
+import { knownToAllCopies } from './shared.ts'
 
 /** Every default filled in; what has no default is undefined. */
 export interface Fault {
@@ -36,6 +37,7 @@ export class FaultConfigError extends TypeError {
     this.field = field
   }
 }
+knownToAllCopies(FaultConfigError, 'FaultConfigError')
 
 /** The longest that one timer of Node takes. */
 export const LONGEST_MS = 2 ** 31 - 1

@@ -1,5 +1,6 @@
 /** Faults that live only while somebody says so again and again: whoever put them in place may die. */
 import type { Placement } from './placement.ts'
+import { unheld } from './waits.ts'
 
 export class Lease {
   readonly #placement: Placement
@@ -20,9 +21,8 @@ export class Lease {
   renew(): boolean {
     clearTimeout(this.#timer)
     if (this.hasEnded) return false
-    this.#timer = setTimeout(() => this.end(), this.#ms)
     // The application must not live longer because of a fault.
-    this.#timer.unref()
+    this.#timer = unheld(setTimeout(() => this.end(), this.#ms))
     return true
   }
 

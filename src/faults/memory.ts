@@ -1,4 +1,5 @@
 /** Memory that is really held: its pages are touched, a slice at a time so that the event loop goes on. */
+import { unheld } from './waits.ts'
 
 const SLICE_BYTES = 2 ** 20
 const PAGE_BYTES = 4096
@@ -29,8 +30,7 @@ export class HeldMemory {
       slices.push(slice)
       this.#held += size
       left -= size
-      timer = setTimeout(grow, 0)
-      timer.unref()
+      timer = unheld(setTimeout(grow, 0))
     }
     let timer: NodeJS.Timeout | undefined
     grow()

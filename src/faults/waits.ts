@@ -46,3 +46,9 @@ export class Waits {
 export function block(ms: number): void {
   if (ms > 0) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
 }
+
+/** A timer that keeps no process alive. A browser's is a number, and its page lives anyway. */
+export function unheld<T>(timer: T): T {
+  if (typeof timer === 'object') (timer as { unref?: () => unknown } | null)?.unref?.()
+  return timer
+}

@@ -4,6 +4,7 @@ import type { BareFunction, CallKind, CallSite, Inside } from './call.ts'
 import type { Chaos } from './chaos.ts'
 import { readFault } from './fault.ts'
 import type { FaultConfig } from './fault-type.ts'
+import { copyMetadata } from './metadata.ts'
 import { planFor } from './plan.ts'
 import type { Site } from './plan.ts'
 import { Rule } from './rule.ts'
@@ -48,6 +49,7 @@ export function wrapFunction<F extends AnyFunction>(chaos: Chaos, fn: F, options
   }
   const own: PropertyDescriptorMap = Object.getOwnPropertyDescriptors(fn)
   delete own['prototype']
+  copyMetadata(fn, wrapped)
   return Object.defineProperties(wrapped, own) as unknown as F
 }
 

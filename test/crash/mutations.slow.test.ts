@@ -13,7 +13,7 @@ let copy: string
 
 before(() => {
   copy = mkdtempSync(join(tmpdir(), 'chaos-mutations-'))
-  for (const name of ['src', 'test', 'scripts', 'package.json', 'tsconfig.json'])
+  for (const name of ['src', 'test', 'scripts', 'package.json', 'tsconfig.json', 'tsconfig.cjs.json'])
     cpSync(join(ROOT, name), join(copy, name), { recursive: true })
   symlinkSync(join(ROOT, 'node_modules'), join(copy, 'node_modules'))
 })

@@ -1,13 +1,7 @@
-/** The published types: a strict project of somebody else compiles against the built package, in both ways of resolving modules. */
+/** The published package (A9, A13): a strict project of somebody else compiles against it in every way of resolving modules, and runs. */
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { test } from 'node:test'
-import { fileURLToPath } from 'node:url'
-
-const root = fileURLToPath(new URL('../..', import.meta.url))
+import { after, describe, test } from 'node:test'
+import { packedConsumer } from './packed.ts'
 
 const CODE = `
 import { chaosMonkey, enable, ExperimentScheduler, FaultType, resilienceTest, wrap } from 'chaos-agents/faults'
@@ -86,36 +80,183 @@ handlers.add({ a: '1' })
 void [adapted, like, same, answered, city, client, handled, added]
 `
 
-for (const [module, moduleResolution] of [
-  ['NodeNext', 'NodeNext'],
-  ['ESNext', 'Bundler'],
-] as const) {
-  test(`a strict consumer with module ${module} and resolution ${moduleResolution} compiles`, () => {
-    const folder = mkdtempSync(join(tmpdir(), 'chaos-consumer-'))
-    try {
-      mkdirSync(join(folder, 'node_modules'))
-      symlinkSync(root, join(folder, 'node_modules', 'chaos-agents'))
-      symlinkSync(join(root, 'node_modules', '@types'), join(folder, 'node_modules', '@types'))
-      writeFileSync(join(folder, 'package.json'), '{"type": "module"}')
-      writeFileSync(join(folder, 'main.ts'), CODE)
-      const compilerOptions = {
-        strict: true,
-        exactOptionalPropertyTypes: true,
-        skipLibCheck: false,
-        noEmit: true,
-        target: 'ES2022',
-        lib: ['ES2022', 'DOM'],
-        types: [],
-        module,
-        moduleResolution,
-      }
-      writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['main.ts'] }))
-      const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc')
-      const { status, stdout } = spawnSync(process.execPath, [tsc, '-p', folder], { encoding: 'utf8' })
-      assert.equal(stdout, '')
-      assert.equal(status, 0)
-    } finally {
-      rmSync(folder, { recursive: true, force: true })
-    }
-  })
+/** As NestJS does it: a route is metadata of the method, looked for on what the class has in the end. */
+const LEGACY = `
+import { ChaosError, FaultConfigError, chaosMonkey, enable, resilienceTest } from 'chaos-agents/faults'
+
+const kept = new WeakMap<object, Map<unknown, unknown>>()
+Object.assign(Reflect, {
+  defineMetadata: (key: unknown, value: unknown, on: object) => void kept.set(on, (kept.get(on) ?? new Map()).set(key, value)),
+  getOwnMetadataKeys: (on: object) => [...(kept.get(on)?.keys() ?? [])],
+  getOwnMetadata: (key: unknown, on: object) => kept.get(on)?.get(key),
+})
+const { defineMetadata, getOwnMetadata } = Reflect as never as {
+  defineMetadata(key: unknown, value: unknown, on: object): void
+  getOwnMetadata(key: unknown, on: object): unknown
 }
+const Get = (path: string) => (_: object, __: string | symbol, descriptor: PropertyDescriptor): void => {
+  defineMetadata('path', path, descriptor.value)
+  descriptor.value.tagged = path
+}
+
+class Controller {
+  prefix = 'cat '
+  @chaosMonkey({ fault_type: 'error', error_code: 503, first_n: 1 })
+  @Get('/outside')
+  async outside(id: string, more?: number): Promise<string> {
+    return this.prefix + id + (more ?? '')
+  }
+  @Get('/inside')
+  @resilienceTest({ faults: [{ fault_type: 'error', error_code: 503, first_n: 1 }] })
+  inside(id: string): string {
+    return this.prefix + id
+  }
+  @chaosMonkey({ fault_type: 'timeout', first_n: 1 })
+  static *pages(): Generator<number> {
+    yield 1
+  }
+}
+class Wrong {}
+const fails = (work: () => unknown, pattern: RegExp): void => {
+  try {
+    work()
+  } catch (error) {
+    if (error instanceof FaultConfigError && pattern.test(error.message)) return
+    throw error
+  }
+  throw new Error('it did not throw')
+}
+const anything = chaosMonkey({ fault_type: 'timeout' }) as (...args: unknown[]) => unknown
+fails(() => anything(Wrong), /not a class/)
+fails(() => anything(Wrong.prototype, 'field', undefined), /not a property/)
+fails(() => anything(Wrong.prototype, 'getter', { get: () => 1 }), /accessor/)
+
+async function main(): Promise<void> {
+  const router = new Map<unknown, string>()
+  for (const name of Object.getOwnPropertyNames(Controller.prototype)) {
+    const method = Object.getOwnPropertyDescriptor(Controller.prototype, name)?.value
+    const path = getOwnMetadata('path', method)
+    if (path !== undefined) router.set(path, name)
+  }
+  const { outside } = Controller.prototype as never as { outside: { name: string; length: number; tagged: string } }
+  enable()
+  const cat = new Controller()
+  const first = await cat.outside('1').catch((error: unknown) => (error instanceof ChaosError ? error.status : error))
+  console.log(JSON.stringify([[...router], outside.name, outside.length, outside.tagged, first, await cat.outside('2')]))
+}
+void main()
+`
+
+const BASE = { strict: true, exactOptionalPropertyTypes: true, target: 'ES2022', lib: ['ES2022', 'DOM'], types: [] }
+const OLD = { module: 'CommonJS', moduleResolution: 'Node10', ignoreDeprecations: '6.0' }
+
+describe('the packed package', () => {
+  const consumer = packedConsumer()
+  after(() => consumer.remove())
+  const { write, tsc, node } = consumer
+
+  for (const [type, options] of [
+    ['commonjs', OLD],
+    ['commonjs', { module: 'CommonJS', moduleResolution: 'Bundler' }],
+    ['commonjs', { module: 'Node16', moduleResolution: 'Node16' }],
+    ['module', { module: 'NodeNext', moduleResolution: 'NodeNext' }],
+    ['module', { module: 'ESNext', moduleResolution: 'Bundler' }],
+  ] as const)
+    test(`types are found by a ${type} package with module ${options.module}, resolution ${options.moduleResolution}`, () => {
+      write({ 'package.json': JSON.stringify({ type }), 'main.ts': CODE })
+      assert.equal(tsc({ ...BASE, ...options, skipLibCheck: false, noEmit: true }, ['main.ts']), '')
+    })
+
+  for (const [type, options] of [
+    ['commonjs', OLD],
+    ['module', { module: 'NodeNext', moduleResolution: 'NodeNext' }],
+  ] as const)
+    test(`methods decorated with experimentalDecorators keep their routes, and meet faults, in a ${type} package`, () => {
+      write({ 'package.json': JSON.stringify({ type }), 'main.ts': LEGACY })
+      assert.equal(tsc({ ...BASE, ...options, experimentalDecorators: true }, ['main.ts']), '')
+      const routes = [
+        ['/outside', 'outside'],
+        ['/inside', 'inside'],
+      ]
+      assert.deepEqual(JSON.parse(node('main.js')), [routes, 'outside', 2, '/outside', 503, 'cat 2'])
+    })
+
+  test('what Node requires and what it imports is one library: enabled in one, errors known in both', () => {
+    write({
+      'package.json': '{"type": "commonjs"}',
+      'old.js': `
+        const faults = require('chaos-agents/faults')
+        const { wrapFetch } = require('chaos-agents/faults/adapters')
+        const { chaosMonkey } = require('chaos-agents')
+        module.exports = {
+          ...faults, wrapFetch,
+          old: chaosMonkey({ fault_type: 'error', error_code: 503 })(async () => 'ok'),
+          connect: (options) => faults.connectChaos(options),
+        }`,
+      'new.mjs': `
+        import assert from 'node:assert/strict'
+        import * as faults from 'chaos-agents/faults'
+        import { wrapFetch } from 'chaos-agents/faults/adapters'
+        import old from './old.js'
+        assert.notEqual(faults.wrap, old.wrap, 'two copies are loaded')
+        const mine = faults.wrap(async () => 'ok', { component: 'mine' })
+        faults.enable()
+        await assert.rejects(old.old(), (error) =>
+          error instanceof old.ChaosError && error instanceof faults.ChaosError && error instanceof faults.InjectedFaultError &&
+          !(error instanceof faults.ChaosTimeoutError) && !(new Error() instanceof faults.ChaosError))
+        class Own extends faults.ChaosError {}
+        assert.ok(new Own(1) instanceof faults.ChaosError && !(new faults.ChaosError(1) instanceof Own))
+        const scheduler = new old.ExperimentScheduler()
+        const id = scheduler.schedule({ name: 'x', target_components: ['mine', 'api.test'], faults: [{ fault_type: 'error', error_code: 429 }] })
+        const running = scheduler.run(id)
+        await assert.rejects(mine(), faults.ChaosError)
+        for (const of of [wrapFetch, old.wrapFetch])
+          assert.equal((await of(async () => new Response('ok'))('https://api.test/')).status, 429)
+        old.disable()
+        assert.equal((await running).status, 'aborted')
+        assert.equal(faults.application.state, 'disabled')
+        assert.equal(await mine(), 'ok')
+        faults.enable()
+        const connection = await old.connect({ app: 'x', socket: process.argv[2] })
+        await connection.close()
+        console.log('one')`,
+    })
+    assert.equal(node('new.mjs', `${consumer.folder}/x.sock`), 'one\n')
+  })
+
+  test('a test runner that only knows require, with globals of its own for each file, loads it (as jest does)', () => {
+    write({
+      'package.json': '{"type": "commonjs"}',
+      'runner.js': `
+        const vm = require('node:vm'), fs = require('node:fs'), { createRequire } = require('node:module'), path = require('node:path')
+        // No importModuleDynamically: an import() in what is loaded would fail, as without --experimental-vm-modules.
+        const load = (file, context, seen) => {
+          if (seen.has(file)) return seen.get(file).exports
+          const module = { exports: {} }
+          seen.set(file, module)
+          const own = createRequire(file)
+          const wrapper = vm.runInContext('(function (module, exports, require) {' + fs.readFileSync(file, 'utf8') + '\\n})', context, { filename: file })
+          wrapper(module, module.exports, (id) => id.startsWith('node:') ? require(id) : load(own.resolve(id), context, seen))
+          return module.exports
+        }
+        const test = (entry) => {
+          const context = vm.createContext({ process, performance, setTimeout, clearTimeout, AbortSignal, AbortController, Response, URL })
+          return load(path.resolve(entry), context, new Map())
+        }
+        void Promise.all([test('./one.js'), test('./one.js')]).then((said) => console.log(JSON.stringify(said)))`,
+      'one.js': `
+        const { application, enable, chaosMonkey, connectChaos } = require('chaos-agents/faults')
+        const state = application.state
+        enable()
+        const call = chaosMonkey({ fault_type: 'error', error_code: 503 })(async () => 'ok')
+        module.exports = call().catch(async (error) => {
+          const refused = await connectChaos({ app: '' }).catch(({ name }) => name)
+          const connection = await connectChaos({ app: 'x', http: { port: 0, token: '0123456789abcdef' } })
+          await connection.close()
+          return [state, error.message, refused]
+        })`,
+    })
+    const each = ['idle', '[503] injected error', 'FaultConfigError']
+    assert.deepEqual(JSON.parse(node('runner.js')), [each, each])
+  })
+})

@@ -72,7 +72,7 @@ describe('what stays the same', () => {
     )
     const legacy = await errorOf(() => decorate({}, 'method'))
     assert.ok(legacy instanceof FaultConfigError)
-    assert.match(legacy.message, /experimentalDecorators/)
+    assert.match(legacy.message, /not a property or an accessor/)
   })
 })
 

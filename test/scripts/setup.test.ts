@@ -115,6 +115,7 @@ function makeClone(t: TestContext): string {
   const clone = join(folder, 'clone')
   write(clone, 'package-lock.json', lockFile({ typescript: '1.0.0' }))
   write(clone, 'tsconfig.json', '{}')
+  write(clone, 'tsconfig.cjs.json', '{}')
   write(clone, 'src/main.ts', 'main')
   write(clone, 'src/core/old.ts', 'old')
   mkdirSync(join(clone, 'scripts'))
