@@ -3,7 +3,7 @@
  * which breaks it every few seconds and puts it back. At the end, the proof that it did.
  */
 import { parseArgs } from 'node:util'
-import { coloured, plain } from '../src/observe/progress.ts'
+import { paintFor } from '../src/observe/paint.ts'
 import { play, type Options } from './demo/play.ts'
 import { onStopWish } from './demo/signals.ts'
 import { startPostgres } from './embedded-postgres.ts'
@@ -25,7 +25,7 @@ process.exitCode = await demo(process.argv.slice(2))
 async function demo(argv: string[]): Promise<number> {
   const options = readOptions(argv)
   if (typeof options === 'number') return options
-  const paint = process.stdout.isTTY && !process.env['NO_COLOR'] ? coloured : plain
+  const paint = paintFor({ tty: process.stdout.isTTY, env: process.env })
   const stop = new AbortController()
   onStopWish(stop, (text) => print(paint('yellow', text)))
   for (const line of INTRO) print(paint('bold', line))

@@ -15,6 +15,7 @@ export async function app(argv: readonly string[], main: string): Promise<number
     out: (text) => void process.stdout.write(text),
     err: (text) => void process.stderr.write(text),
     tty: process.stdout.isTTY,
+    columns: process.stdout.columns,
   }
   return runProgram(argv, context)
 }

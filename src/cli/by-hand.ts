@@ -1,5 +1,6 @@
 /** `chaos recover --run R --by-hand FILE`: the commands of the page as a script that only its owner can read. */
 import { open } from 'node:fs/promises'
+import { counted } from '../core/counted.ts'
 import { ConfigError, messageOf } from '../core/errors.ts'
 import type { StuckRun } from '../engine/stuck.ts'
 import type { Context } from './context.ts'
@@ -36,7 +37,9 @@ export async function writeByHand(
   const values = chosen.some(({ by_hand }) => by_hand.holdsValues)
     ? ' It holds values of your data: remove it afterwards.'
     : ''
-  context.out(`wrote ${file} (mode 0600), the commands of ${chosen.length} steps; sh -e ${file} runs it.${values}\n`)
+  context.out(
+    `wrote ${file} (mode 0600), the commands of ${counted(chosen.length, 'step')}; sh -e ${file} runs it.${values}\n`,
+  )
   return 0
 }
 

@@ -13,6 +13,8 @@ export interface Context {
   out(text: string): void
   err(text: string): void
   tty: boolean
+  /** Of the terminal; absent where there is none. */
+  columns?: number | undefined
 }
 
 /** `--state-dir`, `CHAOS_STATE_DIR`, systemd's `STATE_DIRECTORY`, else the XDG state folder; absolute. */

@@ -2,6 +2,7 @@
 import { formatDuration, parseDuration } from '../core/duration.ts'
 import { CodedError, ConfigError } from '../core/errors.ts'
 import { systemClock } from '../core/clock.ts'
+import { counted } from '../core/counted.ts'
 import type { Report } from '../core/report.ts'
 import type { DaemonStatus } from '../core/status.ts'
 import { askDaemon } from '../daemon/control.ts'
@@ -57,7 +58,10 @@ export async function reload(context: Context, options: ControlOptions): Promise
     warnings: string[]
   }
   const warnings = result.warnings.map((warning) => `warning: ${warning}`)
-  return show(context, options, result, [`read ${result.file} anew: ${result.experiments} experiments`, ...warnings])
+  return show(context, options, result, [
+    `read ${result.file} anew: ${counted(result.experiments, 'experiment')}`,
+    ...warnings,
+  ])
 }
 
 /** `chaos freeze [REASON] [--for 2h]`: aborts, undoes and blocks; also where no daemon is up, for the next one. */
@@ -77,7 +81,9 @@ export async function freeze(
   const lines = [
     `frozen${forMs === undefined ? '' : ` for ${formatDuration(forMs)}`}: ${why}`,
     ...(result?.ended ?? []).map((name) => `${name} was ended and undone`),
-    ...(result && result.pending > 0 ? [`${result.pending} runs are not undone yet; chaos status shows them`] : []),
+    ...(result && result.pending > 0
+      ? [`${counted(result.pending, 'run')} not undone yet; chaos status shows them`]
+      : []),
   ]
   show(context, options, { frozen: true, ...until, ...result }, lines)
   return result && result.pending > 0 ? 4 : 0
@@ -122,7 +128,7 @@ export async function trust(
     context,
     options,
     { trusted },
-    trusted.map((system) => `trusted: ${systemLine(system)}`),
+    trusted.length === 0 ? ['nothing waits to be trusted'] : trusted.map((system) => `trusted: ${systemLine(system)}`),
   )
 }
 

@@ -181,7 +181,9 @@ async function recoverOnly(context: Context, stateDir: string): Promise<void> {
   // Then the folder is not even made.
   if ((await state.journals()).length === 0) return
   const secrets = await storedSecrets(await context.targets(), state)
-  const emit = harmless(scrubbed(secrets, progress({ write: (text) => context.err(text), tty: false })))
+  const emit = harmless(
+    scrubbed(secrets, progress({ write: (text) => context.err(text), screen: { tty: false, env: context.env } })),
+  )
   const recoverAll = ({ supervisor }: { supervisor: Supervisor }): Promise<unknown> =>
     supervisor.recoverAll({ noProgressMs: RECOVERY_MS })
   await supervised(context, { command: 'daemon', stateDir, experiments: () => [], emit }, recoverAll)

@@ -6,7 +6,7 @@ import { isAlive, readHolder } from '../daemon/lock.ts'
 import { slotLog } from '../journal/slots.ts'
 import { peekStateDir } from '../journal/state-dir.ts'
 import { digestLines } from '../observe/digest.ts'
-import { coloured, plain } from '../observe/paint.ts'
+import { paintFor } from '../observe/paint.ts'
 import { json, stateDirOf } from './context.ts'
 import type { Context } from './context.ts'
 
@@ -29,6 +29,6 @@ export async function digest(context: Context, options: DigestOptions): Promise<
   const state = await peekStateDir(stateDir)
   const found = await readDigest({ state, slots: slotLog(stateDir), since: until - back, until, running })
   if (options.json === true) context.out(json(found))
-  else for (const line of digestLines(found, context.tty ? coloured : plain)) context.out(`${line}\n`)
+  else for (const line of digestLines(found, paintFor(context))) context.out(`${line}\n`)
   return found.pending.length > 0 ? ERROR_CODES.RESIDUE : 0
 }

@@ -8,7 +8,7 @@ import type { SkillSurvey, Survey } from '../core/survey.ts'
 import type { Target } from '../core/target.ts'
 import { matching } from '../engine/filters.ts'
 import { refuseProtected } from '../engine/plan.ts'
-import { coloured, plain } from '../observe/progress.ts'
+import { paintFor } from '../observe/paint.ts'
 import type { Paint } from '../observe/progress.ts'
 import { chosen } from './chosen.ts'
 import { json, table } from './context.ts'
@@ -53,7 +53,7 @@ export async function discover(context: Context, file: string, options: Discover
       filters: group.flatMap((e) => filtersOf(e, survey)),
     }
     found.push(one)
-    if (options.json !== true) context.out(text(one, context.tty ? coloured : plain))
+    if (options.json !== true) context.out(text(one, paintFor(context)))
   }
   if (options.json === true) context.out(json({ targets: found }))
   else context.out('nothing was changed\n')

@@ -1,4 +1,5 @@
 /** The page for a person whom a run has been handed over to: at night, tired, and with nothing to look up. */
+import { counted } from '../core/counted.ts'
 import type { ByHand } from '../core/skill.ts'
 import type { StuckRun, StuckStep } from '../engine/stuck.ts'
 
@@ -33,7 +34,9 @@ export function pageLines(stuck: StuckRun, stateDir: string | undefined): string
     `  journal  ${journal}: what is needed to undo it is in there, keep it`,
     ...(reason === undefined ? [] : [`  why      ${reason}`]),
     ...own.slice(0, MOST_STEPS).flatMap((step) => ['', ...stepLines(step, stuck, command)]),
-    ...(more > 0 ? ['', `and ${more} more steps; ${command} --by-hand FILE writes the commands of all of them`] : []),
+    ...(more > 0
+      ? ['', `and ${counted(more, 'more step')}; ${command} --by-hand FILE writes the commands of all of them`]
+      : []),
     ...(waiting.length > 0 ? ['', ...waiting.map(waitingLine)] : []),
     '',
     'its target is somewhere else now, or says something else of itself',

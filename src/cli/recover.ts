@@ -1,5 +1,6 @@
 /** `chaos recover`: undoes what a crash left, now. */
 import { basename } from 'node:path'
+import { counted } from '../core/counted.ts'
 import { CodedError, ConfigError, ERROR_CODES } from '../core/errors.ts'
 import { worstExitCode } from '../core/report.ts'
 import type { Report } from '../core/report.ts'
@@ -87,7 +88,7 @@ export async function recover(context: Context, options: RecoverOptions): Promis
   const emit = harmless(
     scrubbed(
       secrets,
-      options.json === true ? ndjson(write) : progress({ write: (text) => context.out(text), tty: context.tty }),
+      options.json === true ? ndjson(write) : progress({ write: (text) => context.out(text), screen: context }),
     ),
   )
   return supervised(
@@ -152,7 +153,7 @@ async function askForIt(
     for (const report of recovered)
       context.out(`${report.run} (${report.experiment})  ${summaryLines(report, plain).join('\n')}\n`)
     for (const { run, endpoint, pending: steps, reason } of pending)
-      context.out(`not undone: ${run} on ${endpoint}, ${steps} steps: ${reason}\n`)
+      context.out(`not undone: ${run} on ${endpoint}, ${counted(steps, 'step')}: ${reason}\n`)
     showPages(context, stuck, options)
   }
   return exitCodeOf(recovered, pending)
@@ -206,7 +207,7 @@ function show(context: Context, open: OpenRun[], stuck: StuckRun[], options: Rec
   if (open.length === 0) context.out('nothing to recover\n')
   for (const o of open) {
     context.out(
-      `run ${o.run} (${o.experiment}) on ${o.endpoint}, started ${o.started_at}: ${o.steps.length} steps to undo\n`,
+      `run ${o.run} (${o.experiment}) on ${o.endpoint}, started ${o.started_at}: ${counted(o.steps.length, 'step')} to undo\n`,
     )
     for (const s of o.steps) context.out(`  ${s.step}. ${s.skill} ${s.describe} (${s.state})\n`)
     for (const d of o.damage)

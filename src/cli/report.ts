@@ -4,7 +4,9 @@ import { ConfigError, messageOf } from '../core/errors.ts'
 import { observedText } from '../core/observed.ts'
 import type { Report, StepReport } from '../core/report.ts'
 import { peekStateDir } from '../journal/state-dir.ts'
-import { coloured, plain, summaryLines } from '../observe/progress.ts'
+import { paintFor } from '../observe/paint.ts'
+import type { Paint } from '../observe/paint.ts'
+import { summaryLines } from '../observe/progress.ts'
 import { json, stateDirOf, table } from './context.ts'
 import type { Context } from './context.ts'
 import { pageCommand } from './page.ts'
@@ -19,22 +21,32 @@ export interface ReportOptions {
 export async function report(context: Context, run: string | undefined, options: ReportOptions): Promise<number> {
   const state = await peekStateDir(stateDirOf(options.stateDir, context.env))
   const runs = await state.reports()
+  /** Of an experiment; one that is damaged must not hide the others. */
+  const newestOf = async (experiment: string): Promise<Report | undefined> => {
+    for (const name of [...runs].reverse()) {
+      const found = await state.report(name).catch(() => undefined)
+      if (found?.experiment === experiment) return found
+    }
+    return undefined
+  }
   if (options.list === true || (run === undefined && options.last !== true)) {
     const warn = (error: unknown): void => context.err(`warning: ${messageOf(error)}\n`)
     const reports = (await Promise.all(runs.map((r) => state.report(r).catch(warn)))).filter((r) => r !== undefined)
     if (options.json === true) context.out(json(reports))
     else if (reports.length === 0) context.out('no runs yet\n')
-    else context.out(table([['RUN', 'STARTED', 'OUTCOME', 'RESIDUE', 'EXPERIMENT'], ...reports.map(row)]))
+    else context.out(table([['RUN', 'STARTED (UTC)', 'OUTCOME', 'RESIDUE', 'EXPERIMENT'], ...reports.map(row)]))
     return 0
   }
   const wanted = run ?? runs.at(-1)
-  const found = wanted === undefined ? undefined : await state.report(wanted)
+  const found = wanted === undefined ? undefined : ((await state.report(wanted)) ?? (await newestOf(wanted)))
   if (!found) {
     const message =
-      wanted === undefined ? 'no runs yet' : `no report of run ${wanted}; chaos report --list shows which there are`
+      wanted === undefined
+        ? 'no runs yet'
+        : `no report of run or experiment ${wanted}; chaos report --list shows which there are`
     throw new ConfigError([{ file: 'report', line: 0, column: 0, path: '', message }], 'USAGE')
   }
-  context.out(options.json === true ? json(found) : text(found, context.tty))
+  context.out(options.json === true ? json(found) : text(found, paintFor(context)))
   if (options.json !== true && found.residue.length > 0)
     context.out(`what to do about what is left: ${pageCommand(found.run, options.stateDir)}\n`)
   return 0
@@ -50,8 +62,7 @@ function row(r: Report): string[] {
   ]
 }
 
-function text(r: Report, tty: boolean): string {
-  const paint = tty ? coloured : plain
+function text(r: Report, paint: Paint): string {
   const head = [
     ['run', r.run],
     ['experiment', r.experiment],

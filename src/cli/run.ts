@@ -11,7 +11,8 @@ import { Trust } from '../daemon/trust.ts'
 import { frozenNow, openOrders } from '../journal/orders.ts'
 import { mintRun } from '../journal/state-dir.ts'
 import { ndjson } from '../observe/ndjson.ts'
-import { coloured, plain, planLines, progress } from '../observe/progress.ts'
+import { paintFor } from '../observe/paint.ts'
+import { planLines, progress } from '../observe/progress.ts'
 import { harmless, scrubbed } from '../observe/scrub.ts'
 import { chosen } from './chosen.ts'
 import { stateDirOf } from './context.ts'
@@ -101,7 +102,7 @@ async function realRun(
 
 async function dryRun(context: Context, experiments: Experiment[], options: RunOptions): Promise<number> {
   const supervisor = await onlooker(context, options.stateDir, experiments)
-  const paint = context.tty ? coloured : plain
+  const paint = paintFor(context)
   for (const experiment of experiments) {
     const plan = await supervisor.looks.preview(experiment, options.seed ?? mintRun(systemClock.now()))
     if (options.json === true) {
@@ -123,5 +124,5 @@ async function dryRun(context: Context, experiments: Experiment[], options: RunO
 async function sinkOf(context: Context, experiments: Experiment[], { json }: RunOptions): Promise<Sink> {
   const secrets = secretsOf(await context.targets(), experiments)
   const write = (text: string): void => context.out(text)
-  return harmless(scrubbed(secrets, json === true ? ndjson(write) : progress({ write, tty: context.tty })))
+  return harmless(scrubbed(secrets, json === true ? ndjson(write) : progress({ write, screen: context })))
 }

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import { loadConfig } from '../config/load.ts'
 import { systemClock } from '../core/clock.ts'
 import type { Clock } from '../core/clock.ts'
+import { counted } from '../core/counted.ts'
 import { formatDuration } from '../core/duration.ts'
 import { ConfigError } from '../core/errors.ts'
 import type { Config, Experiment } from '../core/experiment.ts'
@@ -55,7 +56,7 @@ function usage(path: string, message: string): ConfigError {
 
 function asText(config: Config, { coming, counts }: Forecast, days: number): string {
   const lines = coming.map((run) => [
-    `${run.local} ${run.entry.timezone}`,
+    placed(run.local, run.entry.timezone),
     run.entry.experiment.name,
     run.skip
       ? `not run (${run.skip.cause}): ${run.skip.reason}`
@@ -63,13 +64,23 @@ function asText(config: Config, { coming, counts }: Forecast, days: number): str
   ])
   const planned = config.experiments.filter(({ experiment }) => counts.has(experiment.name))
   if (planned.length === 0) return 'no experiment of this file has a schedule and is enabled\n'
-  const more = planned.flatMap(({ experiment: { name } }) => {
-    const { due, more: left } = counts.get(name) ?? { due: 0, more: 0 }
-    if (due === 0) return [`${name}: not due in the next ${days} days\n`]
+  const more = planned.flatMap(({ experiment: { name }, timezone }) => {
+    const { due, more: left, later } = counts.get(name) ?? { due: 0, more: 0 }
+    if (due === 0) {
+      const next = later ? `next on ${placed(later.local, timezone)}` : 'and never falls into its windows'
+      return [`${name}: not due in the next ${days === 1 ? 'day' : counted(days, 'day')}, ${next}\n`]
+    }
     return left > 0 ? [`${name}: ${due} due times, too many to list: above are ${due - left} of them\n`] : []
   })
   const worst = planned.map(({ experiment }) => [`  ${experiment.name}`, radius(experiment).text])
   return [table(lines), ...more, 'at worst, one run touches\n', table(worst)].join('')
+}
+
+const DAYS = ['Sun', 'Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat']
+
+/** `Sun 2026-03-29 02:30:00 Europe/Berlin`. */
+function placed(local: string, timezone: string): string {
+  return `${DAYS[new Date(`${local.replace(' ', 'T')}Z`).getUTCDay()] ?? ''} ${local} ${timezone}`
 }
 
 function remarks({ entry, windows, overlaps, crowded, slot, until }: Coming): string {
@@ -134,10 +145,10 @@ function asEvents({ coming, counts }: Forecast) {
       to: run.until,
       summary: run.skip ? `chaos: ${name} (not run: ${run.skip.cause})` : `chaos: ${name}`,
       description: [
-        `${run.local} ${run.entry.timezone}`,
+        placed(run.local, run.entry.timezone),
         run.skip ? run.skip.reason : `soak ${formatDuration(run.entry.experiment.duration_ms)}${remarks(run)}`,
         text,
-        ...(left > 0 ? [`${left} further due times are not in this calendar`] : []),
+        ...(left > 0 ? [`${counted(left, 'further due time')} not in this calendar`] : []),
       ].join('\n'),
       cancelled: run.skip !== undefined,
     }

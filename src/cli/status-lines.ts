@@ -1,4 +1,5 @@
 /** What only a running daemon can say of itself, as lines for a person. */
+import { counted } from '../core/counted.ts'
 import type { DaemonStatus } from '../core/status.ts'
 import { table } from './context.ts'
 
@@ -18,7 +19,7 @@ export function daemonLines(status: DaemonStatus): string[] {
       : [`the last reload failed, the configuration of ${config.loaded_at} is used:`, ...indented(config.problem)]),
     ...blocked.map(
       (b) =>
-        `blocked: ${b.endpoint} by run ${b.run} (${b.experiment}), ${b.pending} steps are not undone${quarantinedText(b.quarantined)}: ${b.reason}`,
+        `blocked: ${b.endpoint} by run ${b.run} (${b.experiment}), ${counted(b.pending, 'step')} not undone${quarantinedText(b.quarantined)}: ${b.reason}`,
     ),
     ...untrusted.map(
       (u) => `not trusted yet: ${u.endpoint} (${u.summary}); chaos trust ${JSON.stringify(u.experiment)}`,
@@ -31,13 +32,13 @@ export function daemonLines(status: DaemonStatus): string[] {
   ]
 }
 
-function experimentTable({ experiments }: DaemonStatus): string[] {
+function experimentTable({ experiments, frozen }: DaemonStatus): string[] {
   if (experiments.length === 0) return []
   const rows = experiments.map(({ experiment, next, disabled, last, skipped, schedule }) => [
     experiment,
     disabled
       ? `disabled${disabled.until === undefined ? '' : ` until ${disabled.until}`}`
-      : (next ?? (schedule === undefined ? 'no schedule' : 'never')),
+      : (next ?? (schedule === undefined ? 'no schedule' : frozen ? 'frozen' : 'never')),
     last ? `${last.outcome}, residue ${last.residue} (${last.finished_at})` : '-',
     skipped ? `${skipped.slot}: ${skipped.reason}` : '-',
   ])

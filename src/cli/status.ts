@@ -1,5 +1,6 @@
 /** `chaos status`: is it up, and is everything put back? Exit code 0 up and clean, 4 pending undo, 1 no daemon. */
 import { basename } from 'node:path'
+import { counted } from '../core/counted.ts'
 import { CodedError, ERROR_CODES } from '../core/errors.ts'
 import type { Report } from '../core/report.ts'
 import type { DaemonStatus } from '../core/status.ts'
@@ -93,7 +94,7 @@ function linesOf(
   const phase = (run: string): string => {
     const found = daemon?.running.find((r) => r.run === run)
     if (!found) return ''
-    return `, ${found.phase}${found.soak_ends === undefined ? '' : ` until ${found.soak_ends}`}, ${found.steps_done} of ${found.steps_total} steps`
+    return `, ${found.phase}${found.soak_ends === undefined ? '' : ` until ${found.soak_ends}`}, ${found.steps_done} of ${counted(found.steps_total, 'step')}`
   }
   return [
     up ? `chaos ${up.command} is up (pid ${up.pid}, since ${up.started_at})` : 'no daemon is up',
@@ -105,7 +106,7 @@ function linesOf(
     ...running.map((r) => `running: ${r.run} (${r.experiment}) on ${r.endpoint}, since ${r.started_at}${phase(r.run)}`),
     ...pending.map((r) =>
       r.unreadable === undefined
-        ? `not undone: ${r.run} (${r.experiment}) on ${r.endpoint}, ${r.steps_to_undo} steps${quarantinedText(r.quarantined)}; ${r.failed ? `what to do: ${pageCommand(r.run, given)}` : 'chaos recover undoes them'}`
+        ? `not undone: ${r.run} (${r.experiment}) on ${r.endpoint}, ${counted(r.steps_to_undo, 'step')}${quarantinedText(r.quarantined)}; ${r.failed ? `what to do: ${pageCommand(r.run, given)}` : 'chaos recover undoes them'}`
         : `not undone: ${r.run}, its journal may be whole and is not known: ${r.unreadable}`,
     ),
     ...(pending.length === 0 ? ['nothing is left to undo'] : []),

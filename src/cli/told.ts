@@ -88,7 +88,7 @@ export class Told {
 async function outputOf(context: Context, state: StateDir, { json, pretty, level }: OutputOptions): Promise<Sink> {
   const write = (text: string): void => context.out(text)
   if (json === true) return ndjson(write)
-  if (context.tty || pretty === true) return progress({ write, tty: context.tty })
+  if (context.tty || pretty === true) return progress({ write, screen: context })
   const { logSink } = await import('../observe/log.ts')
   const open = (await state.journals()).flatMap(({ started }) => started ?? [])
   const experiments = new Map(open.map(({ run, experiment }) => [run, experiment]))

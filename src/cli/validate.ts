@@ -1,5 +1,6 @@
 /** `chaos validate CONFIG`: everything that can be said without opening a connection. */
 import { loadConfig } from '../config/load.ts'
+import { counted } from '../core/counted.ts'
 import { formatDuration } from '../core/duration.ts'
 import { ConfigError } from '../core/errors.ts'
 import { json, table } from './context.ts'
@@ -22,7 +23,7 @@ export async function validate(context: Context, file: string, options: { json?:
       context.out(json({ valid: true, file, experiments, warnings: config.warnings, problems: [] }))
       return 0
     }
-    context.out(`${file} is valid: ${experiments.length} ${experiments.length === 1 ? 'experiment' : 'experiments'}\n`)
+    context.out(`${file} is valid: ${counted(experiments.length, 'experiment')}\n`)
     context.out(
       table(
         experiments.map((e) => [
@@ -30,7 +31,10 @@ export async function validate(context: Context, file: string, options: { json?:
           e.endpoint,
           e.skills.join(', '),
           `soak ${e.duration}`,
-          e.schedule === undefined ? '' : `${e.schedule} ${e.timezone}`,
+          [
+            ...(e.schedule === undefined ? [] : [`${e.schedule} ${e.timezone ?? ''}`]),
+            ...(e.enabled ? [] : ['enabled: false, never runs by itself']),
+          ].join('  '),
         ]),
       ),
     )

@@ -41,7 +41,7 @@ export interface DaemonStatus {
     endpoint: string
     schedule?: string
     timezone: string
-    /** Absent when it never comes. */
+    /** When it is neither frozen nor disabled; absent when that never comes by itself. */
     next?: string
     /** By `chaos disable`; `until` is absent when only `chaos enable` ends it. */
     disabled?: { until?: string }

@@ -1,5 +1,6 @@
 /** Runs that are not clean: they keep new runs away from what they still have to undo. */
 import { basename } from 'node:path'
+import { counted } from '../core/counted.ts'
 import { CodedError, ERROR_CODES, JournalError, messageOf } from '../core/errors.ts'
 import type { Report } from '../core/report.ts'
 import { identityMismatch } from '../core/target.ts'
@@ -75,7 +76,7 @@ export class BlockedRuns {
       if (same === true || keys.some((key) => blocked.claims.includes(key))) {
         throw new CodedError(
           'BLOCKED_BY_RESIDUE',
-          `blocked by run ${blocked.run} (${blocked.experiment || 'unknown experiment'}): ${blocked.pending} steps on ${blocked.endpoint || 'an unknown target'} are not undone: ${blocked.reason}`,
+          `blocked by run ${blocked.run} (${blocked.experiment || 'unknown experiment'}): ${counted(blocked.pending, 'step')} on ${blocked.endpoint || 'an unknown target'} not undone: ${blocked.reason}`,
         )
       }
     }

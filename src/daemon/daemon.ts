@@ -99,7 +99,13 @@ export class Daemon {
 
   /** The coming due times, soonest first. */
   get next(): { experiment: string; at: string }[] {
-    return this.#schedule.upcoming().map(({ name, slot }) => ({ experiment: name, at: slot.toISOString() }))
+    const now = this.#options.clock.now()
+    return this.#config.experiments
+      .flatMap(({ experiment: { name } }) => {
+        const at = this.#nextAllowed(name, now)
+        return at ? [{ experiment: name, at: at.toISOString() }] : []
+      })
+      .sort((a, b) => Date.parse(a.at) - Date.parse(b.at))
   }
 
   get status(): DaemonStatus {
@@ -211,8 +217,8 @@ export class Daemon {
   #statusOf({ experiment, schedule, timezone }: ScheduledExperiment, now: number): DaemonStatus['experiments'][number] {
     const { supervisor, orders, tracker } = this.#options
     const { name } = experiment
-    const next = this.#schedule.next(name)
     const disabled = disabledNow(orders.current, name, now)
+    const next = this.#nextAllowed(name, now)
     const last = tracker.lastOf(name)
     const skipped = this.#dispatcher.lastSkip(name)
     return {
@@ -231,6 +237,15 @@ export class Daemon {
         : {}),
       ...(skipped ? { skipped } : {}),
     }
+  }
+
+  /** The next due time at which it is neither frozen nor disabled; undefined where only an operator ends that. */
+  #nextAllowed(name: string, now: number): Date | undefined {
+    const { current } = this.#options.orders
+    const stops = [frozenNow(current, now), disabledNow(current, name, now)].filter((stop) => stop !== undefined)
+    if (stops.some(({ until }) => until === undefined)) return undefined
+    const free = Math.max(...stops.map(({ until }) => Date.parse(until ?? '')))
+    return this.#schedule.next(name, free)
   }
 
   async #reload(): Promise<Config> {

@@ -1,6 +1,6 @@
 /** What will run and what will not, in the days to come: the schedule told in advance, without its clock. */
 import { parse } from 'node-cron'
-import { calendar } from '../core/calendar.ts'
+import { calendar, nextOpen } from '../core/calendar.ts'
 import type { Calendar } from '../core/calendar.ts'
 import { cron } from '../core/cron.ts'
 import type { Cron, Due } from '../core/cron.ts'
@@ -29,7 +29,14 @@ export interface Forecast {
   /** In the order of time; of experiments with very many due times only the first. */
   coming: Coming[]
   /** By name: how many due times there are, and how many of them are not in `coming`. */
-  counts: Map<string, { due: number; more: number }>
+  counts: Map<string, Count>
+}
+
+export interface Count {
+  due: number
+  more: number
+  /** The first due time that may run after the days that are told: an instant, and what the clock there shows. */
+  later?: { at: number; local: string }
 }
 
 /** Of one experiment so many are told; when there are more, only the first few. */
@@ -49,7 +56,12 @@ export function forecast(
     const dates = calendar(entry, place)
     const due = times.count(from, until)
     const found = due > MOST_TOLD ? firstOf(times, dates, from, until) : all(times, from, until)
-    counts.set(entry.experiment.name, { due, more: due > MOST_TOLD ? due - found.length : 0 })
+    const later = due === 0 ? nextOpen(times, dates, until) : undefined
+    counts.set(entry.experiment.name, {
+      due,
+      more: due > MOST_TOLD ? due - found.length : 0,
+      ...(later && { later: { at: later.at, local: formatWall(wallAt(place, later.at)) } }),
+    })
     return tell(entry, found, place, dates, times)
   })
   coming.sort((a, b) => a.slot - b.slot)

@@ -1,4 +1,5 @@
 /** The report of a run whose worker could not write one: it died, or failed before anything was begun. */
+import { counted } from '../core/counted.ts'
 import { CodedError, ERROR_CODES, messageOf } from '../core/errors.ts'
 import type { Experiment } from '../core/experiment.ts'
 import type { Report } from '../core/report.ts'
@@ -38,7 +39,14 @@ export function lostReport(lostRun: LostRun): Report {
     finished_at: finishedAt,
     soak_ms: experiment.duration_ms,
     residue: blocked
-      ? [{ step: 0, resource: blocked.endpoint, describe: `${blocked.pending} steps to undo`, error: blocked.reason }]
+      ? [
+          {
+            step: 0,
+            resource: blocked.endpoint,
+            describe: `${counted(blocked.pending, 'step')} to undo`,
+            error: blocked.reason,
+          },
+        ]
       : [],
     steps: [],
     notes: [],

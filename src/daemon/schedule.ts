@@ -40,21 +40,14 @@ export interface ScheduleOptions {
   events: ScheduleEvents
 }
 
-export interface Upcoming {
-  name: string
-  slot: Date
-}
-
 export interface Schedule {
   start(): void
   /** Nothing is due any more when it returns. */
   stop(): void
   /** Goes on with other entries. What is handled stays handled; a changed schedule starts afresh. */
   replace(entries: readonly ScheduledExperiment[]): void
-  /** The next due time that windows and blackouts allow; undefined when there is none. */
-  next(name: string): Date | undefined
-  /** The same for all, soonest first. */
-  upcoming(): Upcoming[]
+  /** The next due time that windows and blackouts allow, later than `after`; undefined when there is none. */
+  next(name: string, after?: number): Date | undefined
   /** Why an experiment may not run now, if it may not. */
   closedNow(name: string): Closed | undefined
 }
@@ -148,19 +141,10 @@ class Timetable implements Schedule {
     this.#wake.abort()
   }
 
-  next(name: string): Date | undefined {
+  next(name: string, after = -Infinity): Date | undefined {
     const task = this.#tasks.get(name)
-    const next = task && nextOpen(task.cron, task.calendar, task.handled.until)
+    const next = task && nextOpen(task.cron, task.calendar, Math.max(task.handled.until, after))
     return next && new Date(next.at)
-  }
-
-  upcoming(): Upcoming[] {
-    return [...this.#tasks.keys()]
-      .flatMap((name) => {
-        const slot = this.next(name)
-        return slot ? [{ name, slot }] : []
-      })
-      .sort((a, b) => a.slot.getTime() - b.slot.getTime())
   }
 
   closedNow(name: string): Closed | undefined {

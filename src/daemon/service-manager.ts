@@ -3,6 +3,7 @@
  * Node has no datagram sockets, so `systemd-notify` is run for each message; the unit needs NotifyAccess=all.
  */
 import { spawn } from 'node:child_process'
+import { counted } from '../core/counted.ts'
 import { messageOf } from '../core/errors.ts'
 import type { ChaosEvent, Sink } from '../core/events.ts'
 
@@ -151,7 +152,7 @@ class Status {
         return undefined
     }
     const running = [...this.#running.values()].map((run) => `${run.experiment}: ${run.phase}`)
-    const pending = this.#pending > 0 ? [`${this.#pending} runs are not undone`] : []
+    const pending = this.#pending > 0 ? [`${counted(this.#pending, 'run')} not undone`] : []
     return [...pending, ...(running.length > 0 ? running : ['waiting for the next run'])].join(', ')
   }
 }

@@ -48,14 +48,15 @@ export class Trust {
     return undefined
   }
 
-  /** Trusts what waits, of one experiment or of all. Throws USAGE when nothing waits there. */
+  /** Trusts what waits, of one experiment or of all. Throws USAGE when nothing waits of that one. */
   async trust(experiment?: string): Promise<Untrusted[]> {
     const chosen = this.waiting.filter((system) => experiment === undefined || system.experiment === experiment)
+    if (chosen.length === 0 && experiment === undefined) return []
     if (chosen.length === 0) {
       const names = this.waiting.map((system) => JSON.stringify(system.experiment)).join(', ')
       throw new CodedError(
         'USAGE',
-        `nothing${experiment === undefined ? '' : ` of ${JSON.stringify(experiment)}`} waits to be trusted${names === '' ? '' : `; there is ${names}`}`,
+        `nothing of ${JSON.stringify(experiment)} waits to be trusted${names === '' ? '' : `; there is ${names}`}`,
       )
     }
     await this.#remember(chosen)

@@ -1,4 +1,5 @@
 /** Plan: what the run will do, decided and checked before anything is changed. */
+import { counted } from '../core/counted.ts'
 import { ConfigError, RefusedError } from '../core/errors.ts'
 import type { ConfigProblem } from '../core/errors.ts'
 import type { PlanView, StepView } from '../core/events.ts'
@@ -254,13 +255,13 @@ function checkLimits(experiment: Experiment, invocations: Invocation[]): void {
   if (rows > limits.rows) {
     throw new RefusedError(
       'REFUSED_LIMIT',
-      `the run would change ${rows} rows and limits.rows is ${limits.rows}; lower the run or raise the limit`,
+      `the run would change ${counted(rows, 'row')} and limits.rows is ${limits.rows}; lower the run or raise the limit`,
     )
   }
   if (resources > limits.resources) {
     throw new RefusedError(
       'REFUSED_LIMIT',
-      `the run would touch ${resources} resources and limits.resources is ${limits.resources}`,
+      `the run would touch ${counted(resources, 'resource')} and limits.resources is ${limits.resources}`,
     )
   }
 }

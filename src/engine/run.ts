@@ -1,5 +1,6 @@
 /** One execution of an experiment: connect, discover, plan, claim, apply, soak, roll back, report. */
 import type { Clock } from '../core/clock.ts'
+import { counted } from '../core/counted.ts'
 import { CodedError, messageOf, RefusedError } from '../core/errors.ts'
 import type { ErrorCode } from '../core/errors.ts'
 import { harmless } from '../core/events.ts'
@@ -113,7 +114,7 @@ async function planAndClaim(agent: Agent, input: RunInput): Promise<{ plan: RunP
     emit({
       type: 'run.phase',
       phase: 'claim',
-      detail: plan.claims.length === 1 ? '1 claim' : `${plan.claims.length} claims`,
+      detail: counted(plan.claims.length, 'claim'),
     })
     const { waited } = await input.claim(
       plan.claims.map((claim) => claim.key),

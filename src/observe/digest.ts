@@ -1,4 +1,5 @@
 /** The digest as lines for a person. */
+import { counted } from '../core/counted.ts'
 import type { Digest, Slower } from '../core/digest.ts'
 import { formatDuration } from '../core/duration.ts'
 import type { Paint } from './paint.ts'
@@ -59,12 +60,8 @@ function notableText({
 
 function slowerText({ run, experiment, what, ms, before_ms, before_run }: Slower): string {
   const took = what === 'undo' ? 'the undo took' : 'without its soak it took'
-  const times = before_ms > 0 ? ` (${Number((ms / before_ms).toFixed(1))} times)` : ''
+  const times = before_ms > 0 ? ` (${counted(Number((ms / before_ms).toFixed(1)), 'time')})` : ''
   return `${experiment} ${run}: ${took} ${formatDuration(ms)}, before ${formatDuration(before_ms)}${times} in ${before_run}`
-}
-
-function counted(n: number, noun: string): string {
-  return `${n} ${noun}${n === 1 ? '' : 's'}`
 }
 
 function sum(entries: readonly { count: number }[]): number {

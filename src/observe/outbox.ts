@@ -1,5 +1,6 @@
 /** What waits to be delivered to one receiver: in order, bounded, each tried again for about ten minutes. */
 import type { Clock } from '../core/clock.ts'
+import { counted } from '../core/counted.ts'
 import { messageOf } from '../core/errors.ts'
 import type { Notification } from '../core/notify.ts'
 import type { Attempt, Deliver } from './delivery.ts'
@@ -106,7 +107,7 @@ export class Outbox {
       }
       if (result.final || attempt >= ATTEMPTS) {
         this.#failed += 1
-        this.#options.lost(notification, `${result.reason}${result.final ? '' : `, ${attempt} times`}`)
+        this.#options.lost(notification, `${result.reason}${result.final ? '' : `, ${counted(attempt, 'time')}`}`)
         return
       }
       if (last) {

@@ -1,34 +1,37 @@
 /** Events as lines for a person: coloured with a soak countdown on a terminal, plain elsewhere. */
+import { counted } from '../core/counted.ts'
 import type { ChaosEvent, PlanView, Sink, StepView } from '../core/events.ts'
 import { formatDuration } from '../core/duration.ts'
 import { observedText } from '../core/observed.ts'
 import type { Report } from '../core/report.ts'
 import type { Inspection } from '../core/skill.ts'
 import { digestLines } from './digest.ts'
-import { coloured, plain } from './paint.ts'
-import type { Paint } from './paint.ts'
+import { paintFor, redraws } from './paint.ts'
+import type { Paint, Screen } from './paint.ts'
+import { wrapLine } from './wrap-line.ts'
 
-export { coloured, plain } from './paint.ts'
+export { plain } from './paint.ts'
 export type { Paint } from './paint.ts'
 
 export interface ProgressOptions {
   write(text: string): void
-  /** A terminal: colours, and a countdown line that is redrawn. */
-  tty: boolean
+  /** On a terminal: colours, a countdown line that is redrawn, and lines that break at words. */
+  screen: Screen
 }
 
-export function progress({ write, tty }: ProgressOptions): Sink {
-  const paint = tty ? coloured : plain
+export function progress({ write, screen }: ProgressOptions): Sink {
+  const paint = paintFor(screen)
   const names = new Map<string, string>()
-  const countdown = tty ? new Countdown(write) : undefined
+  const countdown = redraws(screen) ? new Countdown(write) : undefined
   return (event) => {
     if (event.type === 'run.started') names.set(event.run, event.experiment)
     const name = 'run' in event ? (names.get(event.run) ?? event.run) : ''
     const lines = linesOf(event, paint)
     countdown?.clear()
     for (const line of lines) {
-      const time = paint('dim', event.at.slice(11, 19))
-      write(`${time} ${name === '' ? '' : `${paint('cyan', name)}  `}${line}\n`)
+      const time = paint('dim', `${event.at.slice(11, 19)}Z`)
+      const text = `${time} ${name === '' ? '' : `${paint('cyan', name)}  `}${line}`
+      write(`${wrapLine(text, screen.tty ? screen.columns : undefined, 10)}\n`)
     }
     countdown?.see(event)
     if (event.type === 'run.finished') names.delete(event.run)
@@ -75,7 +78,9 @@ export function linesOf(event: ChaosEvent, paint: Paint): string[] {
     case 'step.reverting':
       return []
     case 'daemon.started':
-      return [`chaos daemon (pid ${event.pid}), ${event.experiments} experiments, state in ${event.state_dir}`]
+      return [
+        `chaos daemon (pid ${event.pid}), ${counted(event.experiments, 'experiment')}, state in ${event.state_dir}`,
+      ]
     case 'daemon.ready':
       return [paint('bold', 'ready')]
     case 'health.listening':
@@ -85,7 +90,7 @@ export function linesOf(event: ChaosEvent, paint: Paint): string[] {
     case 'daemon.stopped':
       return [`stopped (exit code ${event.exit_code})`]
     case 'daemon.reloaded':
-      return [paint('bold', `read ${event.file} anew: ${event.experiments} experiments`)]
+      return [paint('bold', `read ${event.file} anew: ${counted(event.experiments, 'experiment')}`)]
     case 'daemon.reload_failed':
       return [paint('red', `${event.file} is not used, the configuration before stays:`), ...event.problem.split('\n')]
     case 'daemon.frozen':
@@ -157,7 +162,7 @@ export function summaryLines(report: Report, paint: Paint): string[] {
   const residue =
     report.residue.length === 0 ? paint('green', 'residue 0') : paint('red', `residue ${report.residue.length}`)
   return [
-    `${paint('bold', outcome)}: ${done} of ${report.steps.filter((s) => s.state !== 'skipped').length} steps undone, ${residue}${kept > 0 ? `, kept ${kept}` : ''}${report.reason === undefined ? '' : `  (${report.reason})`}`,
+    `${paint('bold', outcome)}: ${done} of ${counted(report.steps.filter((s) => s.state !== 'skipped').length, 'step')} undone, ${residue}${kept > 0 ? `, kept ${kept}` : ''}${report.reason === undefined ? '' : `  (${report.reason})`}`,
     ...report.residue.map((r) => paint('red', `  step ${r.step} ${r.describe}: ${r.error}`)),
   ]
 }

@@ -1,4 +1,5 @@
 /** Whether the daemon does its work, and if not, why. */
+import { counted } from '../core/counted.ts'
 import { messageOf } from '../core/errors.ts'
 import type { DaemonStatus } from '../core/status.ts'
 
@@ -13,7 +14,7 @@ export async function notReady(status: DaemonStatus | undefined, canWrite: () =>
 }
 
 function statusReasons({ ready, stopping, running }: DaemonStatus): string[] {
-  if (stopping !== undefined) return [`it is stopping (${stopping}); ${running.length} runs are being undone`]
+  if (stopping !== undefined) return [`it is stopping (${stopping}); undoing ${counted(running.length, 'run')}`]
   return ready ? [] : ['it is recovering what an earlier process left']
 }
 

@@ -1,4 +1,5 @@
 /** A notification in the form that a receiver wants: our own JSON, Slack's incoming webhooks, PagerDuty's Events v2. */
+import { counted } from '../core/counted.ts'
 import type { Notification, WebhookSink } from '../core/notify.ts'
 
 export function bodyOf(notification: Notification, sink: WebhookSink): string {
@@ -23,7 +24,7 @@ function slack(n: Notification): object {
     ...(n.run === undefined ? [] : [`run ${n.run}`]),
     `chaos on ${n.host}`,
     n.at,
-    ...(n.count === undefined ? [] : [`${n.count} times since it was last told`]),
+    ...(n.count === undefined ? [] : [`${counted(n.count, 'time')} since it was last told`]),
   ]
   return {
     // What notifications on a phone and old clients show.

@@ -33,6 +33,7 @@ ${experiment('night', 'schedule: "0 0 1 * * *"\nwindows: ["Sat 00:00-06:00"]\ndu
 ${experiment('other', 'schedule: "0 30 1 28 * *"\nduration: 1h\nblackouts: [{from: "2026-04-01", to: "2026-04-30", reason: "sale; big, loud"}]')}
 ${experiment('third', 'schedule: "0 45 1 28 * *"\nduration: 10m\non_busy: skip')}
 ${experiment('every', 'schedule: "* * * * * *"\nwindows: ["Sat 03:00-04:00"]\nduration: 500ms')}
+${experiment('rare', 'schedule: "0 0 4 1 5 *"')}
 ${experiment('off', 'enabled: false\nschedule: "0 0 0 * * *"')}
 `
 
@@ -62,14 +63,14 @@ test('schedule lists every run with zone and window, and what will not run with 
   const lines = (await told(t, { days: '3' })).split('\n').map((line) => line.replaceAll(/ {2,}/g, ' | '))
   const expect = (line: string): void => assert.ok(lines.includes(line), `${line}\nis not in\n${lines.join('\n')}`)
   expect(
-    '2026-03-28 01:00:00 Europe/Berlin | night | soak 1h, begins up to 15m later, in Sat 00:00-06:00, overlaps other, third',
+    'Sat 2026-03-28 01:00:00 Europe/Berlin | night | soak 1h, begins up to 15m later, in Sat 00:00-06:00, overlaps other, third',
   )
-  expect('2026-03-29 01:00:00 Europe/Berlin | night | not run (window): outside Sat 00:00-06:00 (Europe/Berlin)')
+  expect('Sun 2026-03-29 01:00:00 Europe/Berlin | night | not run (window): outside Sat 00:00-06:00 (Europe/Berlin)')
   expect(
-    '2026-03-29 02:30:00 Europe/Berlin | gap | not run (no_such_time): the clocks of Europe/Berlin are set forward over it',
+    'Sun 2026-03-29 02:30:00 Europe/Berlin | gap | not run (no_such_time): the clocks of Europe/Berlin are set forward over it',
   )
   expect(
-    '2026-03-28 01:45:00 Europe/Berlin | third | soak 10m, overlaps night, other, beyond max_concurrent: it is skipped',
+    'Sat 2026-03-28 01:45:00 Europe/Berlin | third | soak 10m, overlaps night, other, beyond max_concurrent: it is skipped',
   )
   expect('every: 259200 due times, too many to list: above are 20 of them')
   assert.ok(
@@ -80,6 +81,13 @@ test('schedule lists every run with zone and window, and what will not run with 
     ),
   )
   assert.ok(!lines.some((line) => line.includes('| off |')))
+})
+
+test('S12: what is not due in the days to come is told with its next time, and a day is not days', async (t) => {
+  const text = await told(t, { days: '1' })
+  assert.match(text, /rare: not due in the next day, next on Fri 2026-05-01 04:00:00 Europe\/Berlin\n/)
+  assert.match(await told(t, { days: '2' }), /rare: not due in the next 2 days, next on/)
+  assert.doesNotMatch(text, /\b1 days|\b1 experiments/)
 })
 
 test('schedule --json says the same for machines', async (t) => {

@@ -154,6 +154,33 @@ test('the daemon recovers before it is ready, and is ready before anything is du
   assert.deepEqual(supervisor.rounds, ['round'])
 })
 
+test('S12: within a freeze, or disabled, the next due time is the one after it; all is trusted where nothing waits', async () => {
+  const { daemon, done, stop, orders, supervisor, clock } = start([scheduled('e'), scheduled('other')])
+  await until(() => supervisor.is('daemon.ready').length > 0, 'it is not ready')
+  const nextOf = (name: string) => daemon.status.experiments.find(({ experiment }) => experiment === name)?.next
+  assert.notEqual(nextOf('e'), undefined)
+  const inAnHour = clock.now() + 3_600_000
+  await daemon.freeze('sale', 3_600_000)
+  assert.ok(Date.parse(nextOf('e') ?? '') > inAnHour, nextOf('e'))
+  assert.deepEqual(
+    daemon.next.map(({ at }) => Date.parse(at) > inAnHour),
+    [true, true],
+  )
+  await daemon.freeze('for good')
+  assert.deepEqual([nextOf('e'), daemon.next], [undefined, []])
+  await daemon.unfreeze()
+  await daemon.disable('other')
+  assert.deepEqual(
+    daemon.next.map(({ experiment }) => experiment),
+    ['e'],
+  )
+  const trust = new Trust({ orders, clock, mode: () => 'require', summaryOf: () => '', warn: () => undefined })
+  assert.deepEqual(await trust.trust(), [])
+  await assert.rejects(trust.trust('e'), /nothing of "e" waits/)
+  stop()
+  await done
+})
+
 test('a due time whose run a crash kept from beginning is recorded as missed at the next start, once', async () => {
   const [at, slot] = ['2026-01-01T02:00:00.100Z', '2026-01-01T02:00:00.000Z']
   const busy = { cause: 'overlap' as const, reason: 'its previous run is not over' }

@@ -57,10 +57,10 @@ test('ready, reloads and the stop are told in order, each with a line for people
   manager.sink(event({ type: 'daemon.reload_failed', file: 'c.yaml', problem: '' }))
   await manager.close()
   assert.deepEqual(messages, [
-    'STATUS=1 runs are not undone, waiting for the next run',
-    'READY=1 STATUS=1 runs are not undone, waiting for the next run',
-    'STATUS=1 runs are not undone, nightly: connect',
-    'STATUS=1 runs are not undone, nightly: soak',
+    'STATUS=1 run not undone, waiting for the next run',
+    'READY=1 STATUS=1 run not undone, waiting for the next run',
+    'STATUS=1 run not undone, nightly: connect',
+    'STATUS=1 run not undone, nightly: soak',
     'STOPPING=1 STATUS=stopping (SIGTERM); what is running is being undone',
     'RELOADING=1 MONOTONIC_USEC=N',
     'READY=1 STATUS=c.yaml is not used, the configuration before stays',

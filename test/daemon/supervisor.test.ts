@@ -117,7 +117,7 @@ test('a run that cannot be recovered is residue and blocks its target until it c
   assert.match(report.residue[0]?.error ?? '', /the target is away/)
   const refused = await rig.supervisor.run(doing({ url: 'one' }), skip)
   assert.deepEqual([refused.outcome, refused.exit_code], ['refused', 4])
-  assert.match(refused.reason ?? '', /blocked by run .*1 steps on one are not undone: the target is away/)
+  assert.match(refused.reason ?? '', /blocked by run .*1 step on one not undone: the target is away/)
   assert.equal((await rig.supervisor.run(doing({ url: 'another' }), skip)).exit_code, 0)
   await rig.state.keepSecret(report.run, { url: 'one', recover: 'undo' })
   await rig.supervisor.recoverAll(round)

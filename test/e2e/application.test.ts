@@ -58,7 +58,7 @@ describe('applications', { timeout: 15 * 60_000 }, () => {
       assert.ok(took < LEASE_MS * 10)
       const recovered = await chaos.run(['recover'])
       assert.equal(recovered.code, 0, recovered.out + recovered.err)
-      assert.match(recovered.out + recovered.err, /1 of 1 steps undone, residue 0/)
+      assert.match(recovered.out + recovered.err, /1 of 1 step undone, residue 0/)
       await assertNothingLeft()
     })
   }

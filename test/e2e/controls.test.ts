@@ -85,7 +85,7 @@ describe('the controls of a daemon', { timeout: 15 * 60_000 }, () => {
     assert.match(twice.err, /one is running \(/)
     const aborted = await chaos.run(['abort', run])
     assert.equal(aborted.code, 0)
-    assert.match(aborted.out, /aborted: 1 of 1 steps undone, residue 0 {2}\(chaos abort\)/)
+    assert.match(aborted.out, /aborted: 1 of 1 step undone, residue 0 {2}\(chaos abort\)/)
     assert.deepEqual(diff(before, await picture()), [])
     assert.equal((await chaos.run(['abort', run])).code, 2)
     const unknown = await chaos.run(['run-now', 'three'])

@@ -3,7 +3,8 @@ import { test } from 'node:test'
 import type { Digest } from '../../src/core/digest.ts'
 import type { ChaosEvent, StepView } from '../../src/core/events.ts'
 import type { Report } from '../../src/core/report.ts'
-import { coloured, linesOf, plain, progress } from '../../src/observe/progress.ts'
+import { coloured } from '../../src/observe/paint.ts'
+import { linesOf, plain, progress } from '../../src/observe/progress.ts'
 
 const at = '2026-01-02T03:04:05.000Z'
 const run = 'r1'
@@ -105,7 +106,7 @@ const EXPECTED: { [T in ChaosEvent['type']]: [ChaosEvent & { type: T }, string[]
   ],
   'run.warning': [[{ type: 'run.warning', at, run, message: 'm' }, ['warning: m']]],
   'run.finished': [
-    [{ type: 'run.finished', at, run, report }, ['completed: 1 of 1 steps undone, residue 0']],
+    [{ type: 'run.finished', at, run, report }, ['completed: 1 of 1 step undone, residue 0']],
     [
       {
         ...{ type: 'run.finished', at, run },
@@ -234,7 +235,7 @@ for (const [type, cases] of Object.entries(EXPECTED)) {
 
 test('lines carry the time and the name of their experiment; without a terminal they have no control characters', () => {
   let text = ''
-  const sink = progress({ write: (more) => (text += more), tty: false })
+  const sink = progress({ write: (more) => (text += more), screen: { tty: false, env: {} } })
   sink(EXPECTED['run.started'][0]![0])
   sink({ type: 'run.phase', at, run, phase: 'soak' })
   sink({ type: 'run.warning', at, run: 'of-another', message: 'm' })
@@ -242,10 +243,10 @@ test('lines carry the time and the name of their experiment; without a terminal 
   assert.equal(
     text,
     [
-      '03:04:05 e  run r1 on database pg, soak 1m 30s, seed s',
-      '03:04:05 e  soak',
-      '03:04:05 of-another  warning: m',
-      '03:04:05 ready',
+      '03:04:05Z e  run r1 on database pg, soak 1m 30s, seed s',
+      '03:04:05Z e  soak',
+      '03:04:05Z of-another  warning: m',
+      '03:04:05Z ready',
       '',
     ].join('\n'),
   )
@@ -253,7 +254,7 @@ test('lines carry the time and the name of their experiment; without a terminal 
 
 test('on a terminal a soak is counted down in a line that the next event takes away, and its timer keeps nothing alive', () => {
   const writes: string[] = []
-  const sink = progress({ write: (text) => void writes.push(text), tty: true })
+  const sink = progress({ write: (text) => void writes.push(text), screen: { tty: true, env: {} } })
   sink(EXPECTED['run.started'][0]![0])
   sink({ type: 'run.phase', at, run, phase: 'soak' })
   assert.match(writes.at(-1) ?? '', /^soaking, 1m 30s left/)
