@@ -4,11 +4,13 @@ import type { Plan, PlanContext, Planned } from '../../core/skill.ts'
 import { loadCatalog } from './catalog.ts'
 import type { Table } from './table-facts.ts'
 import type { DbReader } from './client.ts'
+import { Headroom, tooManyKeys } from './headroom.ts'
 import { keySchema, keysSchema } from './keys.ts'
 import { parentsSchema } from './parents.ts'
 import { cook } from './recipe.ts'
 import type { Cooked } from './recipe.ts'
 import { recipeSchema } from './rows.ts'
+import { loadNumbers } from './sequences.ts'
 import { refusal, setAside, skippedFor, unfitForDeletes, unfitForWrites, unreadable } from './suitable.ts'
 import type { Privilege, Unfit } from './suitable.ts'
 import { resolveTables, tableOf } from './tables.ts'
@@ -66,14 +68,14 @@ interface Chosen extends Cooked {
 
 export async function planInserts(ctx: PlanContext<DbReader>, params: InsertParams): Promise<Plan<InsertStep>> {
   const named = params.tables && (await resolveTables(ctx.target, ctx.all, params.tables))
-  const { chosen, unfit } = await choose(ctx, params, named)
+  const { chosen, unfit, headroom } = await choose(ctx, params, named)
   const [refused] = named ? unfit : []
   if (refused) throw refusal('db.insert_load', ...refused)
   const ordered = parentsFirst(chosen)
   return {
-    steps: ordered.flatMap((one) => batches(one, params, ctx)),
+    steps: ordered.flatMap((one) => batches(one, params, ctx, headroom)),
     skipped: [...unfit].map(([table, why]) => skippedFor(table, why)),
-    notes: ordered.flatMap(({ table }) => notes(table, params.rows_per_table)),
+    notes: [...ordered.flatMap(({ table }) => notes(table, params.rows_per_table)), ...headroom.notes()],
   }
 }
 
@@ -82,11 +84,13 @@ async function choose(
   ctx: PlanContext<DbReader>,
   params: InsertParams,
   named: TableRef[] | undefined,
-): Promise<{ chosen: Chosen[]; unfit: Map<TableRef, Unfit> }> {
+): Promise<{ chosen: Chosen[]; unfit: Map<TableRef, Unfit>; headroom: Headroom }> {
   const free = ctx.resources.filter((r) => r.kind === 'table' && !ctx.taken.has(r.id))
   const candidates = named ?? ctx.random.shuffle(free.filter((r) => r.aside === undefined)).map(tableOf)
   const limit = named ? Infinity : ctx.mayPick('table')
   const catalog = await loadCatalog(ctx.target, candidates)
+  const tables = [...catalog.values()].map(({ oid }) => oid)
+  const headroom = new Headroom(await loadNumbers(ctx.target, tables), ctx.taken)
   const chosen: Chosen[] = []
   const filled = new Map<string, number>()
   const unfit = new Map<TableRef, Unfit>(named ? [] : setAside(free))
@@ -94,11 +98,17 @@ async function choose(
     before = chosen.length
     for (const ref of candidates) {
       ctx.signal.throwIfAborted()
-      if (chosen.length >= limit) return { chosen, unfit }
+      if (chosen.length >= limit) return { chosen, unfit, headroom }
       if (filled.has(ref.id)) continue
       const cooked = await judge(ctx, params, catalog.get(ref.id), { named: named !== undefined, filled })
       if ('reason' in cooked) {
         unfit.set(ref, cooked)
+        continue
+      }
+      const over = tooManyKeys(cooked.recipe, params.rows_per_table)
+      const short = over ?? headroom.take(ref.id, cooked.recipe, batchRows(cooked, params))
+      if (short) {
+        unfit.set(ref, short)
         continue
       }
       unfit.delete(ref)
@@ -106,7 +116,7 @@ async function choose(
       filled.set(ref.id, params.rows_per_table)
     }
   }
-  return { chosen, unfit }
+  return { chosen, unfit, headroom }
 }
 
 async function judge(
@@ -149,30 +159,39 @@ function parentsFirst(chosen: readonly Chosen[]): Chosen[] {
   return ordered
 }
 
-function batches(
-  { table, recipe, parents, key, counter, common, collisions, keyBytes }: Chosen,
-  { rows_per_table: total, batch_rows }: InsertParams,
-  { random }: PlanContext<DbReader>,
-): Planned<InsertStep>[] {
+/** The rows of each batch. */
+function batchRows({ table, key, keyBytes }: Chosen, { rows_per_table: total, batch_rows }: InsertParams): number[] {
   const wanted = batch_rows ?? (key.integer ? BATCH.integer : BATCH.other)
   // Rows that may refer to each other are taken back together, so such a batch stays small.
   const most = table.references.some((k) => k.to.id === table.id) ? BATCH.integer : Infinity
   const size = Math.max(1, Math.min(wanted, most, Math.floor(KEYS_BYTES / keyBytes)))
-  const count = Math.ceil(total / size)
+  return Array.from({ length: Math.ceil(total / size) }, (_, batch) => Math.min(size, total - batch * size))
+}
+
+function batches(
+  chosen: Chosen,
+  params: InsertParams,
+  { random }: PlanContext<DbReader>,
+  headroom: Headroom,
+): Planned<InsertStep>[] {
+  const { table, recipe, parents, key, counter, common, collisions } = chosen
+  const sizes = batchRows(chosen, params)
+  const [size = 0] = sizes
   const seed = random
     .fork(`${table.id}/rows`)
     .int(2 ** 48)
     .toString(36)
   const neighbours = [...table.references.map((k) => k.to.id), ...table.referencedBy.map((k) => k.from.id)]
   const { id, schema, table: name, oid, shape } = table
-  return Array.from({ length: count }, (_, batch) => {
+  return sizes.map((rows, batch) => {
     const first = batch * size
-    const rows = Math.min(size, total - first)
+    const takes = headroom.marks(id, recipe, `${seed}/${batch}`, rows)
     return {
       resource: id,
       touches: [...new Set([id, ...neighbours])],
+      ...(takes.length > 0 ? { takes } : {}),
       rows,
-      describe: `insert ${rows === 1 ? '1 row' : `${rows} rows`} into ${id}${count > 1 ? ` (batch ${batch + 1} of ${count})` : ''}`,
+      describe: `insert ${rows === 1 ? '1 row' : `${rows} rows`} into ${id}${sizes.length > 1 ? ` (batch ${batch + 1} of ${sizes.length})` : ''}`,
       step: {
         ...{ id, schema, table: name, oid, shape, key, common },
         ...(counter === undefined ? {} : { counter }),
