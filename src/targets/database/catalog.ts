@@ -39,19 +39,33 @@ export async function loadReferencing(reader: Queries, table: TableRef): Promise
   return rows.map((row) => JSON.parse(row.key) as ForeignKey)
 }
 
-/** Where a table is now: by its oid (it may have been renamed), else by name (it may have been made anew). Undefined: gone. */
-export async function locateTable(
+/** A table of a step as it is now. */
+export interface Located extends TableRef {
+  /** It has the oid that the table had: the same one, whatever it is called. Otherwise it only has its name. */
+  same: boolean
+  /** The file its rows are in; a table that was truncated or written anew has another. Null: it has none of its own. */
+  filenode: string | null
+}
+
+/**
+ * Where a table is now: by its oid (it may have been renamed), and by its name, where another one has that now (it may have
+ * been made anew, with our rows in it or without). Empty: gone.
+ */
+export async function locateTables(
   reader: Queries,
   table: Pick<Table, 'oid' | 'schema' | 'table'>,
-): Promise<TableRef | undefined> {
-  const [row] = await reader.query<{ id: string; schema: string; name: string }>(
-    `select quote_ident(n.nspname) || '.' || quote_ident(c.relname) as id, n.nspname::text as schema, c.relname::text as name
+): Promise<Located[]> {
+  const rows = await reader.query<{ id: string; schema: string; name: string; same: string; filenode: string | null }>(
+    `select quote_ident(n.nspname) || '.' || quote_ident(c.relname) as id, n.nspname::text as schema, c.relname::text as name,
+            (c.oid = $1::oid)::text as same, pg_relation_filenode(c.oid)::text as filenode
        from pg_class c join pg_namespace n on n.oid = c.relnamespace
       where c.relkind in ('r', 'p') and (c.oid = $1::oid or (n.nspname = $2 and c.relname = $3))
-      order by c.oid = $1::oid desc limit 1`,
+      order by c.oid = $1::oid desc`,
     [table.oid, table.schema, table.table],
   )
-  return row && { id: row.id, schema: row.schema, table: row.name }
+  return rows.map(({ id, schema, name, same, filenode }) => ({
+    ...{ id, schema, table: name, same: same === 'true', filenode },
+  }))
 }
 
 /**

@@ -2,33 +2,37 @@
 import { doBlock, literal, writtenOut } from './by-hand.ts'
 import { finder } from './keys.ts'
 import type { Key, Keys } from './keys.ts'
-import { shortXid } from './removal.ts'
 import { quoteIdent, quoteTable } from './sql.ts'
 
 export interface RowsByHand {
   schema: string
   table: string
+  oid: string
   key: Key
   keys: Keys
   /** Of the transaction that inserted them. */
   xid: string
-  /** The application could come up with the same keys: then only what our transaction wrote is ours. */
-  common: boolean
-  /** A server that has been started anew since may have given the keys to others. */
-  restarted?: { since: string; values: readonly { column: string; texts: readonly string[] }[] }
+  /** Nobody else comes up with the keys. */
+  byKey: boolean
+  /** Values that only we made, where the application has updated the rows or the table was written anew. */
+  values: readonly { column: string; texts: readonly string[] }[]
+  /** A server with another history may have given keys and transaction to others. */
+  server_start?: string | undefined
 }
 
-/** Values that are enough to know rows of ours by. */
+/** Values that are enough to know a transaction by. */
 const SAMPLE = 100
 
 /** Rows that anybody else's rows refer to stay, as in the undo: a foreign key could take those along. */
 export function deleteByHand(rows: RowsByHand): string {
-  const { schema, table, key, keys, xid, common, restarted } = rows
+  const { schema, table, key, keys, xid, server_start: since, values } = rows
   const { from, where, params } = finder(key, keys)
   const name = quoteTable({ schema, table })
-  const ours = `${writtenOut(where, params)}${common ? ` and t.xmin::text = ${literal(shortXid(xid))}` : ''}`
+  const under = writtenOut(where, params)
+  const ours = `${under} and ${mine(rows)}`
   const found = `from ${name} as t, ${writtenOut(from, params)} where ${ours}`
   const deletion = `delete from ${name} as t using ${writtenOut(from, params)} where ${ours}`
+  const restarted = since === undefined ? undefined : { since, values }
   return doBlock(`declare
   fate text;
   unless_referred text;
@@ -64,15 +68,40 @@ begin
     raise notice '% rows deleted', gone;
     exit when gone = 0;
   end loop;
+  select count(*) into gone from ${name} as t, ${writtenOut(from, params)} where ${under};
+  if gone > 0 then
+    raise notice '% rows under these keys are left: they are not known to be ours, or others refer to them', gone;
+  end if;
 end`)
 }
 
-function unproven({ since, values }: NonNullable<RowsByHand['restarted']>, found: string, xid: string): string {
+/** Row `t` under a key of ours is ours: our transaction wrote it, to the table that it is in now, or it has a value of ours. */
+function mine({ schema, table, oid, xid, byKey, values }: RowsByHand): string {
+  if (byKey) return 'true'
+  const short = (BigInt(xid) & 0xffffffffn).toString()
+  const written = [
+    `t.xmin::text = ${literal(short)}`,
+    `${literal(quoteTable({ schema, table }))}::regclass = ${literal(oid)}::oid`,
+    `(pg_snapshot_xmax(pg_current_snapshot())::text::numeric - ${literal(xid)}::numeric) < 4294967296`,
+  ]
+  const valued = values.map(
+    ({ column, texts }) =>
+      `coalesce(t.${quoteIdent(column)}::text collate "C" = any(array[${texts.map(literal).join(', ')}]), false)`,
+  )
+  return `(${[written.join(' and '), ...valued].join(' or ')})`
+}
+
+function unproven(
+  { since, values }: { since: string; values: RowsByHand['values'] },
+  found: string,
+  xid: string,
+): string {
   const has = values.map(
     ({ column, texts }) =>
       `t.${quoteIdent(column)}::text collate "C" = any(array[${texts.slice(0, SAMPLE).map(literal).join(', ')}])`,
   )
-  const proof = has.length > 0 ? has.join(' or ') : `t.xmin::text = ${literal(shortXid(xid))}`
+  const short = (BigInt(xid) & 0xffffffffn).toString()
+  const proof = has.length > 0 ? has.join(' or ') : `t.xmin::text = ${literal(short)}`
   return `
   if pg_postmaster_start_time()::text <> ${literal(since)} and not exists (select ${found} and (${proof})) then
     raise exception 'the server was started anew since, and no row is known to be ours: look at them first';

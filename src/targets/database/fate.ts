@@ -22,6 +22,15 @@ export async function fateOf(on: Queries, xid: string): Promise<'committed' | 'a
   return status === 'committed' || status === 'aborted' ? status : 'unknown'
 }
 
+/**
+ * The lower half of a transaction's number, which rows carry as xmin; undefined when so many transactions have begun since
+ * that the half may be another's.
+ */
+export async function ownWriter(on: Queries, xid: string): Promise<string | undefined> {
+  const [row] = await on.query<{ next: string }>('select pg_snapshot_xmax(pg_current_snapshot())::text as next')
+  return BigInt(row?.next ?? 0) - BigInt(xid) < 2n ** 32n ? (BigInt(xid) & 0xffffffffn).toString() : undefined
+}
+
 /** Somebody held a lock, a deadlock was broken, a referring row came in between: trying again may well work. */
 const PASSING = ['40001', '40P01', '55P03', '23503']
 

@@ -45,6 +45,11 @@ export const insertStep = z.object({
   xid: z.string().optional(),
   /** When the server had been started, where a crash of it could give `xid` and `keys` out a second time. */
   server_start: z.string().optional(),
+  /** The file that the table's rows were in, and the server's timeline: another one has a history of its own. */
+  filenode: z.string().nullable().optional(),
+  timeline: z.string().nullable().optional(),
+  /** The keys are in the order in which the rows were made, none left out. */
+  in_order: z.boolean().optional(),
 })
 
 export type InsertStep = z.infer<typeof insertStep>

@@ -1,28 +1,32 @@
-/** db.insert_load: bulk-inserts rows into tables; the undo deletes exactly those rows, by the keys that came back. */
+/** db.insert_load: bulk-inserts rows into tables; the undo deletes exactly those rows, by key and by what proves them ours. */
 import { StepError } from '../../../core/errors.ts'
 import type { InspectContext, Inspection, SkillSpec } from '../../../core/skill.ts'
-import { loadReferencing, locateTable, lockAsPlanned } from '../catalog.ts'
+import { loadReferencing, locateTables, lockAsPlanned } from '../catalog.ts'
+import type { Located } from '../catalog.ts'
 import { inPsql, remark } from '../by-hand.ts'
 import type { DbClient, DbReader, DbSession } from '../client.ts'
 import { deleteByHand } from '../delete-by-hand.ts'
-import { fateOf, stubbornly, uncommitted } from '../fate.ts'
+import { fateOf, ownWriter, stubbornly, uncommitted } from '../fate.ts'
 import { insertBatch } from '../insert.ts'
 import { insertParams, insertStep, planInserts } from '../insert-plan.ts'
 import type { InsertParams, InsertStep } from '../insert-plan.ts'
 import { countKeys, rowName, splitKeys } from '../keys.ts'
 import type { Keys } from '../keys.ts'
+import type { Queries } from '../table-facts.ts'
 import { SAMPLE, sampleParents } from '../parents.ts'
+import { ENOUGH, isTelling, STRONG, traitsOf } from '../proof.ts'
+import type { Proof } from '../proof.ts'
 import { anyProven, countOurs, removeOurs } from '../removal.ts'
 import type { Ours } from '../removal.ts'
-import { makeColumn } from '../rows.ts'
 import { quoteIdent } from '../sql.ts'
-import { recognisable } from '../values.ts'
 
 /** Rows looked at or deleted in one statement, and of how many referring rows without an index one delete may read all. */
 const PART = 10_000
 const SCANNED = 2e8
 /** Names reported at most. */
 const NAMES = 20
+/** Values written out for a person to run. */
+const BY_HAND_BYTES = 64 * 1024
 
 export type { InsertStep }
 
@@ -56,9 +60,11 @@ export const insertLoad: SkillSpec<DbReader, DbClient, InsertParams, InsertStep>
       const { present, kept, names } = await countOurs(ctx.target, ours, NAMES - (seen.names?.length ?? 0))
       seen.inEffect += present - kept
       seen.foreign += kept
-      seen.restored += countKeys(step.key, ours.keys) - present
       seen.names?.push(...names.map((tuple) => rowName(step.id, tuple)))
     }
+    // Where two tables are looked through, a key may have a row in each.
+    const written = parts.length === 0 ? 0 : countKeys(step.key, step.keys ?? [])
+    seen.restored = Math.max(0, written - seen.inEffect - seen.foreign)
     return seen
   },
 
@@ -71,15 +77,13 @@ export const insertLoad: SkillSpec<DbReader, DbClient, InsertParams, InsertStep>
   },
 
   byHand(step, { config }) {
-    const { keys = [], xid, server_start: since } = step
+    const { keys = [], xid } = step
     if (xid === undefined || keys.length === 0) {
       return { lines: [remark(`nothing was committed to ${step.id}: there is nothing to do`)], holdsValues: false }
     }
-    const restarted = since === undefined ? {} : { restarted: { since, values: ownValues(step) } }
-    const { schema, table, key, common } = step
-    const statement = deleteByHand({ schema, table, key, keys, xid, common, ...restarted })
+    const statement = deleteByHand({ ...step, keys, xid, ...provenByHand(step) })
     const what = remark(
-      `deletes ${countKeys(key, keys)} rows of ${step.id} by their keys, but none that others refer to`,
+      `deletes those of ${countKeys(step.key, keys)} rows of ${step.id} that are known to be ours and that no others refer to`,
     )
     return { lines: [what, ...inPsql(config, [statement])], holdsValues: false }
   },
@@ -98,11 +102,16 @@ async function insertOnce(session: DbSession, step: InsertStep, searchPath: read
   const skipCollisions = step.collisions !== 'fail' && !direct
   const keys = await insertBatch(session, step, { ...step, skipCollisions, direct }, parents)
   refuseOversize(step, keys)
-  const [row] = await session.query<{ xid: string; start: string }>(
-    'select pg_current_xact_id()::text as xid, pg_postmaster_start_time()::text as start',
+  const [row] = await session.query<{ xid: string; filenode: string | null }>(
+    'select pg_current_xact_id()::text as xid, pg_relation_filenode($1::oid)::text as filenode',
+    [step.oid],
   )
-  const facts = { keys, xid: row?.xid ?? '' }
-  return (await flushLog(session)) ? facts : { ...facts, server_start: row?.start ?? '' }
+  const { start, timeline } = await historyOf(session)
+  const facts = {
+    ...{ keys, xid: row?.xid ?? '', filenode: row?.filenode ?? null, timeline },
+    in_order: !skipCollisions || countKeys(step.key, keys) === step.rows,
+  }
+  return (await flushLog(session)) ? facts : { ...facts, server_start: start }
 }
 
 /**
@@ -129,41 +138,94 @@ async function oursOf({ target }: InspectContext<DbClient>, step: InsertStep): P
   const { keys, xid } = step
   if (keys === undefined || xid === undefined || keys.length === 0) return []
   if ((await fateOf(target, xid)) === 'aborted') return []
-  const table = await locateTable(target, step)
-  if (!table) return []
+  const writer = await ownWriter(target, xid)
+  const parts: Ours[] = []
+  for (const table of await locateTables(target, step)) parts.push(...(await partsIn(target, step, table, writer)))
+  // What wrote them may be another transaction of the same number.
+  if ((await hasOtherHistory(target, step)) && !(await anyOfThem(target, parts))) {
+    return parts.map((part) => ({ ...part, proof: { ...part.proof, writer: undefined } }))
+  }
+  return parts
+}
+
+async function partsIn(
+  target: DbClient,
+  step: InsertStep,
+  table: Located,
+  writer: string | undefined,
+): Promise<Ours[]> {
   const referencing = await loadReferencing(target, table)
   const unindexed = Math.max(1, ...referencing.filter((k) => !k.fromIndexed).map((k) => k.fromRows))
   const selfReferring = referencing.some((k) => k.from.id === table.id)
   // Rows that refer to each other must be looked at together.
   const size = selfReferring ? step.rows : Math.max(50, Math.min(PART, Math.floor(SCANNED / unindexed)))
-  const proof = step.common ? { xid, values: ownValues(step) } : undefined
-  const parts = [...splitKeys(step.key, keys, size)].map((part) => ({
-    ...{ table, key: step.key, keys: part, proof, referencing },
-  }))
-  return (await lostInCrash(target, step, xid, parts)) ? [] : parts
+  const proof = proofOf(step, table, writer)
+  let first = 0
+  return [...splitKeys(step.key, step.keys ?? [], size)].map((keys) => {
+    const part = { table, key: step.key, keys, first, proof, referencing }
+    first += countKeys(step.key, keys)
+    return part
+  })
 }
 
-/** Values of this batch that only we made, made again: at most three columns, those without NULLs first. */
-function ownValues(step: InsertStep): { column: string; texts: string[] }[] {
-  return step.recipe.columns
-    .flatMap(({ name, source }) => (source.from === 'value' && recognisable(source.type) ? [{ name, ...source }] : []))
-    .sort((a, b) => a.nulls - b.nulls)
-    .slice(0, 3)
-    .map(({ name }) => ({
-      column: name,
-      texts: [...makeColumn(step.recipe, step, name)].flatMap((text) => text ?? []),
-    }))
+/** What proves rows of this step ours in this table. */
+function proofOf(step: InsertStep, table: Located, writer: string | undefined): Proof {
+  const { key, recipe } = step
+  const { traits, rows } = traitsOf(recipe, step, (column) => column)
+  const sources = new Map(recipe.columns.map((c) => [c.name, c.source]))
+  const untouched = table.same && step.filenode !== undefined && table.filenode === step.filenode
+  const ofParents = key.columns.every(({ name }) => sources.get(name)?.from === 'parent')
+  // A pair that was not there before is ours, also when the application has updated the row's other columns since.
+  const pair = ofParents && key.columns.length > 1 && recipe.columns.length > key.columns.length && untouched
+  return {
+    byKey: pair || key.columns.some(({ name }) => isTelling(sources.get(name))),
+    writer: table.same ? writer : undefined,
+    traits,
+    enough: table.same ? ENOUGH.sameTable : ENOUGH.otherTable,
+    made: step.in_order === true ? (position) => rows()[position] ?? [] : undefined,
+    all: rows,
+  }
+}
+
+/** The same for a person: values are written out, so only a few columns that prove a row in whichever place it is. */
+function provenByHand(step: InsertStep): { byKey: boolean; values: { column: string; texts: string[] }[] } {
+  const same = { same: true, filenode: step.filenode ?? null, id: step.id, schema: step.schema, table: step.table }
+  const { byKey, traits, all } = proofOf(step, same, undefined)
+  let room = BY_HAND_BYTES
+  const values = traits.flatMap(({ column, bits }, i) => {
+    if (bits < STRONG || room <= 0) return []
+    const texts = all().flatMap((row) => row[i] ?? [])
+    room -= texts.reduce((sum, text) => sum + Buffer.byteLength(text) + 4, 0)
+    return room < 0 ? [] : [{ column, texts }]
+  })
+  return { byKey, values }
 }
 
 /**
- * A server that crashed before COMMIT may have given the transaction's number and the keys to the application. So after a
- * restart at least one row must prove to be ours.
+ * A server that crashed before COMMIT, or goes on from a copy that did not have it, may have given the transaction's number
+ * and the keys to the application.
  */
-async function lostInCrash(target: DbClient, step: InsertStep, xid: string, parts: readonly Ours[]): Promise<boolean> {
-  if (step.server_start === undefined) return false
-  const [row] = await target.query<{ start: string }>('select pg_postmaster_start_time()::text as start')
-  if (row?.start === step.server_start) return false
-  const proof = { xid, values: ownValues(step) }
-  for (const ours of parts) if (await anyProven(target, ours, proof)) return false
-  return true
+async function hasOtherHistory(target: DbClient, { server_start: start, timeline }: InsertStep): Promise<boolean> {
+  const now = await historyOf(target)
+  return (start !== undefined && now.start !== start) || (timeline != null && now.timeline !== timeline)
+}
+
+/** Then at least one row must prove to be ours; where none could, the number has to do. */
+async function anyOfThem(target: DbClient, parts: readonly Ours[]): Promise<boolean> {
+  let any: boolean | undefined
+  for (const part of parts) {
+    const proven = await anyProven(target, part)
+    if (proven) return true
+    any ??= proven
+  }
+  return any ?? true
+}
+
+async function historyOf(on: Queries): Promise<{ start: string; timeline: string | null }> {
+  const [row] = await on.query<{ start: string; timeline: string | null }>(
+    `select pg_postmaster_start_time()::text as start, case when not pg_is_in_recovery() and
+       has_function_privilege('pg_current_wal_lsn()', 'EXECUTE') and has_function_privilege('pg_walfile_name(pg_lsn)', 'EXECUTE')
+       then left(pg_walfile_name(pg_current_wal_lsn()), 8) end as timeline`,
+  )
+  return { start: row?.start ?? '', timeline: row?.timeline ?? null }
 }

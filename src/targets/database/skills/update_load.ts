@@ -2,7 +2,7 @@
 import { seededRandom } from '../../../core/random.ts'
 import { StaleError } from '../../../core/errors.ts'
 import type { InspectContext, Inspection, SkillSpec } from '../../../core/skill.ts'
-import { locateTable, lockAsPlanned } from '../catalog.ts'
+import { locateTables, lockAsPlanned } from '../catalog.ts'
 import type { Queries } from '../table-facts.ts'
 import { inPsql, literal, remark } from '../by-hand.ts'
 import type { DbClient, DbReader, DbSession } from '../client.ts'
@@ -198,7 +198,7 @@ async function swapOf({ target }: InspectContext<DbClient>, step: UpdateStep): P
   const { changed, before = [], ours = [], xid } = step
   if (changed === undefined || xid === undefined) return undefined
   if ((await fateOf(target, xid)) === 'aborted') return undefined
-  const table = await locateTable(target, step)
+  const [table] = await locateTables(target, step)
   if (!table) return undefined
   const rows = changed.map((at, i): SwapRow => ({
     key: step.keys[at] ?? [],
