@@ -4,7 +4,8 @@
  *   node --import tsx test/run.ts [--fast] [--expect-skips FILE] [PART_OF_A_PATH…]
  *
  * `--fast` leaves out what starts systems or takes long. `--expect-skips` names a JSON list of `{test, reason}`: the
- * tests that are skipped must be exactly those. The last line is always `N passed, N failed, N skipped`.
+ * tests that are skipped must be exactly those. Near the end are
+ * the ten files whose tests took longest; the last line is always `N passed, N failed, N skipped`.
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
@@ -17,6 +18,8 @@ import { parseArgs } from 'node:util'
 const SLOW = /^test\/(e2e|crash|labs|skills|field)\/|\.slow\./
 /** A file that takes longer than this hangs. */
 const FILE_TIMEOUT_MS = 30 * 60_000
+/** So many files are named with the time that their tests took. */
+const SLOWEST = 10
 
 interface Skip {
   test: string
@@ -31,8 +34,10 @@ const { values: options, positionals: parts } = parseArgs({
 const expected = options['expect-skips'] === undefined ? undefined : readSkips(options['expect-skips'])
 // The children inherit our --import tsx, which is resolved from the working directory.
 process.chdir(root)
-const { passed, failed, skips, problems } = await runFiles(testFiles())
+const { passed, failed, skips, problems, took } = await runFiles(testFiles())
 
+const slowest = [...took].sort(([, a], [, b]) => b - a).slice(0, SLOWEST)
+for (const [file, ms] of slowest) console.log(`slow: ${(ms / 1_000).toFixed(1).padStart(7)} s  ${file}`)
 for (const skip of skips) console.log(`skipped: ${skip.test} (${skip.reason})`)
 if (expected) problems.push(...differences(expected, skips))
 if (passed + failed + skips.length === 0) problems.push('no test ran')
@@ -50,7 +55,8 @@ function testFiles(): string[] {
 
 /** Counts tests, not suites. What ends a file early counts as failed, also where node:test lets it pass. */
 async function runFiles(paths: string[]) {
-  const result = { passed: 0, failed: 0, skips: [] as Skip[], problems: [] as string[] }
+  const took = new Map<string, number>()
+  const result = { passed: 0, failed: 0, skips: [] as Skip[], problems: [] as string[], took }
   const unfinished = new Map<string, number>()
   const fail = (problem: string) => {
     result.failed++
@@ -63,25 +69,31 @@ async function runFiles(paths: string[]) {
   })
   const count = (file: string | undefined, by: number) =>
     unfinished.set(file ?? '', (unfinished.get(file ?? '') ?? 0) + by)
+  const time = (file: string | undefined, nesting: number, ms: number) => {
+    const name = relative(root, file ?? '')
+    if (nesting === 0) took.set(name, (took.get(name) ?? 0) + ms)
+  }
   stream.on('test:enqueue', ({ name, file }) => {
     if (!isFile(name, file)) count(file, 1)
   })
-  stream.on('test:pass', ({ name, file, skip, todo, details }) => {
+  stream.on('test:pass', ({ name, file, nesting, skip, todo, details }) => {
     // node:test reports a file that ended well without a single result as a passed test of the file's name.
     if (isFile(name, file)) {
       fail(`${relative(root, name)}: ended without the result of any test`)
       return
     }
     count(file, -1)
+    time(file, nesting, details.duration_ms)
     if (skip !== undefined || todo !== undefined) result.skips.push({ test: name, reason: reasonOf(skip, todo) })
     else if (details.type !== 'suite') result.passed++
   })
-  stream.on('test:fail', ({ name, file, todo, details }) => {
+  stream.on('test:fail', ({ name, file, nesting, todo, details }) => {
     if (isFile(name, file)) {
       fail(`${relative(root, name)}: ended with an error`)
       return
     }
     count(file, -1)
+    time(file, nesting, details.duration_ms)
     const { failureType } = details.error as { failureType?: string }
     if (todo !== undefined) result.skips.push({ test: name, reason: reasonOf(undefined, todo) })
     else if (details.type !== 'suite' || failureType !== 'subtestsFailed')
