@@ -120,10 +120,13 @@ class Trial {
     const computed = table.columns
       .filter((c) => c.generated && c.uses.every((name) => known.has(name)))
       .map((c) => `, (${c.expression ?? 'null'})::${c.type} as ${quoteIdent(c.name)}`)
+    // Predicates name columns without a table, so the tuple's number needs a name that no column has.
+    let ord = 'ord'
+    while (table.columns.some((c) => c.name === ord)) ord += '_'
     this.#reader = reader
-    this.#sql = `select t.ord::text as ord from (select b.*${computed.join('')} from
-      (select ord, ${cells.join(', ')} from unnest(${arrays.join(', ')}) with ordinality v(${names.join(', ')}, ord)) b) t
-      where ${predicates.map((p) => `(${p.sql}) is not false`).join(' and ')} order by t.ord`
+    this.#sql = `select t.${ord}::text as ord from (select b.*${computed.join('')} from
+      (select v.${ord}, ${cells.join(', ')} from unnest(${arrays.join(', ')}) with ordinality v(${names.join(', ')}, ${ord})) b) t
+      where ${predicates.map((p) => `(${p.sql}) is not false`).join(' and ')} order by t.${ord}`
   }
 
   /** Those that pass, in their order. A tuple that makes the server fail (a division by zero) does not. */

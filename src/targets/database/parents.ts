@@ -16,6 +16,8 @@ export const parentsSchema = z.object({
       table: z.string(),
       refs: z.array(z.string()),
       at: z.array(z.number()),
+      /** The foreign key's own equality of each, `OPERATOR(schema.=)`; absent in journals of older versions. */
+      equality: z.array(z.string()).optional(),
       /** Share of a large table to look at, percent. */
       percent: z.number().optional(),
     }),
@@ -61,6 +63,7 @@ export function parentsOf(
         table: key.to.table,
         refs: key.refs,
         at: key.columns.map((column) => columns.indexOf(column)),
+        equality: key.equality,
         ...(rows > EVENLY ? { percent: Math.min(100, Math.max(0.01, (500 * limit) / rows)) } : {}),
       }
     }),
@@ -87,10 +90,10 @@ function sampleSql(
   sample: boolean,
 ): string {
   const filled = new Map<number, string>()
-  const joins = tables.map(({ refs, at, percent, ...parent }, p) => {
+  const joins = tables.map(({ refs, at, percent, equality = [], ...parent }, p) => {
     const equal = at.flatMap((column, r) => {
       const already = filled.get(column)
-      return already === undefined ? [] : [`${already} = x.${quoteIdent(refs[r] ?? '')}`]
+      return already === undefined ? [] : [`x.${quoteIdent(refs[r] ?? '')} ${equality[r] ?? '='} ${already}`]
     })
     const present = refs.map((ref) => `x.${quoteIdent(ref)} is not null`)
     at.forEach((column, r) => {
@@ -99,9 +102,9 @@ function sampleSql(
     const cells = refs.map((ref, r) => `x.${quoteIdent(ref)} as r${r}`).join(', ')
     if (p === 0) {
       // The fallback on a large table takes what comes first: sorting all of it would take too long.
-      const order = sample || percent === undefined ? 'order by random()' : ''
+      const order = sample || percent === undefined ? 'order by pg_catalog.random()' : ''
       const pages = sample && percent !== undefined ? `tablesample system (${percent})` : ''
-      const free = unused ? [freeOf(table, columns, refs, at)] : []
+      const free = unused ? [freeOf(table, columns, refs, at, equality)] : []
       const where = [...present, ...free].join(' and ')
       return `(select ${cells} from ${quoteTable(parent)} x ${pages} where ${where} ${order} limit ${limit}) p0`
     }
@@ -116,7 +119,10 @@ function freeOf(
   columns: readonly string[],
   refs: readonly string[],
   at: readonly number[],
+  equality: readonly string[],
 ): string {
-  const equal = refs.map((ref, r) => `o.${quoteIdent(columns[at[r] ?? 0] ?? '')} = x.${quoteIdent(ref)}`)
+  const equal = refs.map(
+    (ref, r) => `x.${quoteIdent(ref)} ${equality[r] ?? '='} o.${quoteIdent(columns[at[r] ?? 0] ?? '')}`,
+  )
   return `not exists (select from ${quoteTable(table)} o where ${equal.join(' and ')})`
 }

@@ -91,12 +91,14 @@ export const insertLoad: SkillSpec<DbReader, DbClient, InsertParams, InsertStep>
 
 async function insertOnce(session: DbSession, step: InsertStep, searchPath: readonly string[], attempt: number) {
   await lockAsPlanned(session, step, { delete: true })
-  // Defaults and CHECKs of the application may call functions that rely on its path. Ours are qualified.
-  if (searchPath.length > 0) await session.query(`set local search_path to ${searchPath.map(quoteIdent).join(', ')}`)
   const parents = []
   for (const group of step.parents) {
     parents.push(await sampleParents(session, step, group, group.unused ? step.rows : SAMPLE))
   }
+  // Defaults and CHECKs of the application may call functions that rely on its path. From here on ours are qualified: a
+  // function of the application with our very types would be preferred to the server's, which takes any.
+  const path = ['pg_catalog', ...searchPath.filter((schema) => schema !== 'pg_catalog')]
+  await session.query(`set local search_path to ${path.map(quoteIdent).join(', ')}`)
   // Rows that should collide with nobody's have done so when this is not the first attempt.
   const direct = step.collisions === 'none' && attempt === 1
   const skipCollisions = step.collisions !== 'fail' && !direct
@@ -120,10 +122,11 @@ async function insertOnce(session: DbSession, step: InsertStep, searchPath: read
  */
 async function flushLog(session: DbSession): Promise<boolean> {
   const [able] = await session.query<{ ok: string | null }>(
-    `select has_function_privilege(to_regprocedure('pg_logical_emit_message(boolean,text,text,boolean)'), 'EXECUTE')::text as ok`,
+    `select pg_catalog.has_function_privilege(
+       pg_catalog.to_regprocedure('pg_catalog.pg_logical_emit_message(boolean,text,text,boolean)'), 'EXECUTE')::text as ok`,
   )
   if (able?.ok !== 'true') return false
-  await session.query(`select pg_logical_emit_message(false, 'chaos-agents', '', true)`)
+  await session.query(`select pg_catalog.pg_logical_emit_message(false, 'chaos-agents', '', true)`)
   return true
 }
 
