@@ -75,7 +75,21 @@ async function summary(client: DbReader): Promise<string> {
   )
   if (!row) throw new TargetError('TARGET_FAILED', 'the database does not say what it is')
   const bytes = row.bytes === null ? '' : ` (${size(row.bytes)})`
-  return `PostgreSQL ${row.version}, database ${row.database}${bytes}, ${count(row.sessions, 'other session')}`
+  const logins = await loginTriggers(client)
+  return `PostgreSQL ${row.version}, database ${row.database}${bytes}, ${count(row.sessions, 'other session')}${logins}`
+}
+
+/** Triggers that each connection of ours fires: what they write down stays. */
+async function loginTriggers(client: DbReader): Promise<string> {
+  const rows = await client.query<{ name: string }>(
+    `select quote_ident(left(t.evtname, 60)) as name from pg_event_trigger t
+      where t.evtevent = 'login' and t.evtenabled in ('O', 'A') order by t.evtname limit 5`,
+  )
+  if (rows.length === 0) return ''
+  const names = rows.map(({ name }) => name).join(', ')
+  return rows.length === 1
+    ? `; event trigger ${names} fires at each login, ours too`
+    : `; event triggers ${names} fire at each login, ours too`
 }
 
 function count(n: string, what: string): string {
