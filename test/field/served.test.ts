@@ -132,4 +132,78 @@ describe('D8: tables that were refused without need', () => {
         double int generated always as (length(code) * 2) stored${withXml ? ', xm xml not null' : ', xm xml'})`)
     await comesBack({ tables: ['app.t'], rows_per_table: 50 })
   })
+
+  const BOUNDS: Record<string, string> = {
+    'by range of time': `create table app.p (id bigserial, at timestamptz not null default now(), what text not null, primary key (id, at)) partition by range (at);
+      create table app.p_1 partition of app.p for values from ('2024-01-01') to ('2024-02-01');
+      create table app.p_2 partition of app.p for values from ('2024-02-01') to ('2024-03-01');
+      insert into app.p (at, what) values ('2024-01-05', 'a'), ('2024-02-05', 'b')`,
+    'by range of its own numbers': `create table app.p (id bigserial primary key, what text not null) partition by range (id);
+      create table app.p_1 partition of app.p for values from (1) to (100000);
+      create table app.p_2 partition of app.p for values from (100000) to (200000);
+      insert into app.p (what) select 'w' || i from generate_series(1, 10) i`,
+    'by list, with one of its own for the rest':
+      `create type app.kind as enum ('a', 'b', 'c');
+      create table app.p (id serial, kind app.kind not null, what text unique, unique (id, kind)) partition by list (kind)`.replace(
+        ' unique,',
+        ',',
+      ) +
+      `; create table app.p_a partition of app.p for values in ('a'); create table app.p_rest partition of app.p default`,
+    'by list without the rest, nested by hash': `
+      create table app.p (id uuid not null default gen_random_uuid(), region text not null, what text, primary key (id, region)) partition by list (region);
+      create table app.p_eu partition of app.p for values in ('eu', 'uk') partition by hash (id);
+      create table app.p_eu_0 partition of app.p_eu for values with (modulus 2, remainder 0);
+      create table app.p_eu_1 partition of app.p_eu for values with (modulus 2, remainder 1);
+      create table app.p_us partition of app.p for values in ('us'); insert into app.p (region) values ('eu'), ('us')`,
+    'by hash, half of it missing': `create table app.p (id int not null, what varchar(20), primary key (id)) partition by hash (id);
+      create table app.p_0 partition of app.p for values with (modulus 2, remainder 0)`,
+    'by a parent, of which some have no partition': `create table app.tenants (id serial primary key, name text);
+      insert into app.tenants (name) select 't' || i from generate_series(1, 20) i;
+      create table app.p (tenant int not null references app.tenants, id serial, what text, primary key (tenant, id)) partition by list (tenant);
+      create table app.p_1 partition of app.p for values in (3, 4, 5); insert into app.p (tenant, what) values (3, 'x')`,
+  }
+  for (const [how, sql] of Object.entries(BOUNDS)) {
+    test(`a table partitioned ${how} is loaded through its parent`, async () => {
+      await server.sql(sql)
+      const rig = await comesBack({ tables: ['app.p'], rows_per_table: 40 })
+      const { keys = [] } = rig.steps[0]!.step as { keys?: string[][] }
+      assert.ok(keys.length > 0)
+      if (!how.includes('half')) await comesBack({ tables: ['app.p'], rows: 2 }, updateLoad).catch(onlyNoRows)
+      assert.match((await reason('app.p_1').catch(() => undefined)) ?? 'a partition of app.p', /a partition of app\.p/)
+    })
+  }
+  function onlyNoRows(error: unknown): void {
+    assert.match(String(error), /no rows left/)
+  }
+
+  test('rows that refer to rows of a partition are found: a key to the partition itself keeps the row, and nothing of others goes', async () => {
+    await server.sql(`${BOUNDS['by range of time']!};
+      create table app.child (id serial primary key, pid bigint, pat timestamptz, foreign key (pid, pat) references app.p on delete cascade)`)
+    const rig = await open({ tables: ['app.p'], rows_per_table: 20 })
+    await rig.applyAll()
+    await server.sql(
+      `insert into app.child (pid, pat) select id, at from app.p where what like 'chaos%' order by id limit 1`,
+    )
+    await rig.undoAll()
+    assert.equal((await rig.inspect(rig.steps[0]!)).foreign, 1)
+    assert.deepEqual(await server.sql('select count(*)::int as n from app.child'), [{ n: 1 }])
+    assert.deepEqual(await server.sql('select count(*)::int as n from app.p'), [{ n: 3 }])
+  })
+
+  test('a row trigger of one partition counts as one of the whole table', async () => {
+    await server.sql(`${BOUNDS['by range of time']!};
+      create trigger it before insert on app.p_2 for each row execute function app.noted()`)
+    assert.match((await reason('app.p')) ?? '', /triggers \(it\)/)
+    await server.sql('alter table app.p_2 disable trigger it')
+    await comesBack({ tables: ['app.p'], rows_per_table: 10 })
+  })
+
+  test('a table without any partition, and a partition that is named, are refused in words', async () => {
+    await server.sql(
+      `${BOUNDS['by range of time']!}; create table app.bare (id int primary key) partition by range (id)`,
+    )
+    assert.match((await reason('app.bare')) ?? '', /it has no partitions/)
+    const rig = await open({ tables: ['app.p_1'] })
+    await assert.rejects(rig.plan(), /app\.p_1: it is a partition of app\.p: its rows are reached through that table/)
+  })
 })

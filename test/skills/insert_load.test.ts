@@ -205,7 +205,6 @@ describe('db.insert_load', () => {
       'nasty.no_key': /no primary key and no unique key/,
       'nasty.triggered': /triggers \(touch\)/,
       'nasty.ruled': /rules \(ruled\)/,
-      'nasty.parted': /partitioned/,
       'nasty.parted_2026': /a partition/,
       'nasty.heir': /inheritance/,
       'nasty.odd_type': /column area is NOT NULL and values of its type aclitem/,

@@ -3,6 +3,7 @@ import { StaleError } from '../../core/errors.ts'
 import { loadColumns } from './columns.ts'
 import { quoteIdent, quoteTable, sqlState } from './sql.ts'
 import type { ForeignKey, Queries, Table } from './table-facts.ts'
+import { PARTITIONS, treeOf } from './partitions.ts'
 import type { TableRef } from './tables.ts'
 import { TRIGGERS } from './triggers.ts'
 
@@ -32,8 +33,8 @@ export async function loadCatalog(reader: Queries, tables: readonly TableRef[]):
 /** Foreign keys that refer to a table now, for the undo: some may be newer than the plan. */
 export async function loadReferencing(reader: Queries, table: TableRef): Promise<ForeignKey[]> {
   const rows = await reader.query<{ key: string }>(
-    `${FOREIGN_KEYS} and k.confrelid = (select c.oid from pg_class c where c.relnamespace =
-       (select n.oid from pg_namespace n where n.nspname = $1) and c.relname = $2) order by k.oid`,
+    `${FOREIGN_KEYS} and k.confrelid in ${treeOf(`(select c.oid from pg_class c where c.relnamespace =
+       (select n.oid from pg_namespace n where n.nspname = $1) and c.relname = $2)`)} order by k.oid`,
     [table.schema, table.table],
   )
   return rows.map((row) => JSON.parse(row.key) as ForeignKey)
@@ -99,6 +100,10 @@ export async function lockAsPlanned(
 type TableFacts = Omit<Table, 'oid' | 'denied' | 'columns' | 'references' | 'referencedBy'> & { denied: string[] }
 
 const SHAPE = `md5(concat_ws('|', c.oid, c.relrowsecurity, c.relispartition, c.relhassubclass,
+  case when c.relkind = 'p' then (select string_agg(concat_ws(',', pt.relid,
+      (select string_agg(k.oid::text, ' ' order by k.oid) from pg_constraint k where k.conrelid = pt.relid or k.confrelid = pt.relid),
+      (select string_agg(t.oid::text || t.tgenabled::text, ' ' order by t.oid) from pg_trigger t where t.tgrelid = pt.relid)), ';' order by pt.relid)
+     from pg_partition_tree(c.oid) pt) end,
   (select string_agg(concat_ws(',', a.attnum, a.attname, a.atttypid, a.atttypmod, a.attnotnull, a.atthasdef, a.attidentity, a.attgenerated), ';' order by a.attnum)
      from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped),
   (select string_agg(k.oid::text, ',' order by k.oid) from pg_constraint k where k.conrelid = c.oid or k.confrelid = c.oid),
@@ -120,7 +125,7 @@ function ref(relation: string): string {
 
 const INDEX = `json_build_object(
   'unique', i.indisunique, 'primary', i.indisprimary, 'exclusion', i.indisexclusion, 'immediate', i.indimmediate,
-  'total', i.indpred is null and i.indexprs is null and i.indisvalid,
+  'total', i.indpred is null and i.indexprs is null and i.indisvalid and i.indrelid = c.oid,
   'columns', ${names('(i.indkey::int2[])[0:i.indnkeyatts - 1]', 'i.indrelid')},
   'uses', coalesce((select json_agg(distinct a.attname) from pg_attribute a where a.attrelid = i.indrelid and a.attnum > 0
      and (a.attnum = any(i.indkey) or exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = i.indexrelid
@@ -134,23 +139,29 @@ const INDEX = `json_build_object(
 const TABLES = `
 select c.oid::text as oid, json_build_object(
   'id', quote_ident(n.nspname) || '.' || quote_ident(c.relname), 'schema', n.nspname, 'table', c.relname,
-  'rows', greatest(c.reltuples, pg_stat_get_live_tuples(c.oid), 0), 'shape', ${SHAPE},
-  'partitioned', c.relkind = 'p',
-  'inherits', c.relispartition or exists (select from pg_inherits h where h.inhrelid = c.oid or (h.inhparent = c.oid and c.relkind = 'r')),
+  'rows', ${estimate('c.oid')}, 'shape', ${SHAPE},
+  'partitions', ${PARTITIONS},
+  'partitionOf', case when c.relispartition then (select rn.id from (select pg_partition_root(c.oid) as oid) root
+     cross join lateral (select quote_ident((select xn.nspname from pg_namespace xn where xn.oid = x.relnamespace)) || '.' || quote_ident(x.relname) as id from pg_class x where x.oid = root.oid) rn) end,
+  'inherits', exists (select from pg_inherits h where (h.inhrelid = c.oid and not c.relispartition) or (h.inhparent = c.oid and c.relkind = 'r')),
   'triggers', ${TRIGGERS},
   'rules', coalesce((select json_agg(r.rulename order by r.rulename) from pg_rewrite r where r.ev_class = c.oid and r.ev_enabled <> 'D'), '[]'),
   'rowSecurity', row_security_active(c.oid),
   'extension', (select e.extname from pg_depend d join pg_extension e on e.oid = d.refobjid
      where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.refclassid = 'pg_extension'::regclass and d.deptype = 'e' limit 1),
-  'unreplicable', (c.relreplident = 'n' or (c.relreplident = 'd' and not exists (select from pg_index i where i.indrelid = c.oid and i.indisprimary)))
-     and exists (select from pg_publication_tables p where p.schemaname = n.nspname and p.tablename = c.relname),
+  'unreplicable', exists (select from pg_class m join pg_namespace mn on mn.oid = m.relnamespace
+     join pg_publication_tables p on p.schemaname = mn.nspname and p.tablename = m.relname
+     where m.oid in ${treeOf('c.oid')} and (m.relreplident = 'n' or
+       (m.relreplident = 'd' and not exists (select from pg_index i where i.indrelid = m.oid and i.indisprimary)))),
   'denied', (select coalesce(json_agg(p.name order by p.ord), '[]') from (values
        (1, 'USAGE', has_schema_privilege(n.oid, 'USAGE')),
        (2, 'SELECT', has_table_privilege(c.oid, 'SELECT')),
        (3, 'INSERT', has_any_column_privilege(c.oid, 'INSERT')),
        (4, 'UPDATE', has_any_column_privilege(c.oid, 'UPDATE')),
        (5, 'DELETE', has_table_privilege(c.oid, 'DELETE'))) p(ord, name, ok) where not p.ok),
-  'indexes', coalesce((select json_agg(${INDEX} order by i.indisprimary desc, i.indexrelid) from pg_index i where i.indrelid = c.oid), '[]'),
+  'indexes', coalesce((select json_agg(${INDEX} order by i.indrelid <> c.oid, i.indisprimary desc, i.indexrelid) from pg_index i
+     where i.indrelid = c.oid or (i.indisunique and i.indrelid in ${treeOf('c.oid')}
+       and not exists (select from pg_inherits h where h.inhrelid = i.indexrelid))), '[]'),
   'checks', coalesce((select json_agg(json_build_object('name', k.conname, 'columns', ${names('k.conkey', 'k.conrelid')},
        'expression', pg_get_expr(k.conbin, k.conrelid)) order by k.conname)
      from pg_constraint k where k.conrelid = c.oid and k.contype = 'c'), '[]'))::text as facts
@@ -158,7 +169,7 @@ select c.oid::text as oid, json_build_object(
  where c.relkind in ('r', 'p') and (n.nspname, c.relname) in (select * from unnest($1::text[], $2::text[]))`
 
 const FOREIGN_KEYS = `
-select k.conrelid::text as "from", k.confrelid::text as "to", json_build_object(
+select ${rootOf('k.conrelid')}::text as "from", ${rootOf('k.confrelid')}::text as "to", json_build_object(
   'name', k.conname, 'from', ${ref('k.conrelid')}, 'columns', ${names('k.conkey', 'k.conrelid')},
   'to', ${ref('k.confrelid')}, 'refs', ${names('k.confkey', 'k.confrelid')},
   'equality', (select json_agg(format('OPERATOR(%I.%s)', opn.nspname, o.oprname) order by x.ord)
@@ -169,8 +180,13 @@ select k.conrelid::text as "from", k.confrelid::text as "to", json_build_object(
   'fromHidden', row_security_active(k.conrelid))::text as key
   from pg_constraint k where k.contype = 'f' and k.conparentid = 0`
 
+/** What a partition does with foreign keys of its own, its partitioned table does too. */
+function rootOf(relation: string): string {
+  return `coalesce(pg_partition_root(${relation})::oid, ${relation})`
+}
+
 function estimate(relation: string): string {
-  return `(select greatest(f.reltuples, pg_stat_get_live_tuples(f.oid), 0) from pg_class f where f.oid = ${relation})`
+  return `(select sum(greatest(f.reltuples, pg_stat_get_live_tuples(f.oid), 0)) from pg_class f where f.oid in ${treeOf(relation)} and f.relkind <> 'p')`
 }
 
 function mayRead(relation: string): string {
@@ -183,7 +199,7 @@ async function loadForeignKeys(
   oids: string[],
 ): Promise<{ fromOid: string; toOid: string; key: ForeignKey }[]> {
   const rows = await reader.query<{ from: string; to: string; key: string }>(
-    `${FOREIGN_KEYS} and (k.conrelid = any($1::oid[]) or k.confrelid = any($1::oid[])) order by k.oid`,
+    `${FOREIGN_KEYS} and (${rootOf('k.conrelid')} = any($1::oid[]) or ${rootOf('k.confrelid')} = any($1::oid[])) order by k.oid`,
     [oids],
   )
   return rows.map(({ from, to, key }) => ({ fromOid: from, toOid: to, key: JSON.parse(key) as ForeignKey }))

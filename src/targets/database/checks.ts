@@ -1,6 +1,7 @@
 /** Finding values that CHECKs (of tables and domains) let pass: candidates are made here and tried by the server, read-only. */
 import type { Random } from '../../core/random.ts'
 import type { Column, Queries, Table } from './table-facts.ts'
+import { anyPartition } from './partitions.ts'
 import type { Value } from './rows.ts'
 import { quoteIdent, quoteTable } from './sql.ts'
 import { formsOf, lengthOf, maker } from './values.ts'
@@ -12,6 +13,8 @@ export interface Wanted {
   form: string
   /** For a foreign key: an existing value; only its being there or NULL can be chosen. */
   parent?: Value
+  /** Values of existing parents to choose from, where it matters which one it is. */
+  parents?: Value[]
   /** Left to the server; this value stands for it. */
   omitted?: Value
   base?: string | undefined
@@ -70,7 +73,11 @@ interface Predicate {
 function predicates(table: Table): Predicate[] {
   const generated = new Map(table.columns.filter((c) => c.generated).map((c) => [c.name, c]))
   const real = (names: string[]): string[] => names.flatMap((name) => generated.get(name)?.uses ?? [name])
+  const { partitions } = table
   return [
+    ...(partitions
+      ? [{ name: 'its partitions', columns: real(partitions.columns), sql: anyPartition(partitions) }]
+      : []),
     ...table.checks.map((check) => ({
       name: `CHECK ${check.name}`,
       columns: real(check.columns),
@@ -150,7 +157,7 @@ class Trial {
 
 /** A form of which every value passes: then values need not be chosen from a few, and may be unique. */
 async function passingForm(trial: Trial, wanted: Wanted, random: Random): Promise<string | undefined> {
-  if (wanted.omitted !== undefined || wanted.parent !== undefined) return undefined
+  if (wanted.omitted !== undefined || wanted.parent !== undefined || wanted.parents) return undefined
   const forms = [...new Set([wanted.form, ...formsOf(wanted.column.value)])]
   for (const form of forms) {
     const make = maker({ ...spec(wanted), form }, random.fork(form))
@@ -184,9 +191,10 @@ async function tuples(
 }
 
 function choicesOf(wanted: Wanted, literals: string[], random: Random): Value[] {
-  const { column, omitted, parent } = wanted
+  const { column, omitted, parent, parents } = wanted
   const none = column.notNull ? [] : [null]
   if (omitted !== undefined) return [omitted]
+  if (parents) return [...parents, ...none]
   if (parent !== undefined) return [parent, ...none]
   const made = formsOf(column.value).flatMap((form) => {
     const make = maker({ ...spec(wanted), form }, random.fork(form))

@@ -53,7 +53,8 @@ export async function cook(
   if (full) return `its key column ${full.name} has no room for ${rows} more rows`
   const parents = await oneParentEach(reader, layout, filled)
   if (typeof parents === 'string') return parents
-  const wanted = wantedOf(layout, bases, parents, base36(random, 6))
+  const placing = await placingOf(reader, layout, rows)
+  const wanted = wantedOf(layout, bases, { parents, ...placing }, base36(random, 6))
   const satisfied = await satisfyChecks(reader, table, wanted, random.fork('checks'))
   if (typeof satisfied === 'string') return satisfied
   const made = assemble(layout, wanted, satisfied, rows, filled)
@@ -174,6 +175,40 @@ async function oneParentEach(
   return values
 }
 
+/** What decides which partition a row goes to and is not made up: existing parents, and numbers that a sequence will give. */
+interface Placing {
+  pinned: ReadonlyMap<string, Value[]>
+  numbers: ReadonlyMap<string, string>
+}
+
+async function placingOf(reader: Queries, { table, groups }: Layout, rows: number): Promise<Placing> {
+  const pinned = new Map<string, Value[]>()
+  const numbers = new Map<string, string>()
+  const deciding = table.partitions?.columns ?? []
+  for (const group of groups) {
+    const parents = parentsOf(group, false, SAMPLE, new Map())
+    const [only] = parents.columns
+    if (parents.columns.length > 1 || only === undefined || !deciding.includes(only)) continue
+    const tuples = await sampleParents(reader, table, parents, PINNED)
+    if (tuples.length > 0)
+      pinned.set(
+        only,
+        tuples.map(([value = null]) => value),
+      )
+  }
+  for (const { name } of table.columns.filter((c) => c.sequence && deciding.includes(c.name))) {
+    const [row] = await reader.query<{ last: string }>(
+      `select (coalesce(max(${quoteIdent(name)}), 0)::numeric + $1::int)::text as last from ${quoteTable(table)}`,
+      [String(rows)],
+    )
+    if (row) numbers.set(name, row.last)
+  }
+  return { pinned, numbers }
+}
+
+/** Parents tried where a parent decides which partition its child goes to. */
+const PINNED = 50
+
 /** Something a CHECK can be tried with, for a column that the server or a later parent fills. */
 function standIn(column: Column | undefined): Value {
   const name = column?.value.name ?? ''
@@ -185,7 +220,7 @@ function standIn(column: Column | undefined): Value {
 function wantedOf(
   { table, made, referring, unique }: Layout,
   bases: ReadonlyMap<string, string>,
-  parents: ReadonlyMap<string, Value>,
+  { parents, pinned, numbers }: Placing & { parents: ReadonlyMap<string, Value> },
   run: string,
 ): Map<string, Wanted> {
   return new Map(
@@ -194,8 +229,10 @@ function wantedOf(
       .map((column) => {
         const { name, value } = column
         const wanted = { column, unique: unique.has(name), form: formFor(value, name), base: bases.get(name), run }
+        const choices = pinned.get(name)
+        if (choices) return [name, { ...wanted, parents: choices }]
         if (referring.has(name)) return [name, { ...wanted, parent: parents.get(name) ?? null }]
-        return [name, made.includes(column) ? wanted : { ...wanted, omitted: standIn(column) }]
+        return [name, made.includes(column) ? wanted : { ...wanted, omitted: numbers.get(name) ?? standIn(column) }]
       }),
   )
 }
@@ -230,6 +267,10 @@ function assemble(
   for (const [parent, { columns }] of parents.entries()) {
     for (const [at, name] of columns.entries()) {
       const [gate, pick] = [pooled(name), picks[parent]]
+      if (gate && wanted.get(name)?.parents) {
+        sources.set(name, { from: 'pool', ...gate })
+        continue
+      }
       // Whether the reference is there is then the tuple's to say.
       if (gate && pick && !columnOf(table, name)?.notNull) picks[parent] = { ...pick, gate, nulls: 0 }
       sources.set(name, { from: 'parent', parent, at })

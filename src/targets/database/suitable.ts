@@ -2,6 +2,7 @@
 import { messageOf, RefusedError, TargetError } from '../../core/errors.ts'
 import type { Resource, Skipped } from '../../core/skill.ts'
 import type { ForeignKey, Table } from './table-facts.ts'
+import { unfitPartitions } from './partitions.ts'
 import { grantLine, sqlState } from './sql.ts'
 import { tableOf } from './tables.ts'
 import type { TableRef } from './tables.ts'
@@ -23,8 +24,12 @@ export function unfitForWrites(
   needs: readonly Privilege[],
   role: string,
 ): Unfit | undefined {
-  if (table.partitioned) return { reason: 'it is partitioned' }
-  if (table.inherits) return { reason: 'it is a partition or part of an inheritance tree' }
+  if (table.partitionOf !== null) {
+    return { reason: `it is a partition of ${table.partitionOf}: its rows are reached through that table` }
+  }
+  const apart = table.partitions && unfitPartitions(table.partitions)
+  if (apart) return { reason: apart }
+  if (table.inherits) return { reason: 'it is part of an inheritance tree' }
   if (table.extension !== null) return { reason: `it belongs to the extension ${table.extension}` }
   const triggers = firing(table, writes).map((trigger) => trigger.name)
   if (triggers.length > 0) return { reason: `its triggers (${triggers.join(', ')}) would act on our rows` }

@@ -68,7 +68,9 @@ export async function swapStrays(
   options: { readOnly: boolean; signal: AbortSignal },
 ): Promise<number> {
   const [size] = await on.query<{ pages: string }>(
-    `select (pg_relation_size(to_regclass($1)) / current_setting('block_size')::bigint)::text as pages`,
+    // Of a partitioned table the largest partition counts: places are those within a partition.
+    `select (max(pg_relation_size(part)) / current_setting('block_size')::bigint)::text as pages
+       from (select to_regclass($1) union select relid from pg_partition_tree(to_regclass($1))) as parts(part)`,
     [table.id],
   )
   let found = 0

@@ -85,6 +85,15 @@ export interface Check {
   expression: string
 }
 
+export interface Partitions {
+  /** What each partition takes, its own CHECKs included: SQL over the columns of the table. */
+  bounds: string[]
+  /** The columns that `bounds` speak of. */
+  columns: string[]
+  /** A partition that is a foreign table. */
+  foreign: string | null
+}
+
 export interface Trigger {
   name: string
   on: { insert: boolean; delete: boolean; update: boolean }
@@ -103,8 +112,11 @@ export interface Table extends TableRef {
   rows: number
   /** Changes when anything does that a write of ours depends on. */
   shape: string
-  partitioned: boolean
-  /** A partition, or part of an inheritance tree. */
+  /** Of a partitioned table. */
+  partitions: Partitions | null
+  /** The partitioned table at the top, where this is one of its partitions. */
+  partitionOf: string | null
+  /** Part of an inheritance tree. */
   inherits: boolean
   /** Those that are enabled. */
   triggers: Trigger[]

@@ -151,6 +151,7 @@ function judge(
   const [small] = table.columns
     .filter((c) => !c.generated && !c.sequence && c.mayUpdate && !key.columns.some((k) => k.name === c.name))
     .filter((c) => !table.triggers.some((t) => t.on.update && t.columns.includes(c.name)))
+    .filter((c) => !table.partitions?.columns.includes(c.name))
     .sort((a, b) => Number(bound.includes(a.name)) - Number(bound.includes(b.name)))
   if (small) return { table, key, columns: [small], pure: true }
   return { reason: 'it has no column besides its key that could be written' }
@@ -181,6 +182,7 @@ function obstacle(table: Table, column: Column): string | undefined {
   }
   if (table.checks.some((k) => within(k.columns)) || column.domainChecks.length > 0) return 'is limited by a CHECK'
   if (table.columns.some((c) => within(c.uses))) return 'is what a generated column is made of'
+  if (table.partitions && within(table.partitions.columns)) return 'decides which partition a row is in'
   const trigger = table.triggers.find((t) => t.on.update && within(t.columns))
   if (trigger) return `has a trigger (${trigger.name})`
   if (!manyValued(column.value)) {
