@@ -77,6 +77,8 @@ export interface PlanContext<Reader> {
   mayPick(kind: string): number
   /** How long the fault will be held, milliseconds. */
   soakMs: number
+  /** How many invocations of the run are applied at once; 1 unless given. */
+  sideBySide?: number
   random: Random
   signal: AbortSignal
 }

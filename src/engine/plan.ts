@@ -156,6 +156,7 @@ async function planInvocations(input: PlanInput, discovery: Discovery, resources
           taken,
           mayPick: (kind) => budget(kind, discovery.resources, picked, limits) || picked.size,
           soakMs: experiment.duration_ms,
+          sideBySide: experiment.parallel ? invocationsOf(experiment) : 1,
           random: random.fork(`${index}/${n}`),
           signal,
         })
@@ -186,6 +187,10 @@ async function planInvocations(input: PlanInput, discovery: Discovery, resources
   }
   if (problems.length > 0) throw new ConfigError(problems, 'CONFIG_NOT_ON_TARGET')
   return invocations
+}
+
+function invocationsOf({ skills }: Experiment): number {
+  return skills.reduce((sum, { count }) => sum + count, 0)
 }
 
 /**

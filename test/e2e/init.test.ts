@@ -258,7 +258,7 @@ describe('discover and init', { timeout: 10 * 60_000 }, () => {
   test('where nothing can be touched init writes nothing, and says which GRANT lines would help', async () => {
     const poor = await init(server.url('postgres', 'poor'))
     assert.equal(poor.code, 3, poor.out + poor.err)
-    assert.match(poor.err, /^GRANT .*INSERT.* ON .* TO "poor";$/m)
+    assert.match(poor.err, /^GRANT .*INSERT.* ON .* TO "poor"; -- in database "postgres"$/m)
     assert.match(poor.err, /^GRANT ALTER SYSTEM ON PARAMETER "work_mem" TO "poor";$/m)
     assert.ok(!existsSync(file))
     const empty = await init(server.url('empty'))
@@ -273,7 +273,7 @@ describe('discover and init', { timeout: 10 * 60_000 }, () => {
     assert.match(out, /db\.insert_load {2}nothing\n/)
     assert.match(
       out,
-      /– nasty\.flags: poor lacks INSERT, UPDATE, DELETE\n +GRANT INSERT, UPDATE, DELETE ON nasty\.flags TO "poor";\n/,
+      /– nasty\.flags: poor lacks INSERT, UPDATE, DELETE\n +GRANT INSERT, UPDATE, DELETE ON nasty\.flags TO "poor"; -- in database "postgres"\n/,
     )
     const skill = async (name: string): Promise<SkillSurvey | undefined> =>
       (await discovered(config(url))).targets[0]?.skills.find((s) => s.skill === name)

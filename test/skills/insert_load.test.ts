@@ -179,12 +179,21 @@ describe('db.insert_load', () => {
     try {
       const rig = await open({}, 'Poor One')
       const skipped = new Map((await rig.plan()).skipped?.map((s) => [s.resource, s.fix]))
-      assert.equal(skipped.get('nasty.flags'), 'GRANT UPDATE, DELETE ON nasty.flags TO "Poor One";')
+      assert.equal(
+        skipped.get('nasty.flags'),
+        'GRANT UPDATE, DELETE ON nasty.flags TO "Poor One"; -- in database "postgres"',
+      )
       assert.equal(
         skipped.get('"My Schema"."select"'),
-        'GRANT USAGE ON SCHEMA "My Schema" TO "Poor One"; GRANT SELECT, INSERT, UPDATE, DELETE ON "My Schema"."select" TO "Poor One";',
+        [
+          'GRANT USAGE ON SCHEMA "My Schema" TO "Poor One"; -- in database "postgres"',
+          'GRANT SELECT, INSERT, UPDATE, DELETE ON "My Schema"."select" TO "Poor One"; -- in database "postgres"',
+        ].join('\n'),
       )
-      assert.equal(skipped.get('nasty.customers'), 'GRANT SELECT ON nasty.orders TO "Poor One";')
+      assert.equal(
+        skipped.get('nasty.customers'),
+        'GRANT SELECT ON nasty.orders TO "Poor One"; -- in database "postgres"',
+      )
       await assert.rejects(rig.plan({ tables: ['nasty.flags'] }), (error) => {
         assert.ok(error instanceof TargetError && error.code === 'TARGET_PRIVILEGE')
         assert.match(error.message, /GRANT UPDATE, DELETE ON nasty\.flags TO "Poor One";/)

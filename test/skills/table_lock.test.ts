@@ -353,7 +353,7 @@ for (const { name, start, missing } of [
             const error = await rig.plan(params).catch((e: unknown) => e as Error)
             assert.ok(error instanceof Error)
             const grant = error.message.split('\n').slice(1).join('\n')
-            assert.match(grant, /^GRANT \w+ ON "public"."accounts" TO "locker";$/)
+            assert.match(grant, /^GRANT \w+ ON "public"."accounts" TO "locker"; -- in database "postgres"$/)
             await server.sql(grant)
             assert.ok(await lets(lock_mode), grant)
             await server.sql('revoke all on accounts from locker')

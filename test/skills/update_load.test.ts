@@ -287,7 +287,7 @@ describe('db.update_load', () => {
     try {
       const rig = await open({}, 'reader')
       const skipped = (await rig.plan()).skipped?.find((s) => s.resource === 'nasty.customers')
-      assert.equal(skipped?.fix, 'GRANT UPDATE ON nasty.customers TO "reader";')
+      assert.equal(skipped?.fix, 'GRANT UPDATE ON nasty.customers TO "reader"; -- in database "postgres"')
       await server.sql('grant update (note) on nasty.customers to reader')
       assert.deepEqual(
         planned(await rig.plan({ tables: ['nasty.customers'] }))[0]?.columns.map((c) => c.name),

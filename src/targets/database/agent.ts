@@ -5,7 +5,9 @@ import { markOf, runMark } from '../../core/skill.ts'
 import type { AnySkill, Agent, ClaimKey, ConnectOptions, Identity } from '../../core/target.ts'
 import { identityMismatch, runSkills } from '../../core/target.ts'
 import type { DbClient, DbReader } from './client.ts'
+import { connectionsNeeded, requireConnections } from './connections.ts'
 import { discover } from './discover.ts'
+import { namingDatabase } from './grants.ts'
 import { PostgresClient } from './postgres.ts'
 
 /** How long quiesce waits for sessions it has told to end. */
@@ -45,19 +47,40 @@ export async function connectPostgres(
     for (const { key, scope } of claimed) if (scope !== 'server') await tryClaim({ query }, key)
   }
 
+  const skillCalls = runSkills(
+    skills,
+    () => client,
+    async () => {
+      if (reader) return reader
+      await requireConnections(client, connectionsNeeded({ held: 0, atOnce: 1, serverWide: false }))
+      await client.refusePooler()
+      return (reader = await client.openReader())
+    },
+  )
+  const database = async (): Promise<string> =>
+    (await client.query<{ name: string }>('select current_database()::text as name'))[0]?.name ?? ''
+  /** Held sessions of a skill so far, by the set that its invocations of one run have in common. */
+  const held = new WeakMap<object, number>()
+  let wholeServer = false
+  const notes = new Map<number, string | undefined>()
+
   return {
     async identity() {
       return (known ??= await readIdentity(client.query.bind(client), config))
     },
     discover: (signal) => discover(client, config.schemas, signal),
-    ...runSkills(
-      skills,
-      () => client,
-      async () => {
-        await client.refusePooler()
-        return (reader ??= await client.openReader())
-      },
-    ),
+    ...skillCalls,
+    async plan(name, params, ctx) {
+      const plan = await namingDatabase(() => skillCalls.plan(name, params, ctx), database)
+      const { phase, scope } = skills.find((s) => s.name === name) ?? {}
+      const sessions = (held.get(ctx.taken) ?? 0) + (phase === 'held' ? plan.steps.length : 0)
+      held.set(ctx.taken, sessions)
+      wholeServer ||= scope === 'server' && plan.steps.length > 0
+      const needed = connectionsNeeded({ held: sessions, atOnce: ctx.sideBySide ?? 1, serverWide: wholeServer })
+      if (!notes.has(needed)) notes.set(needed, await requireConnections(client, needed))
+      const note = notes.get(needed)
+      return note === undefined ? plan : { ...plan, notes: [...(plan.notes ?? []), note] }
+    },
     async claim(keys) {
       for (const claim of keys) {
         const on = claim.scope === 'server' ? await serverWide(client) : client

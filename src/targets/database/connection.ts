@@ -159,6 +159,13 @@ function connectError(error: unknown): Error {
     )
   }
   const code = typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : ''
+  if (code === '53300') {
+    return new TargetError(
+      'TARGET_UNREACHABLE',
+      `the database has no connection left for us: ${message}; a run needs 3 at once, 1 more with db.config_change, and 1 for each session that holds locks`,
+      { cause: error },
+    )
+  }
   if (/^28/.test(code))
     return new TargetError('TARGET_PRIVILEGE', `the database refuses the login: ${message}`, { cause: error })
   return new TargetError('TARGET_UNREACHABLE', `cannot connect to the database: ${message}`, { cause: error })
