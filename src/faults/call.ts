@@ -1,16 +1,30 @@
 /** Carries a plan out around one call, in the way that fits the function: promises are awaited, generators stay lazy. */
 import type { Plan, Site } from './plan.ts'
+import { isPlainlySync, speaksOfPromises } from './likely.ts'
 import { isAsyncIterable, reshape, reshapeSync } from './streams.ts'
+import { answerLater, failedLike, hiddenThen, isPlainPromise, isThenable } from './thenables.ts'
 import type { Fault } from './fault.ts'
 import type { Decision } from './rule.ts'
 
-/** `unknown`: a plain function that has not been called yet; what it returns tells. */
-export type CallKind = 'sync' | 'async' | 'generator' | 'async_generator' | 'unknown'
+/**
+ * `unknown`: a plain function that has not been called yet; what it returns tells. `thenable`: one whose answers have a
+ * `then` and more besides. `stream`: one that returns streams.
+ */
+export type CallKind = 'sync' | 'async' | 'thenable' | 'stream' | 'generator' | 'async_generator' | 'unknown'
 
 /** A site whose kind is learnt from its answers. */
 export interface CallSite extends Site {
   kind: CallKind
+  /** How many answers will still be looked at. */
+  looks: number
+  /** The function, whose text is looked at where no answer has been seen. */
+  readonly fn: object
+  /** The prototype of an answer that was a thenable. */
+  like: object | undefined
 }
+
+/** A function that answers so often without a promise never returns one. */
+export const LOOKS = 100
 
 export type BareFunction = (this: unknown, ...args: readonly unknown[]) => unknown
 
@@ -23,21 +37,112 @@ export function callWithFaults(
   args: readonly unknown[],
 ): unknown {
   if (plan === undefined) return learnt(site, fn.call(self, ...args))
-  return callWithPlan(site, plan, () => fn.call(self, ...args), args)
-}
-
-function callWithPlan(site: CallSite, plan: Plan, call: () => unknown, args: readonly unknown[]): unknown {
+  const call = (): unknown => fn.call(self, ...args)
   switch (site.kind) {
-    case 'async':
-      return callAsync(plan, call, signalIn(args))
     case 'generator':
       return generate(plan, call)
     case 'async_generator':
-      return stream(plan, call, args)
-    case 'sync':
-      return callSync(plan, call)
-    case 'unknown':
-      return callUnknown(site, plan, call, args)
+      return aroundAnswer(plan, call(), args)
+    case 'async':
+      return plan.isPassive ? aroundAnswer(plan, called(plan, call), args) : callAsync(plan, call, signalIn(args))
+    default:
+      return callPlain(site, plan, call, args)
+  }
+}
+
+/** A plain function shows with its answer how it must be treated. It is called once, or not at all where a fault raises. */
+function callPlain(site: CallSite, plan: Plan, call: () => unknown, args: readonly unknown[]): unknown {
+  // A stream fails as a stream does.
+  if (!plan.raises || site.kind === 'stream') return aroundAnswer(plan, learnt(site, called(plan, call)), args)
+  if (!mayReturnPromise(site)) return callSync(plan, call)
+  const failure = callAsync(plan, call, signalIn(args)) as Promise<never>
+  if (site.kind === 'thenable') return failedLike(failure, site.like ?? null)
+  // Nobody may be listening, where the function was a synchronous one after all.
+  failure.catch(() => undefined)
+  return failedLike(failure, null)
+}
+
+/** In doubt yes: a rejection can be handled, but what is thrown out of a function that returns promises can end the process. */
+function mayReturnPromise({ kind, looks, fn }: CallSite): boolean {
+  if (kind === 'thenable') return true
+  if (kind === 'unknown') return !isPlainlySync(fn)
+  return looks > 0 && speaksOfPromises(fn)
+}
+
+function called(plan: Plan, call: () => unknown): unknown {
+  try {
+    return call()
+  } catch (error) {
+    plan.release()
+    throw error
+  }
+}
+
+/** What the plan does to an answer that is there: as the kind of thing that it is. */
+function aroundAnswer(plan: Plan, answer: unknown, args: readonly unknown[]): unknown {
+  if (isPlainPromise(answer)) return plan.isPassive ? watched(plan, answer) : aroundPromise(plan, answer, args)
+  if (plan.isPassive && !plan.releases && (isThenable(answer) || isAsyncIterable(answer))) return answer
+  const signal = signalIn(args)
+  let gate: Promise<void> | undefined
+  const before = (): Promise<void> => (gate ??= plan.before(signal))
+  const around = {
+    before,
+    after: (value: unknown) => alteredAnswer(plan, value),
+    ended: once(() => plan.release()),
+    carried: (result: unknown) => carried(result, before),
+  }
+  if (isThenable(answer)) return releasedUnasked(plan, answerLater(answer, around), around.ended)
+  if (isAsyncIterable(answer)) {
+    const altered = plan.alterations.reduce<unknown>(alterOne, answer) as AsyncIterable<unknown>
+    return plan.waits || plan.raises || plan.releases ? reshape(altered, around) : altered
+  }
+  const then = hiddenThen(answer)
+  if (then) return releasedUnasked(plan, answerLater(answer as object, around, then), around.ended)
+  return callSync(plan, () => answer)
+}
+
+/** It may reject while we wait: then we are its only listener, and hand its error on later. */
+function aroundPromise(plan: Plan, answer: Promise<unknown>, args: readonly unknown[]): Promise<unknown> {
+  answer.catch(() => undefined)
+  return callAsync(plan, () => answer, signalIn(args))
+}
+
+/** The very same promise, which is only looked on. */
+function watched(plan: Plan, answer: Promise<unknown>): Promise<unknown> {
+  const end = (): void => plan.release()
+  answer
+    .then(
+      (value) => void alteredAnswer(plan, value),
+      () => undefined,
+    )
+    .then(end, end)
+  return answer
+}
+
+/** A query that nobody has begun holds no slot. */
+function releasedUnasked<T>(plan: Plan, answer: T, ended: () => void): T {
+  if (plan.releases) setTimeout(ended, 0)
+  return answer
+}
+
+/** What else an object gives that is late: its other promises and streams are late, too. */
+function carried(result: unknown, before: () => Promise<void>): unknown {
+  if (Array.isArray(result) && result.length > 0 && result.every(isAsyncIterable))
+    return result.map((one) => carried(one, before))
+  if (isPlainPromise(result)) {
+    result.catch(() => undefined)
+    return before().then(() => result)
+  }
+  const around = { before, after: (value: unknown) => value, ended: () => undefined }
+  if (isThenable(result)) return answerLater(result, { ...around, carried: (more) => carried(more, before) })
+  return isAsyncIterable(result) ? reshape(result, around) : result
+}
+
+function once(work: () => void): () => void {
+  let done = false
+  return () => {
+    if (!done) work()
+    done = true
   }
 }
 
@@ -81,31 +186,26 @@ function callSync(plan: Plan, call: () => unknown): unknown {
   }
 }
 
-/**
- * Only the answer tells how a plain function must be treated. An error needs no answer and is thrown; what waits, waits
- * after the call, so that a function that returns a promise is never blocked.
- */
-function callUnknown(site: CallSite, plan: Plan, call: () => unknown, args: readonly unknown[]): unknown {
-  if (plan.raises && !plan.waits) return callSync(plan, call)
-  let answer: unknown
-  try {
-    answer = learnt(site, call())
-  } catch (error) {
-    plan.release()
-    throw error
+/** Looks at an answer, and gives it back. Its `then` is not touched. */
+export function learnt(site: CallSite, answer: unknown): unknown {
+  if (isPlainPromise(answer)) know(site, 'async')
+  else if (isThenable(answer)) {
+    know(site, 'thenable')
+    site.like = (Object.getPrototypeOf(answer) as object | null) ?? undefined
+  } else if (isAsyncIterable(answer)) know(site, 'stream')
+  else if (site.looks > 0) {
+    site.looks--
+    if (site.kind === 'unknown') know(site, 'sync')
   }
-  if (site.kind === 'async_generator') return stream(plan, () => answer, args)
-  if (site.kind !== 'async') return callSync(plan, () => answer)
-  // It may reject while we wait: then we are its only listener, and hand its error on later.
-  Promise.resolve(answer).catch(() => undefined)
-  return callAsync(plan, () => answer, signalIn(args))
+  return answer
 }
 
-function learnt(site: CallSite, answer: unknown): unknown {
-  if (isThenable(answer)) site.kind = 'async'
-  else if (isAsyncIterable(answer)) site.kind = 'async_generator'
-  else site.kind = 'sync'
-  return answer
+function know(site: CallSite, kind: 'sync' | 'async' | 'thenable' | 'stream'): void {
+  if (site.kind === kind || site.kind === 'generator' || site.kind === 'async_generator') return
+  // One promise among other answers is enough.
+  site.kind = kind
+  if (kind === 'sync') site.component.isSync = true
+  else site.looks = 0
 }
 
 /** Its body runs at the first next(), and so do the faults. */
@@ -121,20 +221,9 @@ function* lazily(call: () => unknown): Generator<unknown, unknown> {
   return yield* call() as Generator<unknown, unknown>
 }
 
-function stream(plan: Plan, call: () => unknown, args: readonly unknown[]): unknown {
-  const source = call()
-  // A function that returned a stream once may return something else now.
-  if (!isAsyncIterable(source)) return callSync(plan, () => source)
-  const signal = signalIn(args)
-  const altered = plan.alterations.reduce<unknown>(alterOne, source) as AsyncIterable<unknown>
-  return reshape(altered, { before: () => plan.before(signal), ended: () => plan.release() })
-}
-
 /** The answer after everything that changes it. */
 function alteredAnswer(plan: Plan, answer: unknown): unknown {
-  if (!plan.alters) return answer
-  if (isThenable(answer)) return Promise.resolve(answer).then((value) => alteredAnswer(plan, value))
-  return plan.alterations.reduce(alterOne, answer)
+  return plan.alters ? plan.alterations.reduce(alterOne, answer) : answer
 }
 
 function alterOne(answer: unknown, decision: Decision): unknown {
@@ -154,10 +243,6 @@ function changeOf(decision: Decision): Change {
     stream: (items) =>
       alter?.stream ? reshape(items, { alter: alter.stream, altered: () => decision.fired() }) : items,
   }
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
 }
 
 /** The first AbortSignal among the arguments, or in a `signal` or `abortSignal` field of one. */

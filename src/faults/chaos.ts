@@ -4,7 +4,7 @@
  */
 import { Component } from './component.ts'
 import { ChaosDisabledError } from './errors.ts'
-import { readFault, readNames } from './fault.ts'
+import { FaultConfigError, readFault, readNames } from './fault.ts'
 import type { FaultConfig } from './fault-type.ts'
 import { Lease } from './lease.ts'
 import { HeldMemory } from './memory.ts'
@@ -13,7 +13,7 @@ import type { PlacementOptions } from './placement.ts'
 import { mintSeed } from './random.ts'
 import type { FiredFault } from './rule.ts'
 import { FaultSequence } from './sequence.ts'
-import { Waits } from './waits.ts'
+import { MOST_BLOCK_MS, Waits } from './waits.ts'
 
 /**
  * `idle`: only a lease can inject, as nobody has said anything. `enabled`: everything can.
@@ -27,6 +27,8 @@ export interface ChaosOptions {
   seed?: string | number
   /** What resource_exhaustion may hold at once, bytes; default 256 MiB. */
   most_held_bytes?: number
+  /** The longest that latency and timeout may block in one call of a synchronous function; default 1,000. */
+  most_block_ms?: number
   /** Told of every fault that has taken effect. */
   fired?: (fired: FiredFault) => void
 }
@@ -51,16 +53,19 @@ export class Chaos {
   /** For everything without a seed or sequence of its own. */
   readonly sequence: FaultSequence
   /** Waits of faults that belong to no placement. */
-  readonly waits = new Waits()
+  readonly waits: Waits
   readonly #components = new Map<string, Component>()
   readonly #placements = new Set<Placement>()
   readonly #fired: ChaosOptions['fired']
+  readonly #mostBlockMs: number
   #state: ChaosState = 'idle'
 
-  constructor({ enabled, seed, most_held_bytes: most, fired }: ChaosOptions = {}) {
+  constructor({ enabled, seed, most_held_bytes: most, most_block_ms: block, fired }: ChaosOptions = {}) {
     this.memory = new HeldMemory(most)
     this.sequence = new FaultSequence({ seed })
     this.#fired = fired
+    this.#mostBlockMs = readBlock(block)
+    this.waits = new Waits({ most_ms: this.#mostBlockMs, together_ms: Infinity })
     if (enabled === true) this.enable()
     if (enabled === false) this.disable()
   }
@@ -142,7 +147,7 @@ export class Chaos {
       options.fired?.(fault)
       this.tell(fault)
     }
-    const placement = new Placement({ ...options, fired }, this.memory, (gone) => {
+    const placement = new Placement({ ...options, fired, most_block_ms: this.#mostBlockMs }, this.memory, (gone) => {
       this.#placements.delete(gone)
       this.#update()
     })
@@ -160,6 +165,11 @@ export class Chaos {
     const rules = [...this.#placements].flatMap((placement) => placement.rulesFor(component.name))
     component.rules = rules.length > 0 ? rules : undefined
   }
+}
+
+function readBlock(ms = MOST_BLOCK_MS): number {
+  if (ms >= 0 && Number.isFinite(ms)) return ms
+  throw new FaultConfigError(`most_block_ms must be a number of at least 0, got ${ms}`)
 }
 
 const NOT_ENABLED =

@@ -10,6 +10,8 @@ export class Component {
   rules: readonly Rule[] | undefined
   /** Something of the application carries this name, rather than only an experiment's wish. */
   wrapped = false
+  /** A function of it answers without a promise: a delay stops the whole thread. */
+  isSync = false
   /** Calls so far, broken or not. */
   calls = 0
 

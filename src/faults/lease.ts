@@ -10,6 +10,7 @@ export class Lease {
   constructor(placement: Placement, ms: number) {
     this.#placement = placement
     this.#ms = ms
+    placement.waits.expire = () => this.end()
     this.renew()
   }
 
@@ -21,6 +22,7 @@ export class Lease {
   renew(): boolean {
     clearTimeout(this.#timer)
     if (this.hasEnded) return false
+    this.#placement.waits.ends = performance.now() + this.#ms
     // The application must not live longer because of a fault.
     this.#timer = unheld(setTimeout(() => this.end(), this.#ms))
     return true

@@ -5,7 +5,7 @@ import type { HeldMemory } from './memory.ts'
 import { Rule } from './rule.ts'
 import type { FiredFault } from './rule.ts'
 import { FaultSequence } from './sequence.ts'
-import { Waits } from './waits.ts'
+import { MOST_BLOCK_MS, Waits } from './waits.ts'
 
 export interface PlacementOptions {
   faults: readonly Fault[]
@@ -13,13 +13,15 @@ export interface PlacementOptions {
   components?: readonly string[]
   sequence?: FaultSequence
   fired?: (fired: FiredFault) => void
+  /** The longest that one call of a synchronous function may block, and all of them in one turn of the event loop. */
+  most_block_ms?: number
   /** Called once, when the faults are gone, whoever took them away. */
   ended?: () => void
 }
 
 export class Placement {
   /** Ended with the placement: whoever waits because of it goes on. */
-  readonly waits = new Waits()
+  readonly waits: Waits
   readonly sequence: FaultSequence
   readonly #options: PlacementOptions
   readonly #memory: HeldMemory
@@ -28,6 +30,8 @@ export class Placement {
   #ended = false
 
   constructor(options: PlacementOptions, memory: HeldMemory, remove: (placement: Placement) => void) {
+    const { most_block_ms: most = MOST_BLOCK_MS } = options
+    this.waits = new Waits({ most_ms: most, together_ms: most })
     this.#options = options
     this.#memory = memory
     this.#remove = remove

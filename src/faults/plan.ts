@@ -2,7 +2,6 @@
 import type { Chaos } from './chaos.ts'
 import type { Component } from './component.ts'
 import type { Decision, Rule } from './rule.ts'
-import { block } from './waits.ts'
 
 /** One place in the program where calls are made. */
 export interface Site {
@@ -20,13 +19,24 @@ export class Plan {
   waits = false
   /** The answer will be looked at. */
   alters = false
+  /** The answer will be another one, where that can be. */
+  changes = false
+  /** Somebody must know when the call has ended. */
+  releases = false
 
   add(decision: Decision): void {
-    const { wait_ms: ms = 0, error, alter } = decision.action
+    const { wait_ms: ms = 0, error, alter, release } = decision.action
     this.#decisions.push(decision)
     this.waits ||= ms > 0
     this.raises ||= error !== undefined
     this.alters ||= alter !== undefined
+    this.changes ||= alter !== undefined && decision.counts
+    this.releases ||= release !== undefined
+  }
+
+  /** What the caller gets is what the function returns: nothing is late, raised or changed. */
+  get isPassive(): boolean {
+    return !this.waits && !this.raises && !this.changes
   }
 
   /** Waits and errors, for a caller that can wait. A wait whose fault is taken away ends, and its error does not come. */
@@ -40,9 +50,9 @@ export class Plan {
 
   /** The same for a caller that cannot. */
   beforeSync(): void {
-    for (const { action } of this.#decisions) {
-      block(action.wait_ms ?? 0)
-      if (action.error) throw action.error
+    for (const { action, rule } of this.#decisions) {
+      const over = !rule.waits.closed && rule.waits.block(action.wait_ms ?? 0)
+      if (over && action.error) throw action.error
     }
   }
 

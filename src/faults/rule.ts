@@ -129,6 +129,11 @@ export class Decision {
     if (action.alter === undefined) this.fired()
   }
 
+  /** The fault fires in this call, and has not been counted yet. */
+  get counts(): boolean {
+    return this.#counts
+  }
+
   /** The fault has taken effect; counted once. */
   fired(): void {
     if (!this.#counts) return

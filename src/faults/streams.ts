@@ -1,5 +1,10 @@
 /** Streams that begin late, end early or carry a wrong item: async iterables, web streams and Node's, each staying what it is. */
 import type { StreamAlter } from './action.ts'
+import { LateListeners } from './late-listeners.ts'
+import { mirrorOf } from './mirror.ts'
+import { isNodeStream, replacePushes } from './node-streams.ts'
+import type { NodeStream } from './node-streams.ts'
+import { isPlainPromise } from './thenables.ts'
 
 /** What is done to a stream, in this order. */
 export interface StreamShape {
@@ -16,15 +21,42 @@ export function isAsyncIterable(value: unknown): value is AsyncIterable<unknown>
   return typeof value === 'object' && value !== null && Symbol.asyncIterator in value
 }
 
-/** A stream of the same kind, reading from `source`. */
-export function reshape(source: AsyncIterable<unknown>, shape: StreamShape): AsyncIterable<unknown> {
-  const items = closing(source, shapedItems(source, shape), shape.ended)
-  if (typeof ReadableStream !== 'undefined' && source instanceof ReadableStream) return webStream(items)
-  const from = nodeStream(source)
-  if (from) return from(items, { objectMode: 'readableObjectMode' in source && source.readableObjectMode === true })
-  if ('next' in source) return items
-  // Whatever else the object has (a controller, the final answer) stays within reach.
-  return Object.create(source, { [Symbol.asyncIterator]: { value: () => items } }) as AsyncIterable<unknown>
+/** The stream itself, or what is it in everything but its items. */
+export function reshape(source: AsyncIterable<unknown>, given: StreamShape): AsyncIterable<unknown> {
+  let gate: Promise<void> | undefined
+  const { before } = given
+  const shape: StreamShape = { ...given, ...(before && { before: () => (gate ??= before()) }) }
+  if (isWebStream(source)) return reshapeWebStream(source, shape)
+  if (isNodeStream(source)) return reshapeInPlace(source, shape)
+  let items: AsyncGenerator<unknown, unknown> | undefined
+  const iterate = (): AsyncGenerator<unknown, unknown> => closing(source, shapedItems(source, shape), shape.ended)
+  const only = (): AsyncGenerator<unknown, unknown> => (items ??= iterate())
+  const isIterator = 'next' in source
+  const listeners = new LateListeners(shape.before)
+  return mirrorOf(source, {
+    instead(property) {
+      if (property === Symbol.asyncIterator) return isIterator ? () => only() : iterate
+      if (isIterator && (property === 'next' || property === 'return' || property === 'throw')) {
+        const iterator = only()
+        return iterator[property].bind(iterator)
+      }
+      return listeners.instead(source, property)
+    },
+    carried: (result) => carriedShape(result, shape),
+  })
+}
+
+/** What else an object gives of its stream: other streams of the same items, and promises that are as late. */
+function carriedShape(result: unknown, shape: StreamShape): unknown {
+  const rest: StreamShape = { ...shape, ended: undefined }
+  if (isAsyncIterable(result)) return reshape(result, rest)
+  if (Array.isArray(result) && result.length > 0 && result.every(isAsyncIterable))
+    return result.map((one) => reshape(one, rest))
+  if (isPlainPromise(result) && shape.before) {
+    result.catch(() => undefined)
+    return shape.before().then(() => result)
+  }
+  return result
 }
 
 async function* shapedItems(
@@ -152,11 +184,38 @@ function webStream(items: AsyncGenerator): ReadableStream<unknown> {
   )
 }
 
-type FromItems = (items: AsyncIterable<unknown>, options: { objectMode: boolean }) => AsyncIterable<unknown>
+function isWebStream(value: unknown): value is ReadableStream {
+  return typeof ReadableStream !== 'undefined' && value instanceof ReadableStream
+}
 
-/** `Readable.from`, found on the stream itself: the library imports nothing, not even of Node. */
-function nodeStream(source: object): FromItems | undefined {
-  if (!('pipe' in source) || typeof source.pipe !== 'function') return undefined
-  const { constructor: Own } = source
-  return 'from' in Own && typeof Own.from === 'function' ? (Own.from.bind(Own) as FromItems) : undefined
+/** A stream of a class of its own keeps what the class adds; whatever reads it reads the other one. */
+function reshapeWebStream(source: ReadableStream, shape: StreamShape): AsyncIterable<unknown> {
+  const make = () => webStream(closing(source, shapedItems(source, shape), shape.ended))
+  if (Object.getPrototypeOf(source) === ReadableStream.prototype && Reflect.ownKeys(source).length === 0) return make()
+  let other: ReadableStream | undefined
+  return mirrorOf(source, {
+    instead(property) {
+      if (property === 'constructor' || property in Object.prototype || !(property in ReadableStream.prototype))
+        return undefined
+      // What the class has of its own is the class's.
+      const own = Reflect.getOwnPropertyDescriptor(ReadableStream.prototype, property)
+      if (own === undefined || !isInherited(source, property)) return undefined
+      other ??= make()
+      const value: unknown = Reflect.get(ReadableStream.prototype, property, other)
+      return typeof value === 'function' ? (value.bind(other) as unknown) : value
+    },
+  })
+}
+
+/** Node's streams stay the very object: what they are given to read passes through the shape first. */
+function reshapeInPlace(source: NodeStream, shape: StreamShape): AsyncIterable<unknown> {
+  replacePushes(source, (pushed) => shapedItems(pushed, { ...shape, ended: undefined }), shape.ended)
+  return source
+}
+
+/** No class between the object and ReadableStream has a property of that name. */
+function isInherited(source: object, property: PropertyKey): boolean {
+  for (let at: unknown = source; at !== null && at !== ReadableStream.prototype; at = Object.getPrototypeOf(at))
+    if (Object.hasOwn(at as object, property)) return false
+  return true
 }

@@ -1,5 +1,5 @@
 /** Wraps a function so that its calls can be broken: the same signature, `this`, name and length; a promise stays the same promise. */
-import { callAsync, callWithFaults } from './call.ts'
+import { callAsync, callWithFaults, learnt, LOOKS } from './call.ts'
 import type { BareFunction, CallKind, CallSite, Inside } from './call.ts'
 import type { Chaos } from './chaos.ts'
 import { readFault } from './fault.ts'
@@ -34,16 +34,18 @@ export interface WrapOptions extends SiteOptions {
 
 export function wrapFunction<F extends AnyFunction>(chaos: Chaos, fn: F, options: WrapOptions): F {
   const name = options.component ?? (fn.name === '' ? 'anonymous' : fn.name)
-  const site: CallSite = { ...siteOf(chaos, name, options), kind: kindOf(fn, options.async) }
+  const kind = kindOf(fn, options.async)
+  const looks = kind === 'unknown' ? LOOKS : 0
+  const site: CallSite = { ...siteOf(chaos, name, options), kind, looks, fn, like: undefined }
   const { component } = site
   const bare = fn as unknown as BareFunction
   // A method, since it has a `this` and no prototype. No closure in it: that alone would cost more than the rest.
   const { wrapped } = {
     wrapped(this: unknown, ...args: unknown[]): unknown {
       component.calls++
-      if (!chaos.on) return bare.call(this, ...args)
-      const plan = planFor(site)
-      if (plan === undefined && site.kind !== 'unknown') return bare.call(this, ...args)
+      const plan = chaos.on ? planFor(site) : undefined
+      // Also while nothing can fire: a later fault must know whether to throw or to reject.
+      if (plan === undefined) return site.looks > 0 ? learnt(site, bare.call(this, ...args)) : bare.call(this, ...args)
       return callWithFaults(site, plan, bare, this, args)
     },
   }

@@ -63,9 +63,16 @@ export function withValue(root: unknown, path: Steps, value: unknown): unknown {
 
 /** A copy that later changes do not reach; what cannot be copied is the value itself. */
 export function copyOf(value: unknown): unknown {
+  // A copy of a class's instance would be no instance any more.
+  if (leavesOf(value).some((leaf) => isInstance(leaf.value))) return value
   try {
     return structuredClone(value)
   } catch {
     return value
   }
+}
+
+function isInstance(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  return ![Date, Map, Set, RegExp, ArrayBuffer].some((Known) => value instanceof Known) && !ArrayBuffer.isView(value)
 }

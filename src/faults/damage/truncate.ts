@@ -1,6 +1,6 @@
 /** Text that ends too early: of an answer that is no text itself, its longest text, or its JSON. */
 import type { Draws } from '../random.ts'
-import { leavesOf, withValue } from './leaves.ts'
+import { isPlain, leavesOf, withValue } from './leaves.ts'
 
 export function truncate(root: unknown, draws: Draws): unknown {
   if (typeof root === 'string') return cut(root, draws)
@@ -8,7 +8,7 @@ export function truncate(root: unknown, draws: Draws): unknown {
   const texts = leavesOf(root).filter((leaf): leaf is typeof leaf & { value: string } => typeof leaf.value === 'string')
   const [longest] = texts.sort((a, b) => b.value.length - a.value.length)
   if (longest !== undefined && longest.value.length > 1) return withValue(root, longest.path, cut(longest.value, draws))
-  const json = typeof root === 'object' && root !== null ? (JSON.stringify(root) as string | undefined) : undefined
+  const json = Array.isArray(root) || isPlain(root) ? (JSON.stringify(root) as string | undefined) : undefined
   return json === undefined ? root : cut(json, draws)
 }
 
