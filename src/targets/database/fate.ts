@@ -55,14 +55,22 @@ export async function stubbornly<T>(
   }
 }
 
-/** Works in one transaction of a session up to its COMMIT. Nothing is recorded yet, so what passes is tried again. */
-export async function uncommitted<T>(session: Queries, work: (attempt: number) => Promise<T>): Promise<T> {
+/**
+ * Works in one transaction of a session up to its COMMIT. Nothing is recorded yet, so what passes is tried again, and what
+ * `again` says.
+ */
+export async function uncommitted<T>(
+  session: Queries,
+  work: (attempt: number) => Promise<T>,
+  again: (error: unknown) => boolean = () => false,
+): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     await session.query('begin')
     try {
       return await work(attempt)
     } catch (error) {
-      if (attempt === ATTEMPTS || !sqlStateIn(error, ['40001', '40P01', '23503', '23505'])) throw error
+      const passes = sqlStateIn(error, ['40001', '40P01', '23503', '23505']) || again(error)
+      if (attempt === ATTEMPTS || !passes) throw error
       await session.query('rollback')
     }
   }

@@ -1,6 +1,7 @@
 /** Inserting one batch in an open transaction, and learning the keys of exactly the rows that went in. */
 import { StaleError, TargetError } from '../../core/errors.ts'
-import type { Queries } from './table-facts.ts'
+import type { ForeignKey, Queries } from './table-facts.ts'
+import { adopted, orphaned } from './orphans.ts'
 import type { DbSession } from './client.ts'
 import { countKeys, foldKeys, keyCells, keyFrom } from './keys.ts'
 import type { Key, Keys } from './keys.ts'
@@ -18,9 +19,11 @@ export interface Load extends Batch {
   skipCollisions: boolean
   /** COPY straight into the table may be tried: no collision is to be expected. */
   direct: boolean
+  /** Foreign keys whose rows may refer to keys to come: such keys are not used. */
+  avoid?: readonly ForeignKey[] | undefined
 }
 
-type Target = Pick<TableRef, 'schema' | 'table'>
+type Target = Pick<TableRef, 'id' | 'schema' | 'table'>
 
 /** Rows in one INSERT. */
 const AT_ONCE = 500
@@ -115,11 +118,11 @@ async function rangesOf(session: Queries, sql: string): Promise<Keys> {
  * without, and one would show in whatever listens to DDL on the target.
  */
 async function sent(session: DbSession, table: Target, load: Load, rows: Iterable<Value[]>): Promise<Keys | undefined> {
-  const { columns } = load.recipe
+  const columns = [...columnsOf(load), ...numbered(load)]
   const names = columns.map((_, i) => `c${i}`).join(', ')
   const insert = insertSql(
     table,
-    load,
+    { ...load, columns },
     `select ${columns.map(({ type }, i) => `c${i}::${type}`).join(', ')}
        from rows from (${columns.map((_, i) => `pg_catalog.unnest($${i + 1}::text[])`).join(', ')}) as v(${names})`,
   )
@@ -127,17 +130,58 @@ async function sent(session: DbSession, table: Target, load: Load, rows: Iterabl
   let any = false
   for (const part of inParts(rows, AT_ONCE)) {
     any = true
-    const params = columns.map((_, i) => part.map((row) => row[i] ?? null))
+    const free = await freeOnes(session, table, load, part)
+    if (free.length === 0) continue
+    const params = columns.map((_, i) => free.map((row) => row[i] ?? null))
     const inserted = await session.query(`${insert} returning ${keyCells(load.key)}`, params)
     keys.push(...inserted.map((row) => keyFrom(load.key, row)))
   }
   return any ? foldKeys(load.key, keys) : undefined
 }
 
-function insertSql(table: Target, load: Load, select: string): string {
-  const names = load.recipe.columns.map(({ name }) => quoteIdent(name)).join(', ')
+function columnsOf({ recipe }: Load): { name: string; type: string }[] {
+  return recipe.columns.map(({ name, type }) => ({ name, type }))
+}
+
+/** The key's column, where its numbers are drawn before the rows go in, so that some can be left out. */
+function numbered({ avoid, counter, key }: Load): { name: string; type: string }[] {
+  return avoid && counter !== undefined ? key.columns.map(({ name, type }) => ({ name, type })) : []
+}
+
+/** Rows that nobody refers to yet, each with its number where those are drawn. */
+async function freeOnes(session: Queries, table: Target, load: Load, part: Value[][]): Promise<Value[][]> {
+  const { avoid, counter, rows } = load
+  const [first] = avoid ?? []
+  if (!avoid || !first) return part
+  const columns = [...columnsOf(load), ...numbered(load)]
+  const free: Value[][] = []
+  let drawn = 0
+  for (let left = part; left.length > 0;) {
+    const numbers = numbered(load).length === 0 ? [] : await draw(session, counter ?? '', left.length)
+    const tried = left.map((row, i) => (numbers.length === 0 ? row : [...row, numbers[i] ?? null]))
+    const taken = await orphaned(session, columns, tried, avoid)
+    free.push(...tried.filter((_, i) => !taken.has(i)))
+    if (numbers.length === 0) break
+    left = left.filter((_, i) => taken.has(i))
+    drawn += numbers.length
+    if (left.length > 0 && drawn > 10 * rows + 1_000) throw adopted(table.id, first)
+  }
+  return free
+}
+
+async function draw(session: Queries, counter: string, count: number): Promise<string[]> {
+  const rows = await session.query<{ n: string }>(
+    'select pg_catalog.nextval($1::text::regclass)::text as n from pg_catalog.generate_series(1, $2::int)',
+    [counter, count],
+  )
+  return rows.map(({ n }) => n)
+}
+
+function insertSql(table: Target, load: Load & { columns: readonly { name: string }[] }, select: string): string {
+  const names = load.columns.map(({ name }) => quoteIdent(name)).join(', ')
   const collide = load.skipCollisions ? 'on conflict do nothing' : ''
-  return `insert into ${quoteTable(table)} as t (${names}) ${select} ${collide}`
+  const over = numbered(load).length > 0 ? 'overriding system value' : ''
+  return `insert into ${quoteTable(table)} as t (${names}) ${over} ${select} ${collide}`
 }
 
 function* inParts<T>(items: Iterable<T>, size: number): Generator<T[]> {

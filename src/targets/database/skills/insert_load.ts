@@ -13,6 +13,7 @@ import type { InsertParams, InsertStep } from '../insert-plan.ts'
 import { countKeys, rowName, splitKeys } from '../keys.ts'
 import type { Keys } from '../keys.ts'
 import type { Queries } from '../table-facts.ts'
+import { AdoptedError, refuseAdopted } from '../orphans.ts'
 import { SAMPLE, sampleParents } from '../parents.ts'
 import { ENOUGH, isTelling, STRONG, traitsOf } from '../proof.ts'
 import type { Proof } from '../proof.ts'
@@ -45,7 +46,14 @@ export const insertLoad: SkillSpec<DbReader, DbClient, InsertParams, InsertStep>
   async apply({ target, mark, signal, record }, step) {
     const session = await target.session(mark, signal)
     try {
-      await record(await uncommitted(session, (attempt) => insertOnce(session, step, target.searchPath, attempt)))
+      let avoid = false
+      const insert = (attempt: number) => insertOnce(session, step, target.searchPath, { attempt, avoid })
+      const again = (error: unknown): boolean => {
+        if (!(error instanceof AdoptedError) || avoid) return false
+        avoid = true
+        return true
+      }
+      await record(await uncommitted(session, insert, again))
       await session.query('commit')
     } finally {
       await session.close()
@@ -89,8 +97,20 @@ export const insertLoad: SkillSpec<DbReader, DbClient, InsertParams, InsertStep>
   },
 }
 
-async function insertOnce(session: DbSession, step: InsertStep, searchPath: readonly string[], attempt: number) {
+interface Try {
+  attempt: number
+  /** Keys that rows of others refer to already are not used. */
+  avoid: boolean
+}
+
+async function insertOnce(
+  session: DbSession,
+  step: InsertStep,
+  searchPath: readonly string[],
+  { attempt, avoid }: Try,
+) {
   await lockAsPlanned(session, step, { delete: true })
+  const referencing = await loadReferencing(session, step)
   const parents = []
   for (const group of step.parents) {
     parents.push(await sampleParents(session, step, group, group.unused ? step.rows : SAMPLE))
@@ -98,12 +118,21 @@ async function insertOnce(session: DbSession, step: InsertStep, searchPath: read
   // Defaults and CHECKs of the application may call functions that rely on its path. From here on ours are qualified: a
   // function of the application with our very types would be preferred to the server's, which takes any.
   const path = ['pg_catalog', ...searchPath.filter((schema) => schema !== 'pg_catalog')]
-  await session.query(`set local search_path to ${path.map(quoteIdent).join(', ')}`)
+  const usePath = (schemas: readonly string[]) =>
+    session.query(`set local search_path to ${schemas.map(quoteIdent).join(', ')}`)
+  await usePath(path)
   // Rows that should collide with nobody's have done so when this is not the first attempt.
   const direct = step.collisions === 'none' && attempt === 1
   const skipCollisions = step.collisions !== 'fail' && !direct
-  const keys = await insertBatch(session, step, { ...step, skipCollisions, direct }, parents)
+  const keys = await insertBatch(
+    session,
+    step,
+    { ...step, skipCollisions, direct, ...(avoid ? { avoid: referencing } : {}) },
+    parents,
+  )
   refuseOversize(step, keys)
+  await usePath(['pg_catalog'])
+  await refuseAdopted(session, step, { key: step.key, keys, referencing })
   const [row] = await session.query<{ xid: string; filenode: string | null }>(
     'select pg_current_xact_id()::text as xid, pg_relation_filenode($1::oid)::text as filenode',
     [step.oid],
@@ -111,9 +140,12 @@ async function insertOnce(session: DbSession, step: InsertStep, searchPath: read
   const { start, timeline } = await historyOf(session)
   const facts = {
     ...{ keys, xid: row?.xid ?? '', filenode: row?.filenode ?? null, timeline },
-    in_order: !skipCollisions || countKeys(step.key, keys) === step.rows,
+    in_order: (!skipCollisions && !avoid) || countKeys(step.key, keys) === step.rows,
   }
-  return (await flushLog(session)) ? facts : { ...facts, server_start: start }
+  const flushed = await flushLog(session)
+  // What is deferred to COMMIT finds the path it relies on.
+  await usePath(path)
+  return flushed ? facts : { ...facts, server_start: start }
 }
 
 /**
