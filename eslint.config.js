@@ -15,6 +15,11 @@ export default tseslint.config(
       'no-restricted-properties': [
         'error',
         { object: 'process', property: 'exit', message: 'Only main.ts ends the process.' },
+        {
+          object: 'AbortSignal',
+          property: 'timeout',
+          message: 'On Node 20 it may be collected as garbage and never fire: use within() of core/within.ts.',
+        },
       ],
     },
   },

@@ -6,6 +6,7 @@ import type { SkipCause } from '../core/events.ts'
 import type { ScheduledExperiment } from '../core/experiment.ts'
 import type { Report } from '../core/report.ts'
 import type { DaemonStatus } from '../core/status.ts'
+import { within } from '../core/within.ts'
 import { disabledNow, frozenNow } from '../journal/orders.ts'
 import type { StandingOrders } from '../journal/orders.ts'
 import type { SlotLog, SlotRecord } from '../journal/slots.ts'
@@ -191,7 +192,7 @@ export class Dispatcher {
     const { supervisor, stop } = this.#options
     const calledOff = active.called?.signal ?? stop
     try {
-      const give = await this.#slots.take(AbortSignal.any([stop, calledOff, AbortSignal.timeout(QUEUE_WAIT_MS)]))
+      const give = await within(QUEUE_WAIT_MS, (signal) => this.#slots.take(signal), stop, calledOff)
       try {
         // It may have waited for long.
         const skip = this.#forbidden(entry)

@@ -2,6 +2,7 @@
 import { readdir } from 'node:fs/promises'
 import { request } from 'node:http'
 import { basename, dirname, join } from 'node:path'
+import { within } from '../../core/within.ts'
 import { LONGEST_BODY, PROTOCOL } from '../../faults/connect/protocol.ts'
 import type {
   EndAll,
@@ -129,25 +130,27 @@ async function exchange(
   body?: object,
 ): Promise<unknown> {
   const isUrl = address.startsWith('http://')
-  const { status, text } = await new Promise<{ status: number; text: string }>((resolve, reject) => {
-    const fail = (error: Error): void => reject(signal.aborted ? (signal.reason as Error) : silenceOf(error))
-    const sent = request(isUrl ? address + path : `http://localhost${path}`, {
-      ...(isUrl ? {} : { socketPath: address }),
-      ...{ method, agent: false, signal: AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MS)]) },
-      headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
-    })
-    sent.on('error', fail)
-    sent.on('response', (response) => {
-      let text = ''
-      response.setEncoding('utf8').on('error', fail)
-      response.on('end', () => resolve({ status: response.statusCode ?? 0, text }))
-      response.on('data', (chunk: string) => {
-        text += chunk
-        if (text.length > 4 * LONGEST_BODY) sent.destroy(new Error('its answer is too long'))
+  const ask = (bounded: AbortSignal) =>
+    new Promise<{ status: number; text: string }>((resolve, reject) => {
+      const fail = (error: Error): void => reject(signal.aborted ? (signal.reason as Error) : silenceOf(error))
+      const sent = request(isUrl ? address + path : `http://localhost${path}`, {
+        ...(isUrl ? {} : { socketPath: address }),
+        ...{ method, agent: false, signal: bounded },
+        headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
       })
+      sent.on('error', fail)
+      sent.on('response', (response) => {
+        let text = ''
+        response.setEncoding('utf8').on('error', fail)
+        response.on('end', () => resolve({ status: response.statusCode ?? 0, text }))
+        response.on('data', (chunk: string) => {
+          text += chunk
+          if (text.length > 4 * LONGEST_BODY) sent.destroy(new Error('its answer is too long'))
+        })
+      })
+      sent.end(body === undefined ? undefined : JSON.stringify(body))
     })
-    sent.end(body === undefined ? undefined : JSON.stringify(body))
-  })
+  const { status, text } = await within(ANSWER_MS, ask, signal)
   const answer = parse(text)
   if (status === 200 && answer) return answer
   const { error, message } = (answer ?? {}) as Partial<Refusal>

@@ -6,6 +6,7 @@ import { z } from 'zod'
 import { formatDuration, parseDuration } from '../../core/duration.ts'
 import { ConfigError, RollbackError, StaleError, StepError } from '../../core/errors.ts'
 import type { Plan, PlanContext, Skipped, SkillSpec } from '../../core/skill.ts'
+import { within } from '../../core/within.ts'
 import { FAULT_MODES } from '../../faults/fault-type.ts'
 import type { FaultConfig, FaultType } from '../../faults/fault-type.ts'
 import type { AppClient, AppReader, Instance } from './client.ts'
@@ -66,7 +67,7 @@ export function faultSkill(spec: FaultSkill): SkillSpec<AppReader, AppClient, Pa
       try {
         await Promise.all(instances.map(({ address }) => target.grant(address, grant, signal)))
       } catch (error) {
-        await endEverywhere(target, mark, AbortSignal.timeout(MARGIN_MS)).catch(() => undefined)
+        await within(MARGIN_MS, (soon) => endEverywhere(target, mark, soon)).catch(() => undefined)
         throw error
       }
       hold(keepRenewed(target, grant, soakMs, clock))

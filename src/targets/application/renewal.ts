@@ -1,12 +1,15 @@
 /** Keeps a fault alive for as long as it is held: renews its lease on every instance, and grants it to those that have come since. */
 import type { Clock } from '../../core/clock.ts'
 import type { Holdable } from '../../core/skill.ts'
+import { within } from '../../core/within.ts'
 import type { Grant } from '../../faults/connect/protocol.ts'
 import { SaidNoError } from './client.ts'
 import type { AppClient } from './client.ts'
 
 /** How much longer than the soak: then this process is stuck, and the fault may end. */
 const MARGIN_MS = 60_000
+/** How long the end of a fault may take; what does not answer by then runs out by itself. */
+const END_MS = 4_000
 
 export function keepRenewed(target: AppClient, grant: Grant, soakMs: number, clock: Clock): Holdable {
   const over = new AbortController()
@@ -15,7 +18,7 @@ export function keepRenewed(target: AppClient, grant: Grant, soakMs: number, clo
     async close() {
       over.abort()
       await renewing
-      await endEverywhere(target, grant.mark, AbortSignal.timeout(4_000)).catch(() => undefined)
+      await within(END_MS, (soon) => endEverywhere(target, grant.mark, soon)).catch(() => undefined)
     },
   }
 }
@@ -31,13 +34,14 @@ async function renew(target: AppClient, grant: Grant, soakMs: number, clock: Clo
   while (clock.monotonic() < soaked + MARGIN_MS) {
     await clock.sleep(grant.lease_ms / 3, over)
     // One that does not answer must not cost the others their renewal.
-    const round = AbortSignal.any([over, AbortSignal.timeout(Math.ceil(grant.lease_ms / 3))])
-    const { instances } = await target.look(round).catch(() => ({ instances: [] }))
-    over.throwIfAborted()
-    // A process that was frozen meanwhile must not bring back what has ended when it is to be undone.
-    const mayGrant = clock.monotonic() < soaked
-    const each = instances.map(({ address }) => renewOne(target, address, grant, mayGrant, round))
-    await Promise.allSettled(each)
+    const round = async (signal: AbortSignal): Promise<void> => {
+      const { instances } = await target.look(signal).catch(() => ({ instances: [] }))
+      over.throwIfAborted()
+      // A process that was frozen meanwhile must not bring back what has ended when it is to be undone.
+      const mayGrant = clock.monotonic() < soaked
+      await Promise.allSettled(instances.map(({ address }) => renewOne(target, address, grant, mayGrant, signal)))
+    }
+    await within(Math.ceil(grant.lease_ms / 3), round, over)
   }
 }
 

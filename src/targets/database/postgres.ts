@@ -3,6 +3,7 @@ import { from as copyFrom } from 'pg-copy-streams'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { RefusedError, TargetError } from '../../core/errors.ts'
+import { within } from '../../core/within.ts'
 import type { DbClient, DbReader, DbSession, Row, SessionOptions } from './client.ts'
 import { ANSWER_GRACE_MS, clientConfig, CONNECT_MS, Connection, pinned, STATEMENT_MS } from './connection.ts'
 
@@ -203,9 +204,8 @@ export class PostgresClient implements DbClient {
   async #live(): Promise<Connection> {
     if (this.#closed) throw new TargetError('TARGET_UNREACHABLE', 'the connection to the database was closed')
     if (this.#control.lost) {
-      const control = await openControl(
-        { ...this.#options, signal: AbortSignal.timeout(CONNECT_MS) },
-        this.serverVersion,
+      const control = await within(CONNECT_MS, (signal) =>
+        openControl({ ...this.#options, signal }, this.serverVersion),
       )
       try {
         await control.query('set search_path = pg_catalog')
