@@ -64,7 +64,8 @@ async function runFiles(paths: string[]) {
   }
   const stream = run({
     files: paths.map((path) => join(root, path)),
-    concurrency: availableParallelism(),
+    // One more than there are cores: many files wait, for soaks, locks and processes.
+    concurrency: availableParallelism() + 1,
     timeout: FILE_TIMEOUT_MS,
   })
   const count = (file: string | undefined, by: number) =>
