@@ -1,6 +1,7 @@
 /** What every command gets: the targets, where it runs, and where it may write. */
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
+import type { Filled } from '../core/filled.ts'
 import type { Target } from '../core/target.ts'
 
 export interface Context {
@@ -15,6 +16,8 @@ export interface Context {
   tty: boolean
   /** Of the terminal; absent where there is none. */
   columns?: number | undefined
+  /** From now on `out` and `err` show the expressions instead of these values. */
+  learn?(filled: readonly Filled[]): void
 }
 
 /** `--state-dir`, `CHAOS_STATE_DIR`, systemd's `STATE_DIRECTORY`, else the XDG state folder; absolute. */

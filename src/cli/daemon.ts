@@ -57,7 +57,7 @@ async function serve(
 ): Promise<number> {
   const { stateDir, pidFile } = options
   const load = async (): Promise<Config> =>
-    loadConfig(file, { targets: await context.targets(), env: context.env, require: 'schedule' })
+    loadConfig(file, { targets: await context.targets(), env: context.env, learn: context.learn, require: 'schedule' })
   const start = async () => {
     if (pidFile !== undefined) await checkPidFile(pidFile)
     return { level: logLevelOf(context.env['CHAOS_LOG_LEVEL']), config: await load() }

@@ -36,7 +36,7 @@ interface Discovered extends Survey {
 
 export async function discover(context: Context, file: string, options: DiscoverOptions): Promise<number> {
   const targets = await context.targets()
-  const config = await loadConfig(file, { targets, env: context.env })
+  const config = await loadConfig(file, { targets, env: context.env, learn: context.learn })
   const experiments = chosen(config, options.only)
   for (const warning of config.warnings) context.err(`warning: ${warning}\n`)
   for (const experiment of experiments) refuseProtected(experiment, endpointOf(experiment, targets))

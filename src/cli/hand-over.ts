@@ -3,6 +3,7 @@ import { ConfigError } from '../core/errors.ts'
 import type { Target } from '../core/target.ts'
 import type { HandOver } from '../engine/recover.ts'
 import { loadTargetConfig } from '../config/load.ts'
+import type { LoadOptions } from '../config/load.ts'
 
 export interface HandOverOptions {
   dryRun?: boolean
@@ -21,7 +22,7 @@ export interface HandOverOptions {
 export async function handOverOf(
   options: HandOverOptions,
   target: Target | undefined,
-  env: NodeJS.ProcessEnv,
+  context: Pick<LoadOptions, 'env' | 'learn'>,
 ): Promise<HandOver | undefined> {
   const { run, targetConfig, acceptIdentity, acceptResidue, acceptLoss, retry, byHand, step, note } = options
   if (step !== undefined && acceptResidue !== true && retry !== true && byHand === undefined)
@@ -49,7 +50,7 @@ export async function handOverOf(
   if (acceptLoss === true) noteOf(note, 'why what is damaged may be lost')
   if (!decided) return undefined
   return {
-    ...(targetConfig === undefined ? {} : { target_config: await targetConfigOf(targetConfig, target, env) }),
+    ...(targetConfig === undefined ? {} : { target_config: await targetConfigOf(targetConfig, target, context) }),
     ...(acceptIdentity === true ? { accept_identity: true } : {}),
     ...(retry === true ? { retry: stepsOf(step) } : {}),
     ...(acceptResidue === true
@@ -58,8 +59,12 @@ export async function handOverOf(
   }
 }
 
-async function targetConfigOf(file: string, target: Target | undefined, env: NodeJS.ProcessEnv): Promise<unknown> {
-  if (target) return loadTargetConfig(file, target, env)
+async function targetConfigOf(
+  file: string,
+  target: Target | undefined,
+  { env, learn }: Pick<LoadOptions, 'env' | 'learn'>,
+): Promise<unknown> {
+  if (target) return loadTargetConfig(file, target, { env, learn })
   throw usage('--target-config', 'cannot be used: the journal of that run does not say any more which target it is of')
 }
 

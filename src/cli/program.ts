@@ -1,6 +1,8 @@
 /** argv → command → exit code. Every command's code is loaded only when it is called. */
 import { Command, CommanderError, Option } from 'commander'
 import { CodedError, messageOf } from '../core/errors.ts'
+import { maskOf } from '../core/filled.ts'
+import type { Filled } from '../core/filled.ts'
 import type { Context } from './context.ts'
 import type { StopOptions } from './stop.ts'
 import { addControls } from './program-controls.ts'
@@ -16,8 +18,19 @@ const FAULTS = ['latency', 'error', 'timeout', 'partial_failure', 'resource_exha
 /** EX_SOFTWARE of sysexits: a bug of ours, not of the caller's. */
 const INTERNAL = 70
 
-export async function runProgram(argv: readonly string[], context: Context): Promise<number> {
+export async function runProgram(argv: readonly string[], outer: Context): Promise<number> {
   let exitCode = 0
+  let mask = maskOf([])
+  const known = new Map<string, Filled>()
+  const context: Context = {
+    ...outer,
+    out: (text) => outer.out(mask.text(text)),
+    err: (text) => outer.err(mask.problem(text)),
+    learn(filled) {
+      for (const one of filled) known.set(JSON.stringify(one), one)
+      mask = maskOf([...known.values()])
+    },
+  }
   const program = build(context, (code) => (exitCode = code))
   try {
     await program.parseAsync([...argv], { from: 'user' })

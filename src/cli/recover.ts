@@ -54,7 +54,7 @@ export async function recover(context: Context, options: RecoverOptions): Promis
   const handOver = await handOverOf(
     options,
     targets.find((t) => t.name === chosen?.target),
-    context.env,
+    context,
   )
   if (options.byHand !== undefined) {
     const [stuck] = await stuckRuns(context, stateDir, new Map([[options.run ?? '', undefined]]))

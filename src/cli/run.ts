@@ -33,7 +33,7 @@ export interface RunOptions {
 const RECOVERY_MS = 30_000
 
 export async function run(context: Context, file: string, options: RunOptions): Promise<number> {
-  const config = await loadConfig(file, { targets: await context.targets(), env: context.env })
+  const config = await loadConfig(file, { targets: await context.targets(), env: context.env, learn: context.learn })
   const experiments = chosen(config, options.only)
   for (const warning of config.warnings) context.err(`warning: ${warning}\n`)
   return options.dryRun === true

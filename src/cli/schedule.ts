@@ -35,7 +35,7 @@ export async function schedule(
   }
   if (options.json === true && options.ics === true) throw usage('--ics', 'write either --json or --ics')
   const targets = await context.targets()
-  const config = await loadConfig(file, { targets, env: context.env })
+  const config = await loadConfig(file, { targets, env: context.env, learn: context.learn })
   const from = clock.now()
   const told = forecast(config.experiments, {
     from,

@@ -23,7 +23,7 @@ export interface SweepOptions {
 type Found = Swept & { endpoint: string }
 
 export async function sweep(context: Context, file: string, options: SweepOptions): Promise<number> {
-  const config = await loadConfig(file, { targets: await context.targets(), env: context.env })
+  const config = await loadConfig(file, { targets: await context.targets(), env: context.env, learn: context.learn })
   const experiments = chosen(config, options.only)
   const own = (await findStateDir(stateDirOf(options.stateDir, context.env)))?.install
   const order = orderOf(options, own)

@@ -58,6 +58,7 @@ export class Told {
     const experiments = config.experiments.map((e) => e.experiment)
     this.secrets.add(secretsOf(await this.#context.targets(), experiments))
     this.secrets.add(settingsSecrets(config.settings))
+    this.secrets.hide(config.filled ?? [])
     const sinks = config.settings.notify ?? []
     if (this.#notifier) this.#notifier.use(sinks)
     else if (sinks.length > 0) await this.#startNotifier(sinks)

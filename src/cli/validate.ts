@@ -9,7 +9,7 @@ import type { Context } from './context.ts'
 export async function validate(context: Context, file: string, options: { json?: boolean }): Promise<number> {
   try {
     const targets = await context.targets()
-    const config = await loadConfig(file, { targets, env: context.env })
+    const config = await loadConfig(file, { targets, env: context.env, learn: context.learn })
     const experiments = config.experiments.map(({ experiment: e, schedule, enabled, timezone }) => ({
       name: e.name,
       target: e.target,

@@ -48,6 +48,7 @@ export function readEntry(source: Source, path: Path, context: EntryContext): Sc
   const { entry, experiment } = parts
   const { settings } = context
   const safety = safetyOf(settings, experiment, entry)
+  const filled = [...source.filledBelow(path), ...source.filledBelow(['settings', 'limits'])]
   const read: ScheduledExperiment = {
     experiment: {
       name: experiment.name,
@@ -58,6 +59,7 @@ export function readEntry(source: Source, path: Path, context: EntryContext): Sc
       parallel: experiment.parallel,
       resource_filters: experiment.resource_filters,
       safety,
+      ...(filled.length === 0 ? {} : { filled }),
     },
     ...(entry.schedule === undefined ? {} : { schedule: sixFields(entry.schedule) }),
     enabled: entry.enabled,

@@ -17,8 +17,8 @@ export interface Interpolated {
   text: string
   /** The expressions as written but without defaults, e.g. `${DB_URL}`: what may be shown instead of the value. */
   expressions: string[]
-  /** What was filled in. May be secret: never show it. */
-  values: string[]
+  /** What was filled in, and by which expression. May be secret: never show it. */
+  filled: { value: string; expression: string }[]
   /** What is wrong, one text each. */
   problems: string[]
 }
@@ -29,7 +29,7 @@ const LARGEST_FILE_BYTES = 64 * 2 ** 10
 const EXPRESSION = /\$\$\{|\$\{([^}]*)(\}?)/g
 
 export function interpolate(text: string, scope: Scope): Interpolated {
-  const result: Interpolated = { text: '', expressions: [], values: [], problems: [] }
+  const result: Interpolated = { text: '', expressions: [], filled: [], problems: [] }
   result.text = text.replaceAll(EXPRESSION, (whole, inner?: string, end?: string) => {
     if (inner === undefined) return '${'
     const found =
@@ -41,7 +41,7 @@ export function interpolate(text: string, scope: Scope): Interpolated {
       result.problems.push(found.problem)
       return whole
     }
-    result.values.push(found.value)
+    result.filled.push({ value: found.value, expression: shown(inner) })
     return found.value
   })
   return result

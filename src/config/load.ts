@@ -2,6 +2,7 @@
 import { dirname } from 'node:path'
 import { ConfigError } from '../core/errors.ts'
 import type { Config, ScheduledExperiment, Settings } from '../core/experiment.ts'
+import type { Filled } from '../core/filled.ts'
 import type { Target } from '../core/target.ts'
 import { checkTargetConfig } from './targets.ts'
 import { zoneCache } from '../core/zone.ts'
@@ -28,6 +29,8 @@ export interface LoadOptions {
   env: NodeJS.ProcessEnv
   /** `schedule`: every enabled experiment must have one, as the daemon needs it. */
   require?: 'schedule'
+  /** Is told what `${…}` filled in, which nothing may show. */
+  learn?: ((filled: readonly Filled[]) => void) | undefined
 }
 
 /** The file with every default filled in. Throws ConfigError with everything that is wrong, in the order of the file. */
@@ -44,8 +47,13 @@ export async function parseConfig(file: string, text: string, options: LoadOptio
 }
 
 /** A file that holds nothing but a `target_config`, checked by the target it is for. Throws ConfigError. */
-export async function loadTargetConfig(file: string, target: Target, env: NodeJS.ProcessEnv): Promise<unknown> {
+export async function loadTargetConfig(
+  file: string,
+  target: Target,
+  { env, learn }: Pick<LoadOptions, 'env' | 'learn'>,
+): Promise<unknown> {
   const source = openSource(file, await readText(file), { env, folder: dirname(file) })
+  learn?.(source.filledBelow([]))
   const config = source.value === undefined ? undefined : checkTargetConfig(source, [], target)
   if (config === undefined || source.problems.length > 0) throw new ConfigError(inOrder(source))
   return config
@@ -100,7 +108,9 @@ async function readFile(source: Source, options: LoadOptions): Promise<Config | 
     ...(notify === undefined ? {} : { notify }),
     ...(settings.digest === undefined ? {} : { digest: sixFields(settings.digest) }),
   }
-  return { file: source.file, settings: result, experiments: entries, warnings: source.warnings }
+  const filled = source.filledBelow([])
+  options.learn?.(filled)
+  return { file: source.file, settings: result, experiments: entries, warnings: source.warnings, filled }
 }
 
 /** For a text that is not this kind of file at all, one sentence instead of a complaint about every key. */
@@ -154,6 +164,13 @@ function checkNames(source: Source): void {
     const path = [...bodyPath(source, ['experiments', index]), 'name']
     const name = source.get(path)
     if (typeof name !== 'string') continue
+    if (source.filledBelow(path).length > 0) {
+      source.problem(
+        path,
+        'may hold no secret, because it is shown everywhere: write it out, or fill it from a plain variable',
+      )
+      continue
+    }
     const line = first.get(name)
     if (line === undefined) first.set(name, source.lineOf(path))
     else

@@ -2,6 +2,7 @@
 
 const SECRET_KEY = /pass|secret|token|credential|api_?key|routing_?key|headers/i
 const URL_KEY = /url|uri|dsn|conn|webhook/i
+const SECRET_VARIABLE = /pass|pwd|secret|token|credential|key|auth|private/i
 const SECRET_TEXT = /:\/\/|.@.|(?:pass\w*|secret|token)\s*[=:]/i
 
 /** True for values that could hold a password, going by the name of their key or by their look. */
@@ -9,6 +10,12 @@ export function mayBeSecret(value: string | number | boolean, path: readonly (st
   const keys = path.map(String)
   if (keys.some((key) => SECRET_KEY.test(key))) return true
   return typeof value === 'string' && (SECRET_TEXT.test(value) || keys.some((key) => URL_KEY.test(key)))
+}
+
+/** True for a filled-in value of which no part may be shown: from a file, from a variable or at a place for secrets. */
+export function isSecret(value: string, expression: string, path: readonly (string | number)[]): boolean {
+  if (/^\$\{file:/.test(expression) || SECRET_VARIABLE.test(expression)) return true
+  return path.some((key) => SECRET_KEY.test(String(key))) || SECRET_TEXT.test(value)
 }
 
 /** A key in quotes; a value that slid into the place of a key is not shown. */

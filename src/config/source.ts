@@ -2,11 +2,13 @@
 import { LineCounter } from 'yaml'
 import { formatProblem } from '../core/errors.ts'
 import type { ConfigProblem } from '../core/errors.ts'
+import { maskOf } from '../core/filled.ts'
+import type { Filled } from '../core/filled.ts'
 import type { Scope } from './interpolate.ts'
 import { mayBeSecret, scrubber, showKey } from './secrecy.ts'
 import { parseYaml } from './syntax.ts'
 import { originKey, toTree, UNKNOWN } from './tree.ts'
-import type { Path, Tree } from './tree.ts'
+import type { FilledAt, Path, Tree } from './tree.ts'
 
 /** A value as it may be shown to people. */
 export interface Seen {
@@ -31,6 +33,8 @@ export interface Source {
   get(path: Path): unknown
   seen(path: Path): Seen
   lineOf(path: Path): number
+  /** What was filled in at the path and below it, and may not be shown. */
+  filledBelow(path: Path): Filled[]
   /** Takes every filled-in value and everything like a password out of a text that somebody else wrote about `path`. */
   scrub(message: string, path: Path): string
 }
@@ -41,9 +45,10 @@ export function openSource(file: string, text: string, scope: Scope): Source {
   const warnings: string[] = []
   const said = new Set<string>()
 
+  let mask = maskOf([])
   const entry = (offset: number, path: Path, message: string): ConfigProblem => {
     const { line, col } = lines.linePos(offset)
-    return { file, line, column: col, path: formatPath(path), message }
+    return { file, line, column: col, path: mask.text(formatPath(path)), message: mask.text(message) }
   }
   const add = (offset: number, path: Path, message: string) => {
     const problem = entry(offset, path, message)
@@ -59,7 +64,9 @@ export function openSource(file: string, text: string, scope: Scope): Source {
   const tree: Tree = readable
     ? toTree(doc, scope, add)
     : { value: undefined, origins: new Map(), filled: [], broken: true }
-  const scrub = scrubber(tree.filled)
+  const scrub = scrubber(tree.filled.map((one) => one.text))
+  const hidden = tree.filled.filter(isHidden)
+  mask = maskOf(hidden)
 
   const offsetOf = (path: Path, ofKey: boolean): number => {
     for (let length = path.length; length >= 0; length--) {
@@ -88,8 +95,26 @@ export function openSource(file: string, text: string, scope: Scope): Source {
     },
     lineOf: (path) => lines.linePos(offsetOf(path, false)).line,
     seen: (path) => see(get(path), path, tree.origins.get(originKey(path))?.expressions),
+    filledBelow: (path) => distinct(hidden.filter((one) => path.every((step, index) => one.path[index] === step))),
     scrub: (message, path) => scrub(message, get(path)),
   }
+}
+
+/** Where only words of the product may stand, or a name that everybody calls an experiment by. */
+const WORDS: ReadonlySet<unknown> = new Set([
+  ...['name', 'target', 'skill_name', 'db_type', 'timezone', 'on_busy', 'on_missed', 'failsafe', 'trust'],
+  ...['lock_mode', 'template', 'sslmode', 'parallel', 'enabled', 'spread'],
+])
+
+function isHidden({ secret, path }: FilledAt): boolean {
+  return secret || !WORDS.has(path.at(-1))
+}
+
+function distinct(filled: readonly FilledAt[]): Filled[] {
+  const known = filled.map(
+    ({ text, shown, secret }) => [JSON.stringify([text, shown, secret]), { text, shown, secret }] as const,
+  )
+  return [...new Map(known).values()]
 }
 
 /** What stands at the path in plain data, or undefined. */

@@ -1,8 +1,10 @@
 /** A YAML document as plain data with its expressions filled in, remembering where each value is written. */
 import { isAlias, isMap, isScalar, isSeq, Scalar, visit } from 'yaml'
 import type { Alias, Document, Node, Pair } from 'yaml'
+import type { Filled } from '../core/filled.ts'
 import { interpolate, isInterpolated } from './interpolate.ts'
 import type { Scope } from './interpolate.ts'
+import { isSecret, mayBeSecret } from './secrecy.ts'
 
 export type Path = readonly (string | number)[]
 
@@ -17,11 +19,15 @@ export interface Origin {
   expressions?: string[]
 }
 
+export interface FilledAt extends Filled {
+  path: Path
+}
+
 export interface Tree {
   value: unknown
   origins: Map<string, Origin>
-  /** Every text that was filled in. */
-  filled: string[]
+  /** Every text that was filled in, and for which path. */
+  filled: FilledAt[]
   /** Something could not be taken over at all: what the rest lacks says nothing. */
   broken: boolean
 }
@@ -40,7 +46,7 @@ export function toTree(
   report: (offset: number, path: Path, message: string) => void,
 ): Tree {
   const origins: Tree['origins'] = new Map()
-  const filled: string[] = []
+  const filled: FilledAt[] = []
   const anchors = resolveAliases(doc)
   const open = new Set<Node>()
   let aliased = 0
@@ -72,8 +78,12 @@ export function toTree(
     place(origin)
     const { value } = node
     if (typeof value === 'string' && isInterpolated(value)) {
-      const { text, expressions, values, problems } = interpolate(value, scope)
-      filled.push(...values)
+      const { text, expressions, filled: parts, problems } = interpolate(value, scope)
+      for (const { value: part, expression } of parts)
+        filled.push({ text: part, shown: expression, secret: isSecret(part, expression, path), path })
+      // Part of a longer text, it may be shown as a part of that.
+      if (parts.length > 0 && !parts.some((part) => part.value === text))
+        filled.push({ text, shown: expressions.join(' and '), secret: mayBeSecret(text, path), path })
       for (const problem of problems) report(origin.value, path, problem)
       if (expressions.length > 0) place({ ...origin, expressions })
       // A value that could not be filled in must not be complained about a second time.

@@ -1,5 +1,6 @@
 /** What a configuration becomes once loaded: plain, fully defaulted, durations in milliseconds. */
 import type { CalendarRules } from './calendar.ts'
+import type { Filled } from './filled.ts'
 import type { NotifySink } from './notify.ts'
 
 export interface SkillEntry {
@@ -36,6 +37,8 @@ export interface Experiment {
   /** Anchored regular expressions over resource ids and bare names; they restrict what skills pick by themselves. */
   resource_filters: string[]
   safety: Safety
+  /** What `${…}` filled in: no message shows it. Never written to a journal. */
+  filled?: Filled[]
 }
 
 export interface Safety {
@@ -108,4 +111,6 @@ export interface Config {
   experiments: ScheduledExperiment[]
   /** Things that are not wrong but worth saying: a schedule that a DST change will skip. */
   warnings: string[]
+  /** What `${…}` filled in, in the whole file. */
+  filled?: Filled[]
 }

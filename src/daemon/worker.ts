@@ -5,7 +5,9 @@
 import { systemClock } from '../core/clock.ts'
 import { CodedError, ConfigError, messageOf, RefusedError, TargetError } from '../core/errors.ts'
 import type { EventBody } from '../core/events.ts'
-import type { Target } from '../core/target.ts'
+import { maskOf } from '../core/filled.ts'
+import type { Agent, Target } from '../core/target.ts'
+import { maskedAgent } from '../core/masked-agent.ts'
 import { planRun, refuseProtected } from '../engine/plan.ts'
 import type { PlanInput } from '../engine/plan.ts'
 import { recoverRun } from '../engine/recover.ts'
@@ -162,17 +164,22 @@ async function looking(
   emit: (event: EventBody) => void,
   look: (given: Looked) => Promise<Result>,
 ): Promise<Result> {
-  const endpoint = target.endpoint(experiment.target_config)
-  refuseProtected(experiment, endpoint)
-  emit({ type: 'run.phase', phase: 'connect' })
-  const agent = await target.connect(experiment.target_config, { install, run, clock: systemClock, signal })
+  const mask = maskOf(experiment.filled ?? [])
+  let agent: Agent | undefined
   try {
+    const endpoint = target.endpoint(experiment.target_config)
+    refuseProtected(experiment, endpoint)
+    emit({ type: 'run.phase', phase: 'connect' })
+    const connected = await target.connect(experiment.target_config, { install, run, clock: systemClock, signal })
+    agent = maskedAgent(connected, mask)
     const identity = await agent.identity(signal)
     const onPhase: PlanInput['onPhase'] = (phase, detail) =>
       emit({ type: 'run.phase', phase, ...(detail === undefined ? {} : { detail }) })
     return await look({ agent, identity, endpoint, signal, onPhase })
+  } catch (error) {
+    throw mask.error(error)
   } finally {
-    await agent.close()
+    await agent?.close()
   }
 }
 

@@ -3,6 +3,7 @@ import { JournalError, messageOf } from '../core/errors.ts'
 import type { ErrorCode } from '../core/errors.ts'
 import type { Outcome, Report } from '../core/report.ts'
 import { emptyState, notRead } from '../journal/file-journal.ts'
+import type { Mask } from '../core/filled.ts'
 import { pendingSteps } from '../journal/journal.ts'
 import type { RunStarted, RunState } from '../journal/journal.ts'
 import { partFile } from '../journal/parts.ts'
@@ -20,6 +21,8 @@ export interface EndInput extends Omit<RollbackInput, 'run' | 'reason'> {
   reason?: string
   code?: ErrorCode
   recovered: boolean
+  /** What the report may not show; a recovery does not know any more. */
+  mask?: Mask
 }
 
 export type Started = RunStarted & { at: string }
@@ -41,7 +44,8 @@ export async function endRun(input: EndInput): Promise<Report> {
   const report = (): Report => {
     const ending = { ...input, ...came, residue: result.residue, journalFailed: failure !== undefined }
     const made = reportOf(input.started, after, ending, clock.now())
-    return failure && made.reason === undefined ? { ...made, reason: messageOf(failure) } : made
+    const whole = failure && made.reason === undefined ? { ...made, reason: messageOf(failure) } : made
+    return input.mask ? input.mask.data(whole) : whole
   }
   const fail = (error: unknown): void => {
     emit({ type: 'run.warning', message: messageOf(error) })

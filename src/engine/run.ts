@@ -6,6 +6,8 @@ import type { ErrorCode } from '../core/errors.ts'
 import { harmless } from '../core/events.ts'
 import type { EventBody } from '../core/events.ts'
 import type { Experiment } from '../core/experiment.ts'
+import { maskOf } from '../core/filled.ts'
+import type { Mask } from '../core/filled.ts'
 import type { Outcome, Report } from '../core/report.ts'
 import type { Holdable } from '../core/skill.ts'
 import type { Agent, ClaimKey, Identity, Target } from '../core/target.ts'
@@ -14,6 +16,7 @@ import { JOURNAL_FORMAT } from '../journal/journal.ts'
 import type { StateDir } from '../journal/state-dir.ts'
 import { endRun } from './end.ts'
 import type { Started } from './end.ts'
+import { maskedAgent } from '../core/masked-agent.ts'
 import { planRun, refuseProtected } from './plan.ts'
 import type { RunPlan } from './plan.ts'
 import { exitCodeOf } from './report.ts'
@@ -46,6 +49,7 @@ const REPLANS = 5
 
 /** Runs it. Never throws: whatever happens is in the report, and what was applied is undone or named as residue. */
 export async function runExperiment(given: RunInput): Promise<Report> {
+  const mask = maskOf(given.experiment.filled ?? [])
   const input = { ...given, emit: harmless((event: EventBody) => given.emit(event)) }
   const { experiment, target, state, clock, signal, emit } = input
   const startedAt = new Date(clock.now()).toISOString()
@@ -62,7 +66,10 @@ export async function runExperiment(given: RunInput): Promise<Report> {
   try {
     refuseProtected(experiment, endpoint)
     emit({ type: 'run.phase', phase: 'connect', detail: endpoint.key })
-    agent = await target.connect(experiment.target_config, { install: state.install, run: input.run, clock, signal })
+    const connected = await target.connect(experiment.target_config, {
+      ...{ install: state.install, run: input.run, clock, signal },
+    })
+    agent = maskedAgent(connected, mask)
     const { plan, identity } = await planAndClaim(agent, input)
     const started: Started = {
       type: 'run.started',
@@ -73,19 +80,26 @@ export async function runExperiment(given: RunInput): Promise<Report> {
       experiment: experiment.name,
       target: target.name,
       endpoint: endpoint.key,
-      definition: { ...experiment, target_config: target.redact(experiment.target_config) },
+      definition: definitionOf(experiment, target, mask),
       seed: input.seed,
       identity,
       soak_ms: experiment.duration_ms,
       deadline: new Date(clock.now() + experiment.duration_ms).toISOString(),
       notes: plan.view.notes,
     }
-    return await breakAndRestore(agent, plan, started, input)
+    return await breakAndRestore(agent, plan, started, { ...input, mask })
   } catch (error) {
-    return await notBegun(error, startedAt, endpoint.key, input)
+    return await notBegun(mask.error(error), startedAt, mask.text(endpoint.key), input)
   } finally {
     if (agent) await closeWithin(agent, clock)
   }
+}
+
+/** For people, and for an undo by hand: where it is stays readable, what was filled in elsewhere does not. */
+function definitionOf(experiment: Experiment, target: Target, mask: Mask): unknown {
+  const { filled, target_config: config, ...rest } = experiment
+  const shown = filled === undefined ? rest : mask.data(rest)
+  return { ...shown, target_config: target.redact(config) }
 }
 
 async function planAndClaim(agent: Agent, input: RunInput): Promise<{ plan: RunPlan; identity: Identity }> {
@@ -131,8 +145,13 @@ async function planAndClaim(agent: Agent, input: RunInput): Promise<{ plan: RunP
 }
 
 /** From here on something may be changed on the target, and `endRun` is reached whatever happens. */
-async function breakAndRestore(agent: Agent, plan: RunPlan, started: Started, input: RunInput): Promise<Report> {
-  const { experiment, state, clock, signal, emit } = input
+async function breakAndRestore(
+  agent: Agent,
+  plan: RunPlan,
+  started: Started,
+  input: RunInput & { mask: Mask },
+): Promise<Report> {
+  const { experiment, state, clock, signal, emit, mask } = input
   const journal = await openJournal(started, input)
   const held: Holdable[] = []
   let ending: { outcome: Outcome; reason?: string; code?: ErrorCode }
@@ -164,6 +183,7 @@ async function breakAndRestore(agent: Agent, plan: RunPlan, started: Started, in
     noProgressMs: NO_PROGRESS_MS,
     boot: input.boot,
     recovered: false,
+    mask,
     emit,
   })
 }

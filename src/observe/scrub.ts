@@ -1,5 +1,7 @@
 /** Takes known secret values out of every text of an event before a sink sees it. */
 import type { Sink } from '../core/events.ts'
+import { maskOf } from '../core/filled.ts'
+import type { Filled, Mask } from '../core/filled.ts'
 
 export { harmless } from '../core/events.ts'
 
@@ -9,6 +11,15 @@ const SHORTEST = 4
 /** The secrets that are known so far; a configuration that is read anew brings new ones, and the old ones stay secret. */
 export class Secrets {
   values: readonly string[] = []
+
+  /** What a configuration filled in: its expressions are shown instead. */
+  mask: Mask = maskOf([])
+  readonly #filled = new Map<string, Filled>()
+
+  hide(filled: readonly Filled[]): void {
+    for (const one of filled) this.#filled.set(JSON.stringify(one), one)
+    this.mask = maskOf([...this.#filled.values()])
+  }
 
   add(secrets: readonly string[]): void {
     const long = secrets.filter((value) => value.length >= SHORTEST)
@@ -23,7 +34,8 @@ export function scrubbed(secrets: readonly string[] | Secrets, sink: Sink): Sink
 }
 
 /** The same without the secrets in its texts. */
-export function scrub<T>({ values }: Secrets, data: T): T {
+export function scrub<T>({ values, mask }: Secrets, given: T): T {
+  const data = mask.data(given)
   const clean = (value: unknown): unknown => {
     if (typeof value === 'string') return values.reduce((text, secret) => text.replaceAll(secret, '***'), value)
     if (Array.isArray(value)) return value.map(clean)

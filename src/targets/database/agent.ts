@@ -8,18 +8,14 @@ import type { DbClient, DbReader } from './client.ts'
 import { connectionsNeeded, requireConnections } from './connections.ts'
 import { discover } from './discover.ts'
 import { namingDatabase } from './grants.ts'
+import { bracketed, placeOf } from './place.ts'
+import type { DatabaseConfig } from './place.ts'
 import { PostgresClient } from './postgres.ts'
 
 /** How long quiesce waits for sessions it has told to end. */
 const QUIESCE_MS = 30_000
 /** What the marks of every install begin with. */
 const MARKS = 'chaos-'
-
-export interface DatabaseConfig {
-  connection_url: string
-  db_type: 'postgres'
-  schemas: string[]
-}
 
 export async function connectPostgres(
   config: DatabaseConfig,
@@ -28,7 +24,7 @@ export async function connectPostgres(
 ): Promise<Agent> {
   const { install, run, signal, clock } = options
   const client = await PostgresClient.connect({
-    connectionUrl: config.connection_url,
+    connectionUrl: placeOf(config),
     mark: markOf(install, run, 0),
     signal,
   })
@@ -143,10 +139,11 @@ async function readIdentity(query: Query, config: DatabaseConfig): Promise<Ident
     () => null, // a managed service may not let us read it
   )
   if (!row) throw new TargetError('TARGET_FAILED', 'the database does not say which one it is')
-  const url = new URL(config.connection_url)
   const address = row['address'] ?? null
   const port = row['port'] ?? row['listen_port'] ?? null
-  const server = systemId === null ? `${url.hostname || 'local'}:${url.port || '5432'}` : `${systemId}:${port ?? ''}`
+  const { host, port: asked } = placeOf(config)
+  const name = host.startsWith('/') ? 'local' : bracketed(host)
+  const server = systemId === null ? `${name}:${asked}` : `${systemId}:${port ?? ''}`
   return {
     scopes: {
       server: `postgres/${server}`,

@@ -1,4 +1,5 @@
 /** What a person runs in psql where we cannot undo: lines for a shell, with every value written out and nothing left to fill in. */
+import { config, placeOf, psqlUrl } from './place.ts'
 import { quoteLiteral } from './sql.ts'
 import { TEXT_FORM } from './text-form.ts'
 import type { Value } from './rows.ts'
@@ -7,13 +8,13 @@ import type { Value } from './rows.ts'
  * psql, started on the run's database, with the statements as its input: each ends by itself (`;` or `\gexec`). The first
  * that fails ends it. The password is asked for, or found where libpq looks for it.
  */
-export function inPsql(config: unknown, statements: readonly string[]): string[] {
+export function inPsql(target: unknown, statements: readonly string[]): string[] {
   const settings = Object.entries(TEXT_FORM).map(([name, value]) => `set ${name} = ${quoteLiteral(value)};`)
   const input = [...settings, 'set search_path = pg_catalog;', ...statements].flatMap((text) => text.split('\n'))
   // A name with a line break in it must not end the input and go on in the shell.
   let end = 'CHAOS'
   while (input.includes(end)) end += '_'
-  return [`PGCLIENTENCODING=UTF8 psql -X -q -v ON_ERROR_STOP=1 ${shellQuote(urlOf(config))} <<'${end}'`, ...input, end]
+  return [`PGCLIENTENCODING=UTF8 psql -X -q -v ON_ERROR_STOP=1 ${shellQuote(urlOf(target))} <<'${end}'`, ...input, end]
 }
 
 /** A line that the shell passes over. */
@@ -45,18 +46,10 @@ export function doBlock(body: string): string {
   return `do ${tag}\n${body}\n${tag};`
 }
 
-/** What libpq takes of a connection URL; others are of our own driver. */
-const LIBPQ = ['host', 'port', 'sslmode', 'sslrootcert', 'sslcert', 'sslkey', 'connect_timeout', 'target_session_attrs']
-
 /** The run's connection URL without its password. */
-function urlOf(config: unknown): string {
-  const { connection_url: text } = (config ?? {}) as { connection_url?: unknown }
-  if (typeof text !== 'string' || !URL.canParse(text)) return 'postgres://HOST:5432/DATABASE'
-  const url = new URL(text)
-  url.password = ''
-  for (const name of [...url.searchParams.keys()]) if (!LIBPQ.includes(name)) url.searchParams.delete(name)
-  if (url.searchParams.get('sslmode') === 'no-verify') url.searchParams.set('sslmode', 'require')
-  return url.toString()
+function urlOf(given: unknown): string {
+  const read = config.safeParse(given)
+  return read.success ? psqlUrl(placeOf(read.data)) : 'postgres://HOST:5432/DATABASE'
 }
 
 function shellQuote(text: string): string {

@@ -1,6 +1,9 @@
 /** One connection to PostgreSQL: with pinned settings and our mark, its death made visible, its silence bounded. */
 import pg from 'pg'
 import { messageOf, RefusedError, TargetError } from '../../core/errors.ts'
+import type { Place } from './place.ts'
+import { attempts, codeOf, mayRetry, tlsAdvice } from './tls.ts'
+import type { Ssl } from './tls.ts'
 import type { Row, SessionOptions } from './client.ts'
 import { TEXT_FORM } from './text-form.ts'
 
@@ -48,20 +51,30 @@ export function pinned(version: number, options: SessionOptions & { readOnly?: b
   return Object.fromEntries(Object.entries(settings).filter(([name]) => !unpinned.has(name.toLowerCase())))
 }
 
-/** The pg configuration of one connection. Throws nothing; the URL was validated with the configuration. */
-export function clientConfig(connectionUrl: string, mark: string, settings: Record<string, string>): pg.ClientConfig {
-  const url = new URL(connectionUrl)
-  const options = Object.entries(settings).map(([name, value]) => `-c ${name}=${value}`)
-  // What stands in the URL would win over the fields beside it, and our mark must not be overridden.
-  const given = url.searchParams.get('options')
-  for (const key of ['application_name', 'fallback_application_name', 'options']) url.searchParams.delete(key)
-  return {
-    connectionString: url.toString(),
+/** What one connection is opened with, each way that it may be tried. */
+export interface Opening {
+  config: pg.ClientConfig
+  /** Tried one after the other; the way that worked comes first the next time. */
+  ssl: Ssl[]
+}
+
+/** Throws ConfigError where a file that TLS needs cannot be read. */
+export function openingOf(place: Place, mark: string, settings: Record<string, string>, ssl?: Ssl[]): Opening {
+  const ours = Object.entries(settings).map(([name, value]) => `-c ${name}=${value}`)
+  const { negotiation } = place.tls
+  const config: pg.ClientConfig = {
+    host: place.host,
+    port: place.port,
+    ...(place.user === undefined ? {} : { user: place.user }),
+    ...(place.password === undefined ? {} : { password: place.password }),
+    database: place.database,
+    ...(negotiation === 'direct' ? { sslnegotiation: negotiation } : {}),
     application_name: mark,
-    options: [...(given === null ? [] : [given]), ...options].join(' '),
+    options: [...(place.options === undefined ? [] : [place.options]), ...ours].join(' '),
     connectionTimeoutMillis: CONNECT_MS,
     keepAlive: true,
   }
+  return { config, ssl: ssl ?? attempts(place.tls, place.host, process.env) }
 }
 
 /** One connected client, its own death made visible instead of crashing the process. */
@@ -82,7 +95,25 @@ export class Connection {
     client.on('end', () => (this.#lost ??= new Error('the server closed the connection')))
   }
 
-  static async open(config: pg.ClientConfig, signal: AbortSignal): Promise<Connection> {
+  static async open({ config, ssl }: Opening, signal: AbortSignal): Promise<Connection> {
+    let first: unknown
+    for (const way of [...ssl]) {
+      try {
+        const connection = await Connection.#open({ ...config, ssl: way }, signal)
+        // What worked once is what the next connection begins with.
+        ssl.splice(0, ssl.length, way, ...ssl.filter((other) => other !== way))
+        return connection
+      } catch (error) {
+        signal.throwIfAborted()
+        // Where nothing works, what the preferred way said is the reason.
+        first ??= error
+        if (!mayRetry(error)) break
+      }
+    }
+    throw connectError(first, config)
+  }
+
+  static async #open(config: pg.ClientConfig, signal: AbortSignal): Promise<Connection> {
     signal.throwIfAborted()
     const connection = new Connection(new pg.Client(config))
     let stop = (): void => undefined
@@ -100,7 +131,7 @@ export class Connection {
     } catch (error) {
       void connection.close()
       signal.throwIfAborted()
-      throw connectError(error)
+      throw error
     } finally {
       signal.removeEventListener('abort', stop)
     }
@@ -149,7 +180,7 @@ export class Connection {
   }
 }
 
-function connectError(error: unknown): Error {
+function connectError(error: unknown, { host = '' }: pg.ClientConfig): Error {
   const message = messageOf(error)
   if (/unsupported startup parameter/i.test(message)) {
     return new RefusedError(
@@ -158,15 +189,26 @@ function connectError(error: unknown): Error {
       { cause: error },
     )
   }
-  const code = typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : ''
-  if (code === '53300') {
-    return new TargetError(
+  const said = (code: 'TARGET_PRIVILEGE' | 'TARGET_UNREACHABLE', text: string): TargetError =>
+    new TargetError(code, text, { cause: error })
+  if (codeOf(error) === '53300')
+    return said(
       'TARGET_UNREACHABLE',
       `the database has no connection left for us: ${message}; a run needs 3 at once, 1 more with db.config_change, and 1 for each session that holds locks`,
-      { cause: error },
     )
-  }
-  if (/^28/.test(code))
-    return new TargetError('TARGET_PRIVILEGE', `the database refuses the login: ${message}`, { cause: error })
-  return new TargetError('TARGET_UNREACHABLE', `cannot connect to the database: ${message}`, { cause: error })
+  if (/^28/.test(codeOf(error))) return said('TARGET_PRIVILEGE', `the database refuses the login: ${message}`)
+  // The driver's own words for a server that asks for a password.
+  if (/client password must be a (?:non-empty )?string/.test(message))
+    return new TargetError(
+      'TARGET_PRIVILEGE',
+      'the database asks for a password and none is given: add password: to target_config',
+    )
+  const advice = tlsAdvice(error)
+  if (advice !== undefined) return new TargetError('TARGET_UNREACHABLE', `cannot connect to the database: ${advice}`)
+  if (host.startsWith('/') && codeOf(error) === 'ENOENT')
+    return said(
+      'TARGET_UNREACHABLE',
+      `cannot connect to the database: no server listens on a socket in ${host} (${message})`,
+    )
+  return said('TARGET_UNREACHABLE', `cannot connect to the database: ${message}`)
 }

@@ -1,10 +1,10 @@
 /** The database target: its configuration, its skills (one line each), and how to connect. */
-import { z } from 'zod'
 import { defineTarget } from '../../core/target.ts'
 import type { AnySkill } from '../../core/target.ts'
-import type { DatabaseConfig } from './agent.ts'
 import type { DbClient, DbReader } from './client.ts'
-import { databaseOf, isPostgresUrl, readUrl, redactUrl, URL_FORM } from './url.ts'
+import { bracketed, config, placeName, placeOf } from './place.ts'
+import type { DatabaseConfig } from './place.ts'
+import { parseUrl, readUrl, redactUrl, URL_FORM } from './url.ts'
 import { configChange } from './skills/config_change.ts'
 import { insertLoad } from './skills/insert_load.ts'
 import { tableLock } from './skills/table_lock.ts'
@@ -13,29 +13,23 @@ import { suggest } from './suggest.ts'
 
 const skills: readonly AnySkill<DbReader, DbClient>[] = [insertLoad, updateLoad, configChange, tableLock]
 
-const config = z.strictObject({
-  connection_url: z.string().refine(isPostgresUrl, {
-    error: `is not a PostgreSQL URL; write ${URL_FORM}, special characters in user and password as %40, %2F, …`,
-  }),
-  db_type: z.literal('postgres', { error: 'only postgres is available in this version' }).default('postgres'),
-  schemas: z.array(z.string().min(1)).default([]),
-})
-
 export const database = defineTarget<DatabaseConfig>({
   name: 'database',
   config,
   skills,
-  endpoint({ connection_url }) {
-    const url = new URL(connection_url)
-    const name = databaseOf(url)
-    const host = url.searchParams.get('host') ?? url.hostname
-    return { key: `postgres://${host}:${url.port || '5432'}/${name}`, names: [host, name].filter((n) => n !== '') }
+  endpoint(config) {
+    const place = placeOf(config)
+    return { key: placeName(place), names: [bracketed(place.host), place.database] }
   },
-  redact: (config) => ({ ...config, connection_url: redactUrl(config.connection_url) }),
-  secrets({ connection_url }) {
-    const url = new URL(connection_url)
-    const values = [url.password, decodeURIComponent(url.password), url.searchParams.get('password') ?? '']
-    return values.filter((value) => value.length > 0)
+  redact: ({ connection_url, password, ...rest }) => ({
+    ...(connection_url === undefined ? {} : { connection_url: redactUrl(connection_url) }),
+    ...rest,
+    ...(password === undefined ? {} : { password: '***' }),
+  }),
+  secrets({ connection_url, password }) {
+    const inUrl = connection_url === undefined ? undefined : parseUrl(connection_url).parts?.password
+    const written = /^[^:]*:\/\/[^:@/?]*:([^@/?]*)@/.exec(connection_url ?? '')?.[1]
+    return [password ?? '', inUrl ?? '', written ?? ''].filter((value) => value !== '')
   },
   url: { form: URL_FORM, read: (url) => readUrl(url, (written) => config.parse(written)) },
   suggest,

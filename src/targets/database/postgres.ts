@@ -5,13 +5,23 @@ import { pipeline } from 'node:stream/promises'
 import { RefusedError, TargetError } from '../../core/errors.ts'
 import { within } from '../../core/within.ts'
 import type { DbClient, DbReader, DbSession, Row, SessionOptions } from './client.ts'
-import { ANSWER_GRACE_MS, clientConfig, CONNECT_MS, Connection, pinned, STATEMENT_MS } from './connection.ts'
+import { ANSWER_GRACE_MS, CONNECT_MS, Connection, openingOf, pinned, STATEMENT_MS } from './connection.ts'
+import { placeOf } from './place.ts'
+import type { Place } from './place.ts'
+import { attempts } from './tls.ts'
+import type { Ssl } from './tls.ts'
 
 export interface PostgresOptions {
-  connectionUrl: string
+  connectionUrl: string | Place
   /** The mark of the control connection; others that are opened for the same run carry it too. */
   mark: string
   signal: AbortSignal
+}
+
+/** The same, with the ways of TLS; they are one list for all connections, so that what worked is remembered. */
+interface Reached extends Omit<PostgresOptions, 'connectionUrl'> {
+  place: Place
+  ssl: Ssl[]
 }
 
 /** The client of one target: reader for plan, control for inspect and revert, sessions for apply. */
@@ -19,7 +29,7 @@ export class PostgresClient implements DbClient {
   readonly searchPath: readonly string[]
   readonly role: string
   readonly serverVersion: number
-  readonly #options: PostgresOptions
+  readonly #options: Reached
   readonly #auxiliary = new Map<string, Connection>()
   readonly #readers: Connection[] = []
   #control: Connection
@@ -29,7 +39,7 @@ export class PostgresClient implements DbClient {
   onReconnect: (query: DbReader['query']) => Promise<void> = () => Promise.resolve()
 
   private constructor(
-    options: PostgresOptions,
+    options: Reached,
     control: Connection,
     facts: { searchPath: string[]; role: string; serverVersion: number },
   ) {
@@ -40,7 +50,10 @@ export class PostgresClient implements DbClient {
     this.serverVersion = facts.serverVersion
   }
 
-  static async connect(options: PostgresOptions): Promise<PostgresClient> {
+  static async connect(given: PostgresOptions): Promise<PostgresClient> {
+    const { connectionUrl: where, mark, signal } = given
+    const place = typeof where === 'string' ? placeOf({ connection_url: where }) : where
+    const options = { place, mark, signal, ssl: attempts(place.tls, place.host, process.env) }
     const control = await openFirst(options)
     try {
       const [facts] = await control.query<{ path: string; role: string; version: string }>(
@@ -80,7 +93,7 @@ export class PostgresClient implements DbClient {
 
   async session(mark: string, signal: AbortSignal, options: SessionOptions = {}): Promise<DbSession> {
     const connection = await Connection.open(
-      clientConfig(this.#options.connectionUrl, mark, pinned(this.serverVersion, options)),
+      openingOf(this.#options.place, mark, pinned(this.serverVersion, options), this.#options.ssl),
       signal,
     )
     connection.answerMs = (options.statementMs ?? STATEMENT_MS) + ANSWER_GRACE_MS
@@ -135,11 +148,9 @@ export class PostgresClient implements DbClient {
 
   /** A second connection that reads only, for plan. The caller closes it. */
   async openReader(): Promise<DbReader & { close(): Promise<void> }> {
-    const config = clientConfig(
-      this.#options.connectionUrl,
-      this.#options.mark,
-      pinned(this.serverVersion, { readOnly: true, statementMs: 30_000 }),
-    )
+    const { place, mark, ssl } = this.#options
+    const settings = pinned(this.serverVersion, { readOnly: true, statementMs: 30_000 })
+    const config = openingOf(place, mark, settings, ssl)
     const connection = await Connection.open(config, this.#options.signal)
     await connection.query('set search_path = pg_catalog')
     this.#readers.push(connection)
@@ -161,10 +172,9 @@ export class PostgresClient implements DbClient {
   async auxiliary(database: string): Promise<Pick<DbReader, 'query'>> {
     const known = this.#auxiliary.get(database)
     if (known && !known.lost) return known
-    const url = new URL(this.#options.connectionUrl)
-    url.pathname = `/${encodeURIComponent(database)}`
+    const place = { ...this.#options.place, database }
     const connection = await Connection.open(
-      clientConfig(url.toString(), this.#options.mark, pinned(this.serverVersion)),
+      openingOf(place, this.#options.mark, pinned(this.serverVersion), this.#options.ssl),
       this.#options.signal,
     )
     this.#auxiliary.set(database, connection)
@@ -177,7 +187,7 @@ export class PostgresClient implements DbClient {
    */
   async refusePooler(): Promise<void> {
     const other = await Connection.open(
-      clientConfig(this.#options.connectionUrl, this.#options.mark, pinned(this.serverVersion)),
+      openingOf(this.#options.place, this.#options.mark, pinned(this.serverVersion), this.#options.ssl),
       this.#options.signal,
     )
     try {
@@ -227,14 +237,14 @@ export class PostgresClient implements DbClient {
 }
 
 /** Which settings there are to pin depends on the version, which the first connection tells without running a statement. */
-async function openFirst(options: PostgresOptions): Promise<Connection> {
+async function openFirst(options: Reached): Promise<Connection> {
   const first = await openControl(options, 0)
   if (first.majorVersion < 140_000) return first
   await first.close()
   return openControl(options, first.majorVersion)
 }
 
-async function openControl(options: PostgresOptions, version: number): Promise<Connection> {
+async function openControl(options: Reached, version: number): Promise<Connection> {
   const settings = pinned(version, { lockMs: 5_000 })
-  return Connection.open(clientConfig(options.connectionUrl, options.mark, settings), options.signal)
+  return Connection.open(openingOf(options.place, options.mark, settings, options.ssl), options.signal)
 }

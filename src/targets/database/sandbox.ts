@@ -1,7 +1,9 @@
 /** The sandbox of the database target: two small tables in a schema of its own, on a given server or on one it starts. */
-import pg from 'pg'
+import type pg from 'pg'
 import type { Sandbox, SandboxOptions } from '../../core/sandbox.ts'
 import { runMark } from '../../core/skill.ts'
+import { Connection, openingOf } from './connection.ts'
+import { placeOf } from './place.ts'
 import { startOwnServer } from './sandbox-server.ts'
 import { quoteIdent } from './sql.ts'
 import { redactUrl } from './url.ts'
@@ -80,13 +82,12 @@ async function pictureOf(client: pg.Client, schema: string, install: string): Pr
   return picture
 }
 
-async function withClient<T>(connectionString: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
-  const client = new pg.Client({ connectionString, application_name: 'selftest', connectionTimeoutMillis: 10_000 })
-  client.on('error', () => undefined)
-  await client.connect()
+async function withClient<T>(connectionUrl: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
+  const opening = openingOf(placeOf({ connection_url: connectionUrl }), 'selftest', {})
+  const connection = await Connection.open(opening, new AbortController().signal)
   try {
-    return await work(client)
+    return await work(connection.client)
   } finally {
-    await client.end()
+    await connection.close()
   }
 }

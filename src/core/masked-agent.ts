@@ -1,0 +1,38 @@
+/** An agent whose plans and errors do not show what the configuration filled in from variables and files. */
+import type { Mask } from './filled.ts'
+import type { Plan } from './skill.ts'
+import type { Agent } from './target.ts'
+
+export function maskedAgent(agent: Agent, mask: Mask): Agent {
+  /** Called, not taken apart: an agent may be an object with methods of its own. */
+  const said = async <T>(work: () => Promise<T>): Promise<T> => {
+    try {
+      return await work()
+    } catch (error) {
+      throw mask.error(error)
+    }
+  }
+  return {
+    identity: (signal) => said(() => agent.identity(signal)),
+    discover: (signal) => said(() => agent.discover(signal)),
+    plan: (skill, params, ctx) => said(async () => maskedPlan(await agent.plan(skill, params, ctx), mask)),
+    claim: (keys, signal) => said(() => agent.claim(keys, signal)),
+    quiesce: (run, signal) => said(() => agent.quiesce(run, signal)),
+    apply: (skill, step, ctx) => said(() => agent.apply(skill, step, ctx)),
+    inspect: (skill, step, ctx) => said(() => agent.inspect(skill, step, ctx)),
+    observe: (skill, step, ctx) => said(() => agent.observe(skill, step, ctx)),
+    revert: (skill, step, ctx) => said(() => agent.revert(skill, step, ctx)),
+    sweep: (install, signal) => said(() => agent.sweep(install, signal)),
+    close: () => agent.close(),
+  }
+}
+
+/** The sentences only: what a step is, and what it touches, must stay as it is. */
+function maskedPlan(plan: Plan<object>, mask: Mask): Plan<object> {
+  return {
+    ...plan,
+    steps: plan.steps.map((step) => ({ ...step, describe: mask.problem(step.describe) })),
+    ...(plan.skipped ? { skipped: plan.skipped.map((one) => ({ ...one, reason: mask.problem(one.reason) })) } : {}),
+    ...(plan.notes ? { notes: plan.notes.map((note) => mask.problem(note)) } : {}),
+  }
+}
