@@ -66,8 +66,14 @@ async function tables(client: DbReader, schemas: string[]): Promise<Resource[]> 
 }
 
 async function summary(client: DbReader): Promise<string> {
-  const [row] = await client.query<{ version: string; database: string; bytes: string | null; sessions: string }>(
-    `select current_setting('server_version') as version, current_database()::text as database,
+  const [row] = await client.query<{
+    version: string
+    database: string
+    bytes: string | null
+    sessions: string
+    replica: string
+  }>(
+    `select pg_is_in_recovery()::text as replica, current_setting('server_version') as version, current_database()::text as database,
             case when has_database_privilege(current_database(), 'CONNECT') then pg_database_size(current_database()) end::text as bytes,
             (select count(*) from pg_stat_activity a where a.datname = current_database()
                 and a.pid <> pg_backend_pid() and not starts_with(a.application_name, 'chaos-')
@@ -76,7 +82,8 @@ async function summary(client: DbReader): Promise<string> {
   if (!row) throw new TargetError('TARGET_FAILED', 'the database does not say what it is')
   const bytes = row.bytes === null ? '' : ` (${size(row.bytes)})`
   const logins = await loginTriggers(client)
-  return `PostgreSQL ${row.version}, database ${row.database}${bytes}, ${count(row.sessions, 'other session')}${logins}`
+  const replica = row.replica === 'true' ? ', a read replica' : ''
+  return `PostgreSQL ${row.version}${replica}, database ${row.database}${bytes}, ${count(row.sessions, 'other session')}${logins}`
 }
 
 /** Triggers that each connection of ours fires: what they write down stays. */

@@ -9,6 +9,7 @@ import { keySchema, keysSchema } from './keys.ts'
 import { parentsSchema } from './parents.ts'
 import { cook } from './recipe.ts'
 import type { Cooked } from './recipe.ts'
+import { refuseOnReplica } from './replica.ts'
 import { recipeSchema } from './rows.ts'
 import { loadNumbers } from './sequences.ts'
 import { refusal, setAside, skippedFor, unfitForDeletes, unfitForWrites, unreadable } from './suitable.ts'
@@ -72,6 +73,7 @@ interface Chosen extends Cooked {
 }
 
 export async function planInserts(ctx: PlanContext<DbReader>, params: InsertParams): Promise<Plan<InsertStep>> {
+  await refuseOnReplica(ctx.target, 'db.insert_load', 'writes rows')
   const named = params.tables && (await resolveTables(ctx.target, ctx.all, params.tables))
   const { chosen, unfit, headroom } = await choose(ctx, params, named)
   const [refused] = named ? unfit : []

@@ -18,6 +18,9 @@ export const LOCK_MODES = [
   'ACCESS EXCLUSIVE',
 ] as const
 
+/** A server in recovery gives no others. */
+export const ON_REPLICAS: readonly string[] = ['ACCESS SHARE', 'ROW SHARE', 'ROW EXCLUSIVE']
+
 export type LockMode = (typeof LOCK_MODES)[number]
 
 /** Throws REFUSED_UNSUITABLE for tables of the server's own schemas. */

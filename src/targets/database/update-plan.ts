@@ -7,6 +7,7 @@ import type { Column, Table } from './table-facts.ts'
 import type { DbReader } from './client.ts'
 import { keyCells, keyFrom, keyOf, keySchema } from './keys.ts'
 import type { Key } from './keys.ts'
+import { refuseOnReplica } from './replica.ts'
 import { valueTypeSchema } from './rows.ts'
 import { quoteIdent, quoteTable } from './sql.ts'
 import { refusal, setAside, skippedFor, unfitForWrites, unreadable } from './suitable.ts'
@@ -67,6 +68,7 @@ interface Chosen {
 }
 
 export async function planUpdates(ctx: PlanContext<DbReader>, params: UpdateParams): Promise<Plan<UpdateStep>> {
+  await refuseOnReplica(ctx.target, 'db.update_load', 'writes rows')
   const named = params.tables && (await resolveTables(ctx.target, ctx.all, params.tables))
   const { chosen, unfit } = await choose(ctx, params, named)
   const steps: Planned<UpdateStep>[] = []

@@ -5,8 +5,9 @@ import { messageOf, RollbackError, StaleError, StepError } from '../../../core/e
 import type { SkillSpec } from '../../../core/skill.ts'
 import { inPsql, literal, remark } from '../by-hand.ts'
 import type { DbClient, DbReader, DbSession } from '../client.ts'
-import { childrenOf, LOCK_MODES, refuseCatalogs, requireLockPrivileges, watchBlockers } from '../locks.ts'
+import { childrenOf, LOCK_MODES, ON_REPLICAS, refuseCatalogs, requireLockPrivileges, watchBlockers } from '../locks.ts'
 import type { Blockers } from '../locks.ts'
+import { refuseOnReplica } from '../replica.ts'
 import { quoteTable, sqlState } from '../sql.ts'
 import { resolveTables } from '../tables.ts'
 
@@ -66,6 +67,9 @@ export const tableLock: SkillSpec<DbReader, DbClient, Params, Step> = {
 
   async plan({ target, all, taken }, params) {
     refuseCatalogs(params.tables)
+    if (!ON_REPLICAS.includes(params.lock_mode)) {
+      await refuseOnReplica(target, 'db.table_lock', `takes ${params.lock_mode} locks`)
+    }
     const named = await resolveTables(target, all, params.tables)
     await requireLockPrivileges(target, named, params.lock_mode)
     // One order for everybody: two of us never wait for each other.
