@@ -8,9 +8,10 @@ import type { DaemonStatus } from '../core/status.ts'
 import { askDaemon } from '../daemon/control.ts'
 import type { Request } from '../daemon/control.ts'
 import { lockState } from '../daemon/lock.ts'
+import { pendingSteps } from '../journal/journal.ts'
 import { openOrders } from '../journal/orders.ts'
 import type { Orders } from '../journal/orders.ts'
-import { openStateDir } from '../journal/state-dir.ts'
+import { openStateDir, peekStateDir } from '../journal/state-dir.ts'
 import { plain, summaryLines } from '../observe/progress.ts'
 import { json, stateDirOf } from './context.ts'
 import type { Context } from './context.ts'
@@ -76,22 +77,28 @@ export async function freeze(
   const now = systemClock.now()
   const until = forMs === undefined ? {} : { until: new Date(now + forMs).toISOString() }
   const frozen = { since: new Date(now).toISOString(), reason: why, ...until }
-  const result = (await askOrWrite(context, options, request, (orders) => ({ ...orders, frozen }))) as
-    { ended: string[]; pending: number } | undefined
+  const { result: answer, silence } = await askOrWrite(context, options, request, (orders) => ({ ...orders, frozen }))
+  const result = answer as { ended: string[]; pending: number } | undefined
+  const left = silence === undefined ? 0 : await openSteps(stateDirOf(options.stateDir, context.env))
   const lines = [
     `frozen${forMs === undefined ? '' : ` for ${formatDuration(forMs)}`}: ${why}`,
+    ...writtenLines(silence),
+    ...(left > 0 ? [`${left} ${left === 1 ? 'fault is' : 'faults are'} in place, and not undone by this`] : []),
     ...(result?.ended ?? []).map((name) => `${name} was ended and undone`),
     ...(result && result.pending > 0
       ? [`${counted(result.pending, 'run')} not undone yet; chaos status shows them`]
       : []),
   ]
-  show(context, options, { frozen: true, ...until, ...result }, lines)
-  return result && result.pending > 0 ? 4 : 0
+  show(context, options, { frozen: true, ...until, ...result, ...(silence === undefined ? {} : { silence }) }, lines)
+  return left > 0 || (result && result.pending > 0) ? 4 : 0
 }
 
 export async function unfreeze(context: Context, options: ControlOptions): Promise<number> {
-  await askOrWrite(context, options, { op: 'unfreeze' }, ({ disabled, trusted }) => ({ disabled, trusted }))
-  return show(context, options, { frozen: false }, ['no longer frozen'])
+  const { silence } = await askOrWrite(context, options, { op: 'unfreeze' }, ({ disabled, trusted }) => ({
+    ...{ disabled, trusted },
+  }))
+  const told = { frozen: false, ...(silence === undefined ? {} : { silence }) }
+  return show(context, options, told, ['no longer frozen', ...writtenLines(silence)])
 }
 
 /** `chaos disable NAME [--until T]`. */
@@ -141,26 +148,47 @@ function ask(context: Context, { stateDir }: ControlOptions, request: Request): 
   return askDaemon(stateDirOf(stateDir, context.env), request)
 }
 
-/** Where no daemon is up, the order is written for the next one. */
+/**
+ * Where no daemon is up, the order is written for the next one; where one is and does not answer (`silence` says so), for
+ * when it goes on.
+ */
 async function askOrWrite(
   context: Context,
   options: ControlOptions,
   request: Request,
   change: (orders: Orders) => Orders,
-): Promise<unknown> {
+): Promise<{ result?: unknown; silence?: string }> {
+  let silence: string | undefined
   try {
-    return await ask(context, options, request)
+    return { result: await ask(context, options, request) }
   } catch (error) {
-    if (!(error instanceof CodedError) || error.code !== 'NO_DAEMON') throw error
+    if (!(error instanceof CodedError) || !['NO_DAEMON', 'NO_ANSWER'].includes(error.code)) throw error
+    if (error.code === 'NO_ANSWER') silence = error.message
   }
   const state = await openStateDir(stateDirOf(options.stateDir, context.env))
+  const write = async (): Promise<void> => (await openOrders(state.path, systemClock.now())).change(change)
+  if (silence !== undefined) {
+    // It has the lock. The file is replaced as a whole, and it looks at it before it begins anything.
+    await write()
+    return { silence }
+  }
   const lock = await lockState(state.path, request.op, systemClock, () => undefined)
   try {
-    await (await openOrders(state.path, systemClock.now())).change(change)
+    await write()
   } finally {
     await lock.release()
   }
-  return undefined
+  return {}
+}
+
+function writtenLines(silence: string | undefined): string[] {
+  if (silence === undefined) return []
+  return [silence, 'It is written into the state folder, and obeyed as soon as the daemon goes on']
+}
+
+async function openSteps(stateDir: string): Promise<number> {
+  const journals = await (await peekStateDir(stateDir)).journals()
+  return journals.reduce((sum, journal) => sum + pendingSteps(journal).length, 0)
 }
 
 function show(context: Context, options: ControlOptions, result: unknown, lines: readonly string[]): number {

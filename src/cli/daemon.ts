@@ -36,6 +36,8 @@ export interface DaemonCommandOptions {
 }
 
 const RECOVERY_MS = 30_000
+/** How often it is looked whether somebody has written orders. */
+const ORDERS_MS = 1_000
 /** What is still to be told at the end gets so long. */
 const NOTIFY_MS = 5_000
 
@@ -119,13 +121,18 @@ async function serve(
       tell: (event: Parameters<Supervisor['tell']>[0]) => supervisor.tell(event),
       recover: () => supervisor.recoverAll({ noProgressMs: RECOVERY_MS }),
     }
-    const { pending } = await asService.run(() =>
-      health.around(healthOptions, () =>
-        controlled(all, context, { daemon: running, supervisor, trust, state, clock: systemClock }, () =>
-          running.main(),
+    const stop = (): void => signals.stop(new CodedError('ABORTED', 'chaos stop'))
+    // A command that nobody answers writes its order there: who has been stopped obeys it when it goes on.
+    const looking = setInterval(() => void running.ordersChanged(), ORDERS_MS)
+    const { pending } = await asService
+      .run(() =>
+        health.around(healthOptions, () =>
+          controlled(all, context, { daemon: running, supervisor, trust, state, clock: systemClock, stop }, () =>
+            running.main(),
+          ),
         ),
-      ),
-    )
+      )
+      .finally(() => clearInterval(looking))
     await digests.stop()
     const exitCode = pending > 0 ? ERROR_CODES.RESIDUE : 0
     supervisor.tell({ type: 'daemon.stopped', exit_code: exitCode })

@@ -202,7 +202,9 @@ function build(context: Context, done: (exitCode: number) => void): Command {
     .action((options: object) => finish(import('./digest.ts').then((m) => m.digest(context, options))))
   program
     .command('status')
-    .description('is a daemon up, and is everything put back? (exit code 0 up and clean, 4 pending undo, 1 no daemon)')
+    .description(
+      'what is up, what is in place, what is not undone? (exit code 0 running normally, 4 not undone, 1 nobody is up or answers)',
+    )
     .addOption(json())
     .addOption(stateDir())
     .action((options: object) => finish(import('./status.ts').then((m) => m.status(context, options))))

@@ -13,7 +13,7 @@ import { refuseUndamaged } from '../journal/accept-loss.ts'
 import { pendingSteps } from '../journal/journal.ts'
 import type { Damage } from '../journal/journal.ts'
 import { findStateDir, peekStateDir } from '../journal/state-dir.ts'
-import { isAlive, readHolder } from '../daemon/lock.ts'
+import { holderOf } from '../daemon/holder.ts'
 import { ndjson } from '../observe/ndjson.ts'
 import { plain, progress, summaryLines } from '../observe/progress.ts'
 import { harmless, scrubbed } from '../observe/scrub.ts'
@@ -122,8 +122,8 @@ function exitCodeOf(reports: readonly Report[], pending: readonly Pick<Blocked, 
 
 /** While a daemon holds the lock, it is the one that recovers. */
 async function daemonIsUp(stateDir: string): Promise<boolean> {
-  const holder = await readHolder(stateDir)
-  return holder?.control !== undefined && (await isAlive(holder))
+  const holder = await holderOf(stateDir)
+  return holder.kind !== 'none' && holder.note.control !== undefined
 }
 
 interface Recovered {

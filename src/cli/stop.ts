@@ -3,9 +3,12 @@ import { basename, resolve } from 'node:path'
 import { systemClock } from '../core/clock.ts'
 import { formatDuration, parseDuration } from '../core/duration.ts'
 import { CodedError, ConfigError, ERROR_CODES, messageOf } from '../core/errors.ts'
+import { askDaemon } from '../daemon/control.ts'
+import { holderOf, isLocked, isStopped } from '../daemon/holder.ts'
 import { isAlive, readHolder } from '../daemon/lock.ts'
 import type { HolderNote } from '../daemon/lock.ts'
 import { readPidFile } from '../daemon/pid-file.ts'
+import { elsewhereText } from '../daemon/pid-namespace.ts'
 import { whoIs } from '../daemon/who-is.ts'
 import { pendingSteps } from '../journal/journal.ts'
 import { peekStateDir } from '../journal/state-dir.ts'
@@ -26,6 +29,8 @@ const LOOK_MS = 50
 interface Running {
   note: HolderNote
   stateDir: string
+  /** Its pid counts in another PID namespace: it is asked, and never signalled. */
+  elsewhere?: true
 }
 
 export async function stop(context: Context, options: StopOptions): Promise<number> {
@@ -40,8 +45,14 @@ export async function stop(context: Context, options: StopOptions): Promise<numb
   }
   const { note, stateDir } = found
   const begun = systemClock.monotonic()
-  terminate(note)
-  const gone = await goneWithin(stateDir, note, timeoutMs)
+  if (found.elsewhere) await askDaemon(stateDir, { op: 'stop' })
+  else {
+    await refuseStopped(note)
+    terminate(note)
+  }
+  const gone = found.elsewhere
+    ? await until(async () => !(await isLocked(stateDir)), timeoutMs)
+    : await goneWithin(stateDir, note, timeoutMs)
   const tookMs = Math.round(systemClock.monotonic() - begun)
   const pending = await pendingIn(stateDir)
   if (options.json === true) context.out(json({ stopped: gone ? note.pid : null, took_ms: tookMs, pending }))
@@ -66,8 +77,12 @@ function timeoutOf(text: string): number {
 
 /** The daemon that holds the state folder, or the sentence why there is none to stop. */
 async function byStateDir(stateDir: string): Promise<Running | string> {
-  const note = await readHolder(stateDir)
-  if (!note || !(await isAlive(note))) return `no daemon is up (state in ${stateDir})`
+  const { kind, note } = await holderOf(stateDir)
+  if (kind === 'none') return `no daemon is up (state in ${stateDir})`
+  if (kind === 'elsewhere') {
+    if (note.command === 'daemon') return { note, stateDir, elsewhere: true }
+    return `no daemon is up: ${stateDir} is in use by ${elsewhereText(note)}`
+  }
   if (note.command !== 'daemon')
     return `no daemon is up: ${stateDir} is in use by chaos ${note.command} (pid ${note.pid})`
   // A note may outlive a reboot, and where it was written there may have been no start times: before a signal, a second look.
@@ -96,6 +111,15 @@ async function byPidFile(file: string, stateDir: string | undefined): Promise<Ru
   }
 }
 
+/** A signal would wait for it, and end it when nobody expects that any more. */
+async function refuseStopped(note: HolderNote): Promise<void> {
+  if (!(await isStopped({ kind: 'here', note }))) return
+  throw new CodedError(
+    'NO_ANSWER',
+    `nobody answers: chaos daemon (pid ${note.pid}) is stopped, and was not told to end. kill -CONT ${note.pid} lets it go on; then chaos stop`,
+  )
+}
+
 function terminate({ pid }: HolderNote): void {
   try {
     process.kill(pid, 'SIGTERM')
@@ -110,14 +134,20 @@ function terminate({ pid }: HolderNote): void {
 
 /** Whether the daemon and all its workers, and with them the lock, are gone in that time. */
 async function goneWithin(stateDir: string, daemon: HolderNote, timeoutMs: number): Promise<boolean> {
-  const end = systemClock.monotonic() + timeoutMs
   let { workers } = daemon
-  for (;;) {
+  return until(async () => {
     const now = await readHolder(stateDir)
     const ours = now?.pid === daemon.pid && now.start_time === daemon.start_time
     if (ours) workers = now.workers
     const alive = await Promise.all([daemon, ...workers].map(isAlive))
-    if (!alive.includes(true)) return true
+    return !alive.includes(true)
+  }, timeoutMs)
+}
+
+async function until(is: () => Promise<boolean>, timeoutMs: number): Promise<boolean> {
+  const end = systemClock.monotonic() + timeoutMs
+  for (;;) {
+    if (await is()) return true
     if (systemClock.monotonic() > end) return false
     await systemClock.sleep(LOOK_MS)
   }

@@ -29,6 +29,7 @@ export const ERROR_CODES = {
   JOURNAL_NEWER: 78,
   LOCKED: 75,
   NO_DAEMON: 1,
+  NO_ANSWER: 1,
   CONTROL_SOCKET: 1,
 } as const
 

@@ -14,6 +14,8 @@ export interface CommandTargets {
   trust: Trust
   state: StateDir
   clock: Clock
+  /** As SIGTERM does, for whom no signal reaches. */
+  stop(): void
 }
 
 /** Somebody is watching: an undo that waits for a lock may take longer than in the daemon's own rounds. */
@@ -21,14 +23,18 @@ const NO_PROGRESS_MS = 60_000
 
 export async function obey(
   request: Request,
-  { daemon, supervisor, trust, state, clock }: CommandTargets,
+  { daemon, supervisor, trust, state, clock, stop }: CommandTargets,
 ): Promise<unknown> {
   switch (request.op) {
     case 'status':
       return daemon.status
+    case 'stop':
+      stop()
+      return undefined
     case 'abort':
       return daemon.abort(request.run, request.reason)
     case 'run-now': {
+      await daemon.ordersChanged()
       const { run, report } = daemon.runNow(request.experiment)
       if (!request.wait) {
         report.catch(() => undefined)

@@ -3,32 +3,18 @@
  * one answer per connection, each a line of JSON. Its path stands in `<state>/daemon.json`.
  */
 import { lstat, mkdir, mkdtemp, rm } from 'node:fs/promises'
-import { connect, createServer } from 'node:net'
+import { createServer } from 'node:net'
 import type { Server, Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { CodedError, ConfigError, messageOf } from '../core/errors.ts'
-import type { ConfigProblem, ErrorCode } from '../core/errors.ts'
-import type { HandOver } from '../engine/recover.ts'
 import { fields, flag, number, object, optional, text as string, time } from '../journal/shape.ts'
 import type { Shape } from '../journal/shape.ts'
-import { isAlive, readHolder } from './lock.ts'
+import { ACCEPTED, GO, WORKING } from './requests.ts'
+import type { Answer, Request } from './requests.ts'
 
-/** What can be asked for, and with what. Times in milliseconds. */
-export type Request =
-  | { op: 'status' }
-  | { op: 'abort'; run: string; reason: string }
-  | { op: 'run-now'; experiment: string; wait: boolean }
-  | { op: 'reload' }
-  | { op: 'freeze'; reason: string; for_ms?: number }
-  | { op: 'unfreeze' }
-  | { op: 'disable'; experiment: string; until?: string }
-  | { op: 'enable'; experiment: string }
-  | { op: 'trust'; experiment?: string }
-  | { op: 'recover'; run?: string; hand_over?: HandOver; accept_loss?: { note: string } }
-
-type Answer =
-  { ok: true; result: unknown } | { ok: false; code: ErrorCode; message: string; problems?: readonly ConfigProblem[] }
+export { askDaemon } from './ask.ts'
+export type { Request } from './requests.ts'
 
 export interface ControlServer {
   readonly path: string
@@ -40,6 +26,7 @@ const LONGEST_PATH = 100
 const LONGEST_REQUEST = 1 << 20
 /** A client that says nothing must not keep a connection for ever. */
 const REQUEST_MS = 5_000
+const BEAT_MS = 2_000
 
 export interface ControlPlaces {
   stateDir: string
@@ -138,14 +125,29 @@ function listen(server: Server, path: string): Promise<void> {
 
 async function converse(socket: Socket, handle: (request: Request) => Promise<unknown>): Promise<void> {
   socket.on('error', () => socket.destroy())
-  socket.setTimeout(REQUEST_MS, () => socket.destroy())
+  const late = setTimeout(() => socket.destroy(), REQUEST_MS)
+  const next = linesOf(socket)
   let answer: Answer
+  let beat: ReturnType<typeof setInterval> | undefined
   try {
-    const request = requestOf(JSON.parse(await firstLine(socket)))
-    socket.setTimeout(0)
+    const said = JSON.parse(await next()) as unknown
+    const request = requestOf(said)
+    if ((Object(said) as { confirm?: unknown }).confirm === true) {
+      // We may have been stopped since it was sent: only who still waits gets what it asked for.
+      socket.write(ACCEPTED)
+      if (`${await next().catch(() => '')}\n` !== GO) {
+        socket.destroy()
+        return
+      }
+      beat = setInterval(() => socket.write(WORKING), BEAT_MS)
+    }
+    clearTimeout(late)
     answer = { ok: true, result: (await handle(request)) ?? null }
   } catch (error) {
     answer = refusal(error)
+  } finally {
+    clearTimeout(late)
+    clearInterval(beat)
   }
   if (!socket.destroyed) socket.end(`${JSON.stringify(answer)}\n`)
 }
@@ -153,6 +155,7 @@ async function converse(socket: Socket, handle: (request: Request) => Promise<un
 /** By their `op`; one that is not known is left to whoever answers, who says what that means. */
 const REQUESTS: Record<Request['op'], Shape> = {
   status: object,
+  stop: object,
   abort: fields({ run: string, reason: string }),
   'run-now': fields({ experiment: string, wait: flag }),
   reload: object,
@@ -179,54 +182,32 @@ function refusal(error: unknown): Answer {
   return { ok: false, code, message: messageOf(error), ...problems }
 }
 
-function firstLine(socket: Socket): Promise<string> {
-  return new Promise((resolve, reject) => {
-    let text = ''
-    socket.setEncoding('utf8')
-    socket.on('data', (chunk: string) => {
-      text += chunk
-      const end = text.indexOf('\n')
-      if (end >= 0) resolve(text.slice(0, end))
-      else if (text.length > LONGEST_REQUEST) reject(new CodedError('USAGE', 'the request is too long'))
-    })
-    socket.on('end', () => reject(new CodedError('USAGE', 'the request ended before its line did')))
-    socket.on('close', () => reject(new CodedError('USAGE', 'the connection was closed')))
+/** Each call is the next line; it rejects when there will be none. */
+function linesOf(socket: Socket): () => Promise<string> {
+  const lines: string[] = []
+  let text = ''
+  let over: CodedError | undefined
+  let wake = (): void => undefined
+  const end = (why: string): void => {
+    over ??= new CodedError('USAGE', why)
+    wake()
+  }
+  socket.setEncoding('utf8')
+  socket.on('data', (chunk: string) => {
+    const [rest = '', ...whole] = (text + chunk).split('\n').reverse()
+    text = rest
+    lines.push(...whole.reverse())
+    if (text.length > LONGEST_REQUEST) end('the request is too long')
+    wake()
   })
-}
-
-/**
- * Asks the daemon of a state folder, and waits for as long as it takes. Throws NO_DAEMON when none is up, or the error
- * that the daemon answered with.
- */
-export async function askDaemon(
-  stateDir: string,
-  request: Request,
-  options: { timeoutMs?: number } = {},
-): Promise<unknown> {
-  const holder = await readHolder(stateDir)
-  if (holder?.control === undefined || !(await isAlive(holder)))
-    throw new CodedError('NO_DAEMON', `no daemon is up on ${stateDir}; chaos daemon CONFIG starts one`)
-  const { control } = holder
-  const text = await new Promise<string>((resolve, reject) => {
-    const fail = (why: string): void =>
-      reject(new CodedError('NO_DAEMON', `the daemon (pid ${holder.pid}) does not answer on ${control}: ${why}`))
-    const socket = connect(control)
-    let received = ''
-    socket.setEncoding('utf8')
-    socket.on('connect', () => socket.write(`${JSON.stringify(request)}\n`))
-    socket.on('data', (chunk: string) => (received += chunk))
-    socket.on('error', (error) => fail(error.message))
-    socket.on('close', () => (received.endsWith('\n') ? resolve(received) : fail('it closed the connection')))
-    if (options.timeoutMs !== undefined) {
-      socket.setTimeout(options.timeoutMs, () => {
-        fail('it took too long')
-        socket.destroy()
-      })
+  socket.on('end', () => end('the request ended before its line did'))
+  socket.on('close', () => end('the connection was closed'))
+  return async () => {
+    for (;;) {
+      const line = lines.shift()
+      if (line !== undefined) return line
+      if (over) throw over
+      await new Promise<void>((resolve) => (wake = resolve))
     }
-  })
-  const answer = JSON.parse(text) as Answer
-  if (answer.ok) return answer.result
-  if (answer.problems)
-    throw new ConfigError(answer.problems, answer.code === 'CONFIG_NOT_ON_TARGET' ? answer.code : 'CONFIG_INVALID')
-  throw new CodedError(answer.code, answer.message)
+  }
 }

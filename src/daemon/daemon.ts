@@ -178,6 +178,22 @@ export class Daemon {
     return { ended, pending: supervisor.blocked.length }
   }
 
+  /** Obeys what was written into the state folder while nobody answered. */
+  async ordersChanged(): Promise<void> {
+    const { orders, clock } = this.#options
+    const before = frozenNow(orders.current, clock.now())
+    await orders.reread?.()
+    const after = frozenNow(orders.current, clock.now())
+    if (before?.since === after?.since && before?.reason === after?.reason) return
+    if (!after) {
+      this.#tell({ type: 'daemon.unfrozen', reason: 'unfrozen' })
+      return
+    }
+    this.#tell({ type: 'daemon.frozen', ...frozenEvent(after) })
+    void this.#thaw(after)
+    void this.#dispatcher.endAll(`frozen: ${after.reason}`)
+  }
+
   async unfreeze(reason = 'unfrozen'): Promise<void> {
     const { orders } = this.#options
     if (!orders.current.frozen) return

@@ -194,7 +194,8 @@ export class Dispatcher {
     try {
       const give = await within(QUEUE_WAIT_MS, (signal) => this.#slots.take(signal), stop, calledOff)
       try {
-        // It may have waited for long.
+        // It may have waited for long, and we may have been stopped while somebody froze.
+        await this.#options.orders.reread?.()
         const skip = this.#forbidden(entry)
         if (skip) {
           this.skip(entry, active.slot, skip)

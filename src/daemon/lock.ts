@@ -15,6 +15,7 @@ import { giveToOwner, replaceAsOwner } from '../journal/owner.ts'
 import { fields, listOf, optional, text } from '../journal/shape.ts'
 import type { Shape } from '../journal/shape.ts'
 import { adviceFor, cannotRead, unreadableBy } from '../journal/unreadable.ts'
+import { elsewhereText, isElsewhere, pidNamespace } from './pid-namespace.ts'
 
 /** A process, told apart from a later one with the same pid by when it started. */
 export interface ProcessId {
@@ -28,6 +29,8 @@ export interface HolderNote extends ProcessId {
   command: string
   started_at: string
   workers: (ProcessId & { run: string })[]
+  /** In which its pids count; absent where the system does not tell. */
+  pid_namespace?: string
   /** The path of its control socket, once a daemon listens there. */
   control?: string
 }
@@ -66,8 +69,10 @@ export async function lockState(
   const { fd, readOnly } = await openLock(path, command)
   try {
     const release = await take(fd, stateDir, clock, onLost)
+    const namespace = await pidNamespace()
     const note: HolderNote = {
       ...(await processId(process.pid)),
+      ...(namespace === undefined ? {} : { pid_namespace: namespace }),
       command,
       started_at: new Date(clock.now()).toISOString(),
       workers: [],
@@ -127,6 +132,8 @@ async function take(
       return () => Promise.resolve()
     }
     const note = await peekHolder(stateDir)
+    // Whoever has it is there: neither its pid nor those of its workers are any that we may signal.
+    if (note && (await isElsewhere(note))) throw lockedBy(stateDir, note, elsewhereText(note))
     if (note && (await isAlive(note))) throw lockedBy(stateDir, note)
     if (clock.monotonic() > patience) {
       if (ended)
@@ -141,10 +148,10 @@ async function take(
   }
 }
 
-function lockedBy(stateDir: string, note: HolderNote): CodedError {
+function lockedBy(stateDir: string, note: HolderNote, who?: string): CodedError {
   return new CodedError(
     'LOCKED',
-    `${stateDir} is in use by chaos ${note.command} (pid ${note.pid}, since ${note.started_at}); stop it first or use another --state-dir`,
+    `${stateDir} is in use by ${who ?? `chaos ${note.command} (pid ${note.pid}, since ${note.started_at})`}; stop it first or use another --state-dir`,
   )
 }
 
@@ -165,7 +172,7 @@ function flock(fd: number): boolean | 'unavailable' {
   throw new CodedError('LOCKED', `cannot run flock: ${result.error.message}`, { cause: result.error })
 }
 
-function lockfileOptions(stateDir: string): { lockfilePath: string; realpath: boolean } {
+export function lockfileOptions(stateDir: string): { lockfilePath: string; realpath: boolean } {
   return { lockfilePath: join(stateDir, 'lock.d'), realpath: false }
 }
 
@@ -266,7 +273,7 @@ const NAME_IT = 'Name the state folder with --state-dir or CHAOS_STATE_DIR, or b
 const pid: Shape = (value) => Number.isSafeInteger(value) && Number(value) > 0
 
 const isNote = fields({
-  ...{ pid, start_time: text, command: text, started_at: text, control: optional(text) },
+  ...{ pid, start_time: text, command: text, started_at: text, control: optional(text), pid_namespace: optional(text) },
   workers: listOf(fields({ pid, start_time: text, run: text })),
 })
 

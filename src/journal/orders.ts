@@ -20,6 +20,8 @@ export interface StandingOrders {
   readonly current: Readonly<Orders>
   /** Durable when it resolves; only then `current` shows it. Changes are made one after the other. */
   change(next: (orders: Orders) => Orders): Promise<void>
+  /** Looks whether somebody has written them since, as commands do that nobody answers. Absent where they are on no disk. */
+  reread?(): Promise<void>
 }
 
 const NONE: Orders = { disabled: {}, trusted: [] }
@@ -29,7 +31,13 @@ export async function openOrders(stateDir: string, now: number): Promise<Standin
   const file = join(stateDir, 'orders.json')
   let { orders, damaged } = await read(file, now)
   let changing: Promise<void> = Promise.resolve()
+  const reread = async (): Promise<void> => {
+    const found = await read(file, now)
+    // Gone is no order: what was said still counts.
+    if (found.orders !== NONE) ({ orders, damaged } = found)
+  }
   const write = async (next: (orders: Orders) => Orders): Promise<void> => {
+    await reread()
     const changed = next(orders)
     try {
       if (damaged) await rename(file, `${file}.damaged-${now}`)
@@ -50,6 +58,10 @@ export async function openOrders(stateDir: string, now: number): Promise<Standin
       const done = changing.then(() => write(next))
       changing = done.catch(() => undefined)
       return done
+    },
+    reread() {
+      changing = changing.then(reread)
+      return changing
     },
   }
 }

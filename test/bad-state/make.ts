@@ -17,7 +17,7 @@ import {
 import { dirname, join } from 'node:path'
 import { decodeLine, encodeLine } from '../../src/journal/format.ts'
 import type { Chaos } from '../e2e/chaos.ts'
-import { signal } from '../e2e/chaos.ts'
+import { MAIN, signal } from '../e2e/chaos.ts'
 import { planned, started } from '../journal/helpers.ts'
 
 /** The user that owns nothing. */
@@ -109,6 +109,40 @@ const STEPS: Record<string, Step> = {
       await daemon.exit
     })
     await daemon.until((event) => event.type === 'daemon.ready')
+  },
+
+  /** It lives and obeys nothing. */
+  async 'stopped-daemon'(making, config: string) {
+    const daemon = making.chaos.start(['daemon', making.fill(config), '--json'])
+    making.after(async () => {
+      daemon.child.kill('SIGCONT')
+      daemon.child.kill('SIGTERM')
+      await daemon.exit
+    })
+    await daemon.until((event) => event.type === 'daemon.ready')
+    daemon.child.kill('SIGSTOP')
+  },
+
+  /** As in another container that shares the state folder; its pid is that of something else here, or of nothing. */
+  async 'daemon-elsewhere'({ chaos, after, fill }, config: string) {
+    const daemon = spawn(
+      'unshare',
+      ['--pid', '--fork', '--kill-child', '--mount-proc', process.execPath, MAIN, 'daemon', fill(config), '--json'],
+      { env: { ...process.env, CHAOS_STATE_DIR: chaos.state }, stdio: ['ignore', 'pipe', 'inherit'] },
+    )
+    const over = new Promise((resolve) => daemon.on('close', resolve))
+    after(async () => {
+      daemon.kill('SIGKILL')
+      await over
+    })
+    await new Promise<void>((resolve, reject) => {
+      let out = ''
+      daemon.stdout.setEncoding('utf8').on('data', (text: string) => {
+        out += text
+        if (out.includes('"daemon.ready"')) resolve()
+      })
+      void over.then(() => reject(new Error(`the daemon ended: ${out}`)))
+    })
   },
 
   tmpfs({ chaos, after }, options: string) {

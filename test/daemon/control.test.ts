@@ -1,7 +1,7 @@
 /** The control socket against clients that are slow, wrong or gone. */
 import assert from 'node:assert/strict'
 import { chmodSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { connect } from 'node:net'
+import { connect, createServer } from 'node:net'
 import { dirname, join } from 'node:path'
 import { test } from 'node:test'
 import type { TestContext } from 'node:test'
@@ -132,4 +132,44 @@ test('where the path of the state folder is too long for a socket it lies elsewh
     '/run/user/7/chaos-abcdef.sock',
   )
   assert.equal(await controlPath('/state', 'abcdef', { RUNTIME_DIRECTORY: '/run/chaos' }), '/run/chaos/control.sock')
+})
+
+test('S2: a peer that takes the connection and says nothing, or drips, is not waited for without end', async (t) => {
+  const dir = folder(t)
+  const held = await lock(dir)
+  t.after(() => held.release())
+  for (const byte of ['', ' ', '{']) {
+    const path = join(dir, `peer-${byte.length}-${byte.charCodeAt(0)}.sock`)
+    const dripping = new Set<ReturnType<typeof setInterval>>()
+    const server = createServer((socket) => {
+      socket.on('error', () => socket.destroy()).resume()
+      if (byte !== '') dripping.add(setInterval(() => socket.write(byte), 20))
+    })
+    await new Promise<void>((resolve) => server.listen(path, resolve))
+    await held.setControl(path)
+    await assert.rejects(askDaemon(dir, { op: 'freeze', reason: 'x' }, { timeoutMs: 500 }), {
+      code: 'NO_ANSWER',
+      message: /nobody answers.*Nothing was done, and nothing of this request will be/,
+    })
+    dripping.forEach((drip) => clearInterval(drip))
+    await new Promise((resolve) => server.close(resolve))
+  }
+})
+
+test('S2: what its client gave up before it was taken is not carried out', async (t) => {
+  const done: string[] = []
+  const dir = await served(t, ({ op }) => {
+    done.push(op)
+    return Promise.resolve('fine')
+  })
+  const path = join(dir, 'control.sock')
+  // It has gone before it could say that it still wants it.
+  assert.equal(await say(path, '{"op":"freeze","reason":"x","confirm":true}\n'), '{"accepted":true}\n')
+  assert.equal(await askDaemon(dir, { op: 'status' }), 'fine')
+  assert.deepEqual(done, ['status'])
+})
+
+test('S2: an answer may take longer than silence may, as long as its work goes on', async (t) => {
+  const dir = await served(t, () => sleep(3_000, 'at last'))
+  assert.equal(await askDaemon(dir, { op: 'freeze', reason: 'x' }, { timeoutMs: 2_900 }), 'at last')
 })

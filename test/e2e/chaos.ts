@@ -9,7 +9,7 @@ import { stringify } from 'yaml'
 import type { HolderNote } from '../../src/daemon/lock.ts'
 import type { ChaosEvent } from '../../src/core/events.ts'
 
-const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url))
+export const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url))
 
 export interface Exit {
   /** Exit code, or the signal's name. */
