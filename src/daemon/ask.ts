@@ -93,7 +93,7 @@ function exchange(control: string, request: Request, silenceMs: number): Promise
           try {
             resolve(answerOf(JSON.parse(line)))
           } catch (error) {
-            reject(error)
+            reject(new Error(messageOf(error)))
           }
         })
         return
