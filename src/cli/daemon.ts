@@ -18,6 +18,7 @@ import { harmless, scrub, scrubbed } from '../observe/scrub.ts'
 import { stateDirOf } from './context.ts'
 import type { Context } from './context.ts'
 import { healthOf } from './health.ts'
+import type { LogFile } from './log-file.ts'
 import { storedSecrets } from './secrets.ts'
 import { service, serviceFiles } from './service.ts'
 import { supervised } from './supervised.ts'
@@ -46,7 +47,13 @@ export async function daemon(context: Context, file: string, options: DaemonComm
   const settled = { ...options, ...files, stateDir: stateDirOf(options.stateDir, context.env) }
   if (options.detach !== true && options.detached !== true) return serve(context, file, settled, () => undefined)
   const { detach, detached } = await import('./detach.ts')
-  if (options.detached === true) return detached(context, (heard, ready) => serve(heard, file, settled, ready))
+  if (options.detached === true) {
+    const { logFile } = files
+    const { openLogFile } = await import('./log-file.ts')
+    const log = logFile === undefined ? undefined : openLogFile(logFile)
+    const own = log ? { ...context, out: log.write, err: log.write } : context
+    return detached(own, (heard, ready) => serve(heard, file, { ...settled, ...(log ? { log } : {}) }, ready))
+  }
   const { json = false, pretty = false } = options
   return detach(context, { ...files, config: file, stateDir: settled.stateDir, json, pretty })
 }
@@ -54,7 +61,7 @@ export async function daemon(context: Context, file: string, options: DaemonComm
 async function serve(
   context: Context,
   file: string,
-  options: DaemonCommandOptions & { stateDir: string },
+  options: DaemonCommandOptions & { stateDir: string; log?: LogFile },
   ready: () => void,
 ): Promise<number> {
   const { stateDir, pidFile } = options
@@ -72,7 +79,11 @@ async function serve(
   let { config } = started
   const { Tracker } = await import('../daemon/tracker.ts')
   const tracker = new Tracker()
-  const told = await Told.open(context, stateDir, { ...options, level: started.level })
+  const told = await Told.open(context, stateDir, {
+    ...options,
+    toFile: options.log !== undefined,
+    level: started.level,
+  })
   await told.use(config)
   const health = await healthOf(config.settings.health)
   const asService = service(context, { stateDir, pidFile, ready })
@@ -114,7 +125,13 @@ async function serve(
     const digests = new Digests({ state, supervisor, emit, next: () => running.next })
     await digests.use(config)
     // Where a terminal holds it, a hang-up is the end of that terminal.
-    if (!context.tty) signals.hangupMeans(() => void running.reload().catch(() => undefined))
+    if (!context.tty)
+      signals.hangupMeans(() => {
+        // Whoever rotates a log moves it away and says so by this.
+        const problem = options.log?.reopen()
+        if (problem !== undefined) warn(problem)
+        void running.reload().catch(() => undefined)
+      })
     const healthOptions = {
       stateDir: state.path,
       status: () => scrub(told.secrets, running.status),

@@ -1,13 +1,13 @@
 /** `chaos daemon --detach`: the daemon goes on in a session of its own; the command returns when it is ready, or with its error. */
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
-import { closeSync, openSync } from 'node:fs'
+import { closeSync } from 'node:fs'
 import { devNull } from 'node:os'
 import { resolve } from 'node:path'
-import { CodedError, ConfigError, messageOf } from '../core/errors.ts'
-import { giveToOwner } from '../journal/owner.ts'
+import { CodedError, messageOf } from '../core/errors.ts'
 import { json } from './context.ts'
 import type { Context } from './context.ts'
+import { openLog } from './log-file.ts'
 
 export interface DetachOptions {
   config: string
@@ -69,6 +69,7 @@ function start(context: Context, { config, stateDir, pidFile, logFile, json, pre
   try {
     const args = ['daemon', resolve(config), '--detached', '--state-dir', stateDir]
     if (pidFile !== undefined) args.push('--pid-file', pidFile)
+    if (logFile !== undefined) args.push('--log-file', logFile)
     if (json === true) args.push('--json')
     if (pretty === true) args.push('--pretty')
     return spawn(process.execPath, [...process.execArgv, context.main, ...args], {
@@ -80,17 +81,6 @@ function start(context: Context, { config, stateDir, pidFile, logFile, json, pre
     })
   } finally {
     closeSync(log)
-  }
-}
-
-function openLog(path: string): number {
-  try {
-    const log = openSync(path, 'a', 0o600)
-    giveToOwner(log, path)
-    return log
-  } catch (error) {
-    const message = `${path} cannot be written (${messageOf(error)}): name another file`
-    throw new ConfigError([{ file: 'log file', line: 0, column: 0, path: '--log-file', message }], 'USAGE')
   }
 }
 

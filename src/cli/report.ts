@@ -30,8 +30,10 @@ export async function report(context: Context, run: string | undefined, options:
     return undefined
   }
   if (options.list === true || (run === undefined && options.last !== true)) {
-    const warn = (error: unknown): void => context.err(`warning: ${messageOf(error)}\n`)
-    const reports = (await Promise.all(runs.map((r) => state.report(r).catch(warn)))).filter((r) => r !== undefined)
+    // Read side by side, told in the order of the runs.
+    const read = await Promise.allSettled(runs.map((r) => state.report(r)))
+    for (const one of read) if (one.status === 'rejected') context.err(`warning: ${messageOf(one.reason)}\n`)
+    const reports = read.flatMap((one) => (one.status === 'fulfilled' && one.value ? [one.value] : []))
     if (options.json === true) context.out(json(reports))
     else if (reports.length === 0) context.out('no runs yet\n')
     else context.out(table([['RUN', 'STARTED (UTC)', 'OUTCOME', 'RESIDUE', 'EXPERIMENT'], ...reports.map(row)]))

@@ -49,12 +49,12 @@ export function service(context: Context, { stateDir, pidFile, ready }: ServiceO
 }
 
 /** The options that name files, absolute. Throws ConfigError for those that do not fit together. */
-export function serviceFiles(options: { pidFile?: string; logFile?: string; detach?: boolean }): {
+export function serviceFiles(options: { pidFile?: string; logFile?: string; detach?: boolean; detached?: boolean }): {
   pidFile?: string
   logFile?: string
 } {
   const { pidFile, logFile } = options
-  if (logFile !== undefined && options.detach !== true) {
+  if (logFile !== undefined && options.detach !== true && options.detached !== true) {
     const message = 'is for --detach; otherwise the log goes to the standard output, which can be redirected'
     throw new ConfigError([{ file: 'daemon', line: 0, column: 0, path: '--log-file', message }], 'USAGE')
   }

@@ -21,6 +21,8 @@ export interface OutputOptions {
   json?: boolean
   pretty?: boolean
   level: LogLevel
+  /** Its output goes to a file that may be another one later. */
+  toFile?: boolean
 }
 
 export class Told {
@@ -86,14 +88,24 @@ export class Told {
 }
 
 /** On a terminal or with --pretty lines for people, else one pino line per event; with --json the events themselves. */
-async function outputOf(context: Context, state: StateDir, { json, pretty, level }: OutputOptions): Promise<Sink> {
+async function outputOf(
+  context: Context,
+  state: StateDir,
+  { json, pretty, level, toFile }: OutputOptions,
+): Promise<Sink> {
   const write = (text: string): void => context.out(text)
   if (json === true) return ndjson(write)
   if (context.tty || pretty === true) return progress({ write, screen: context })
   const { logSink } = await import('../observe/log.ts')
   const open = (await state.journals()).flatMap(({ started }) => started ?? [])
   const experiments = new Map(open.map(({ run, experiment }) => [run, experiment]))
-  return logSink({ level, version: context.version, install: state.install, experiments })
+  return logSink({
+    level,
+    version: context.version,
+    install: state.install,
+    experiments,
+    ...(toFile === true ? { write } : {}),
+  })
 }
 
 export interface DigestParts {

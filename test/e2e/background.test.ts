@@ -1,7 +1,16 @@
 /** The daemon as a background process: pid files, --detach, chaos stop, and many starts at once. */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test'
 import type { TestContext } from 'node:test'
@@ -117,6 +126,11 @@ describe('the daemon in the background', { timeout: 10 * 60_000 }, () => {
     assert.equal(statSync(logFile).mode & 0o777, 0o600)
     await until(() => readFileSync(logFile, 'utf8').includes('"phase":"soak"'), 'no soak')
     assert.equal((await chaos.run(['daemon', config(), '--detach'])).code, 75)
+    // S16: moved away for rotation, it is opened anew, and the configuration is read anew.
+    renameSync(logFile, `${logFile}.1`)
+    process.kill(pid, 'SIGHUP')
+    await until(() => existsSync(logFile) && readFileSync(logFile, 'utf8').includes('daemon.reloaded'), 'no new log')
+    assert.equal(statSync(logFile).mode & 0o777, 0o600)
     const stopped = await chaos.run(['stop', '--pid-file', pidFile])
     assert.equal(stopped.code, 0, stopped.out + stopped.err)
     assert.match(stopped.out, new RegExp(`^stopped chaos daemon \\(pid ${pid}\\) in .*\\nnothing is left to undo\\n$`))
