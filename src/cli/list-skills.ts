@@ -1,5 +1,6 @@
 /** `chaos list-skills`: what this version can break, as a table or as JSON with the schema of every parameter. */
 import { z } from 'zod'
+import { laterTarget } from '../config/later.ts'
 import { ConfigError } from '../core/errors.ts'
 import { json } from './context.ts'
 import type { Context } from './context.ts'
@@ -7,7 +8,12 @@ import type { Context } from './context.ts'
 export async function listSkills(context: Context, options: { target?: string; json?: boolean }): Promise<number> {
   const targets = await context.targets()
   if (options.target !== undefined && !targets.some((t) => t.name === options.target)) {
-    const message = `no target ${JSON.stringify(options.target)}; there is ${targets.map((t) => t.name).join(', ')}`
+    const names = targets.map((t) => t.name)
+    const later = laterTarget(options.target, names)
+    const message =
+      later !== undefined
+        ? `${JSON.stringify(options.target)} ${later}`
+        : `no target ${JSON.stringify(options.target)}; there is ${names.join(', ')}`
     throw new ConfigError([{ file: 'list-skills', line: 0, column: 0, path: '--target', message }], 'USAGE')
   }
   const skills = targets

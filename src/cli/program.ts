@@ -1,5 +1,6 @@
 /** argv → command → exit code. Every command's code is loaded only when it is called. */
 import { Command, CommanderError, Option } from 'commander'
+import { NOT_HERE } from '../config/later.ts'
 import { CodedError, messageOf } from '../core/errors.ts'
 import { maskOf } from '../core/filled.ts'
 import type { Filled } from '../core/filled.ts'
@@ -139,6 +140,14 @@ function build(context: Context, done: (exitCode: number) => void): Command {
     .addOption(json())
     .addOption(stateDir())
     .action((options: object) => finish(import('./list-skills.ts').then((m) => m.listSkills(context, options))))
+  // Promised, and asked for: commander would only say that it does not know it.
+  program
+    .command('plan', { hidden: true })
+    .allowUnknownOption()
+    .argument('[words...]')
+    .action(() => {
+      throw new CodedError('USAGE', `chaos plan ${NOT_HERE}: chaos init URL writes a first configuration`)
+    })
   program
     .command('recover')
     .description('undo what a crash left')

@@ -1,6 +1,7 @@
 /** What a schema found wrong, in words: what is wrong, what is there, what to write instead. */
 import type { z } from 'zod'
 import type { Kind } from './kinds.ts'
+import { laterKey } from './later.ts'
 import { showKey } from './secrecy.ts'
 import type { Seen } from './source.ts'
 import { didYouMean } from './suggest.ts'
@@ -48,6 +49,8 @@ export function explainUnknownKey(
 ): string {
   const name = showKey(key)
   if (Object.hasOwn(elsewhere, key)) return `${name} does not belong here: put it ${elsewhere[key] ?? ''}`
+  const later = laterKey(key)
+  if (later !== undefined) return later
   const guess = didYouMean(key, known)
   if (guess !== '') return `unknown key ${name}${guess}`
   const others = didYouMean(key, Object.keys(elsewhere))

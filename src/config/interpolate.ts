@@ -30,7 +30,7 @@ const EXPRESSION = /\$\$\{|\$\{([^}]*)(\}?)/g
 
 export function interpolate(text: string, scope: Scope): Interpolated {
   const result: Interpolated = { text: '', expressions: [], filled: [], problems: [] }
-  result.text = text.replaceAll(EXPRESSION, (whole, inner?: string, end?: string) => {
+  result.text = text.replaceAll(EXPRESSION, (whole: string, inner: string | undefined, end: string, at: number) => {
     if (inner === undefined) return '${'
     const found =
       end === ''
@@ -42,9 +42,24 @@ export function interpolate(text: string, scope: Scope): Interpolated {
       return whole
     }
     result.filled.push({ value: found.value, expression: shown(inner) })
-    return found.value
+    const place = inUserinfo(text.slice(0, at), text.slice(at + whole.length))
+    if (place === undefined) return found.value
+    if (found.value === '' && place !== 'user') result.problems.push(`${shown(inner)} is empty, and a password is not`)
+    // `user:password` in one value keeps the colon between them.
+    const cut = place === 'both' ? found.value.indexOf(':') : -1
+    if (cut < 0) return encodeURIComponent(found.value)
+    return `${encodeURIComponent(found.value.slice(0, cut))}:${encodeURIComponent(found.value.slice(cut + 1))}`
   })
   return result
+}
+
+/** What of the credentials in a URL stands between these two texts. What is filled in there is raw, and gets encoded. */
+function inUserinfo(before: string, after: string): 'user' | 'password' | 'both' | undefined {
+  const [start, rest] = [before, after].map((text) => text.replaceAll(EXPRESSION, 'x'))
+  const [, user] = /^[a-z][a-z\d+.-]*:\/\/([^/?#@]*)$/i.exec(start ?? '') ?? []
+  if (user === undefined || !/^[^/?#@]*@/.test(rest ?? '')) return undefined
+  if (user.includes(':')) return 'password'
+  return user === '' && rest?.startsWith('@') === true ? 'both' : 'user'
 }
 
 /** True when the text holds something that `interpolate` would change. */
@@ -83,7 +98,8 @@ function readValue(path: string, { env, folder }: Scope): Filled {
       return { problem: `${expression}: ${file} is larger than ${LARGEST_FILE_BYTES / 2 ** 10} KiB` }
     }
     const text = new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(file))
-    return { value: text.replace(/\r?\n$/, '') }
+    const value = text.replace(/\r?\n$/, '')
+    return value === '' ? { problem: `${expression}: ${file} is empty` } : { value }
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? error.code : undefined
     if (code === 'ENOENT') return { problem: `${expression}: there is no file ${file}` }

@@ -67,7 +67,7 @@ async function readFile(source: Source, options: LoadOptions): Promise<Config | 
     source.problem([], wrong)
     return undefined
   }
-  check(source, fileSchema, [], { elsewhere: () => homes('file') })
+  check(source, fileSchema, [], { value: withoutExtensions(source.value), elsewhere: () => homes('file') })
   const given = source.get(['settings'])
   const settings = check(source, settingsSchema, ['settings'], {
     value: given === undefined ? {} : given,
@@ -113,6 +113,11 @@ async function readFile(source: Source, options: LoadOptions): Promise<Config | 
   return { file: source.file, settings: result, experiments: entries, warnings: source.warnings, filled }
 }
 
+/** Top-level `x-…` keys are free: for anchors, and for other programs. */
+function withoutExtensions(value: unknown): unknown {
+  return Object.fromEntries(Object.entries(value as object).filter(([key]) => !key.startsWith('x-')))
+}
+
 /** For a text that is not this kind of file at all, one sentence instead of a complaint about every key. */
 function wrongFile(value: unknown): string | undefined {
   if (value === null) return `is empty: write ${SHORTEST}`
@@ -120,7 +125,7 @@ function wrongFile(value: unknown): string | undefined {
   if (typeof value !== 'object') return `is not a configuration: write ${SHORTEST}`
   if ('experiments' in value) return undefined
   if ('llm' in value || 'mcp_servers' in value) {
-    return 'is a file for planning with a language model, which is not available in this version: this command needs "experiments:"'
+    return 'is a file for planning with a language model, which is on the roadmap, but not available in this version: this command needs "experiments:"'
   }
   if ('experiment_id' in value || 'faults' in value) {
     return 'is an experiment inside an application: run it with `chaos run --experiment FILE`; this command needs "experiments:"'

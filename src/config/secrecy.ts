@@ -12,6 +12,11 @@ export function mayBeSecret(value: string | number | boolean, path: readonly (st
   return typeof value === 'string' && (SECRET_TEXT.test(value) || keys.some((key) => URL_KEY.test(key)))
 }
 
+/** True where a key holds a secret, going by its name. */
+export function holdsSecret(path: readonly (string | number)[]): boolean {
+  return SECRET_KEY.test(String(path.at(-1)))
+}
+
 /** True for a filled-in value of which no part may be shown: from a file, from a variable or at a place for secrets. */
 export function isSecret(value: string, expression: string, path: readonly (string | number)[]): boolean {
   if (/^\$\{file:/.test(expression) || SECRET_VARIABLE.test(expression)) return true
@@ -30,12 +35,15 @@ export function scrubber(filled: readonly string[]): (message: string, about: un
   const short = filled.filter((part) => part.length < 4)
   return (message, about) => {
     const text = String(about)
-    const without = longestFirst([...long, ...credentialsIn(text)]).reduce(
+    const credentials = credentialsIn(text)
+    const without = longestFirst([...long, ...credentials.filter((part) => part.length >= 4)]).reduce(
       (now, part) => now.replaceAll(part, '…'),
       message,
     )
     // A short text is also part of ordinary words: only as a word, and where it is part of what the message is about.
-    return longestFirst(short.filter((part) => text.includes(part))).reduce(withoutWord, without)
+    return longestFirst(
+      [...short, ...credentials.filter((part) => part.length < 4)].filter((part) => text.includes(part)),
+    ).reduce(withoutWord, without)
   }
 }
 

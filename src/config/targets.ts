@@ -3,14 +3,12 @@ import type { SkillEntry } from '../core/experiment.ts'
 import type { SkillInfo } from '../core/skill.ts'
 import type { Target } from '../core/target.ts'
 import { check } from './check.ts'
+import { laterSkill, laterTarget, NOT_HERE } from './later.ts'
 import { homes, skillSchema } from './schema.ts'
 import { fieldsOf } from './shape.ts'
 import type { Source } from './source.ts'
 import { didYouMean } from './suggest.ts'
 import type { Path } from './tree.ts'
-
-/** What the product is to have, by the prefix of its skills: not wrong, only not here. */
-const LATER = { kubernetes: 'k8s', server: 'server', application: 'app' }
 
 /** The registry's target that an experiment names, or undefined after saying why there is none. */
 export function findTarget(source: Source, path: Path, targets: readonly Target[]): Target | undefined {
@@ -20,9 +18,11 @@ export function findTarget(source: Source, path: Path, targets: readonly Target[
   if (target === undefined) {
     const { text, value } = source.seen(path)
     const names = targets.map((t) => t.name)
-    const problem = Object.hasOwn(LATER, name)
-      ? `target ${text} is not available in this version, which has: ${names.join(', ')}`
-      : `unknown target ${text}${value === undefined ? '' : didYouMean(name, names)} (this version has: ${names.join(', ')})`
+    const later = laterTarget(name, names)
+    const problem =
+      later !== undefined
+        ? `target ${text} ${later}`
+        : `unknown target ${text}${value === undefined ? '' : didYouMean(name, names)} (this version has: ${names.join(', ')})`
     source.problem(path, problem)
   }
   return target
@@ -82,10 +82,10 @@ function whyNoSkill(source: Source, path: Path, name: string, target: Target, ta
   const has = `target ${target.name} has: ${names.join(', ')}`
   const owner = targets.find((t) => t.skills.some((s) => s.name === name))
   if (owner) return `skill ${text} is for target ${owner.name}, but this experiment's target is ${target.name} (${has})`
-  const later = Object.entries(LATER).find(([, prefix]) => name.startsWith(`${prefix}.`))
-  if (later && !targets.some((t) => t.name === later[0])) {
-    return `skill ${text} is for target ${later[0]}, which is not available in this version (${has})`
-  }
+  const later = laterSkill(name)
+  if (later === target.name) return `skill ${text} ${NOT_HERE} (${has})`
+  if (later !== undefined && !targets.some((t) => t.name === later))
+    return `skill ${text} is for target ${later}, which ${NOT_HERE} (${has})`
   const guess = value === undefined ? '' : didYouMean(name, names)
   return `unknown skill ${text}${guess} (${has})`
 }

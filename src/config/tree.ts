@@ -4,7 +4,7 @@ import type { Alias, Document, Node, Pair } from 'yaml'
 import type { Filled } from '../core/filled.ts'
 import { interpolate, isInterpolated } from './interpolate.ts'
 import type { Scope } from './interpolate.ts'
-import { isSecret, mayBeSecret } from './secrecy.ts'
+import { holdsSecret, isSecret, mayBeSecret } from './secrecy.ts'
 
 export type Path = readonly (string | number)[]
 
@@ -88,7 +88,8 @@ export function toTree(
       if (expressions.length > 0) place({ ...origin, expressions })
       // A value that could not be filled in must not be complained about a second time.
       if (problems.length > 0) return UNKNOWN
-      return node.type === Scalar.PLAIN && node.tag === undefined ? asPlain(text) : text
+      // A password of digits is a text all the same.
+      return node.type === Scalar.PLAIN && node.tag === undefined && !holdsSecret(path) ? asPlain(text) : text
     }
     if (value === null || ['string', 'number', 'boolean'].includes(typeof value)) return value
     report(origin.value, path, 'is not plain text, a number, true or false: remove the "!!…" before it')
@@ -120,27 +121,42 @@ export function toTree(
     return value
   }
 
+  /** `<<: *base`, `<<: [*near, *far]`: the keys of the others, each with the place where it is written. */
+  const mergeInto = (map: Record<string, unknown>, node: unknown, offset: number, path: Path): void => {
+    const sources = isSeq(node) ? node.items : [node]
+    const at = origins.get(originKey(path))
+    for (const source of sources.toReversed()) {
+      const meant = isAlias(source) ? anchors.get(source) : source
+      if (isMap(meant) || (isAlias(source) && meant === undefined)) {
+        const merged = convert(source, path)
+        if (typeof merged === 'object' && merged !== null)
+          for (const [name, value] of Object.entries(merged)) define(map, name, value)
+      } else {
+        broken = true
+        report(
+          offset,
+          path,
+          'after "<<:" stands what is merged into this map: write "<<: *anchor" of a map, or a list of them',
+        )
+      }
+    }
+    if (at !== undefined) origins.set(originKey(path), at)
+  }
+
   const convertMap = (items: Pair[], path: Path): unknown => {
     const map: Record<string, unknown> = {}
+    // First, so that what the map says itself counts, and is where it is looked for.
+    for (const { key, value } of items) if (isMerge(key)) mergeInto(map, value, offsetOf(key), path)
     for (const { key, value } of items) {
+      if (isMerge(key)) continue
       const name = keyText(key)
       const offset = offsetOf(key)
       if (name === undefined) {
         report(offset, path, 'a key must be plain text')
         continue
       }
-      if (name === '<<') {
-        broken = true
-        report(offset, path, '"<<" is not supported: write the keys out, or use a whole value again: "key: *anchor"')
-        continue
-      }
       if (isInterpolated(name)) report(offset, path, '"${…}" is filled in in values, not in keys: write the key out')
-      Object.defineProperty(map, name, {
-        value: convert(value, [...path, name], offset),
-        enumerable: true,
-        configurable: true,
-        writable: true,
-      })
+      define(map, name, convert(value, [...path, name], offset))
     }
     return map
   }
@@ -164,6 +180,15 @@ function resolveAliases(doc: Document): Map<Alias, Node> {
     },
   })
   return resolved
+}
+
+function isMerge(key: unknown): boolean {
+  return isScalar(key) && key.value === '<<' && key.type === Scalar.PLAIN
+}
+
+/** Also `__proto__`, which is a key like any other. */
+function define(map: Record<string, unknown>, name: string, value: unknown): void {
+  Object.defineProperty(map, name, { value, enumerable: true, configurable: true, writable: true })
 }
 
 function keyText(key: unknown): string | undefined {

@@ -19,10 +19,11 @@ const folder = fileURLToPath(new URL('../mission/', import.meta.url))
 const LOADS = ['daemon.yaml', 'database.yaml']
 const REFUSED: Record<string, RegExp> = {
   'kubernetes.yaml':
-    /^\S+kubernetes\.yaml:3:13: experiments\[0\]\.target: target "kubernetes" is not available in this version, which has: database(, application)?$/,
+    /^\S+kubernetes\.yaml:3:13: experiments\[0\]\.target: target "kubernetes" is on the roadmap, but not available in this version, which has: database(, application)?$/,
   'server.yaml':
-    /^\S+server\.yaml:3:13: experiments\[0\]\.target: target "server" is not available in this version, which has: database(, application)?$/,
-  'llm-plan.yaml': /^\S+llm-plan\.yaml:1:1: is a file for planning with a language model, which is not available/,
+    /^\S+server\.yaml:3:13: experiments\[0\]\.target: target "server" is on the roadmap, but not available in this version, which has: database(, application)?$/,
+  'llm-plan.yaml':
+    /^\S+llm-plan\.yaml:1:1: is a file for planning with a language model, which is on the roadmap, but not available/,
   'application-schema.yaml': /^\S+:1:1: is an experiment inside an application: run it with `chaos run --experiment/,
   'application-quick-start.yaml':
     /^\S+:1:1: is an experiment inside an application: run it with `chaos run --experiment/,

@@ -45,7 +45,14 @@ export const config = z
     sslrootcert: text.optional(),
     sslcert: text.optional(),
     sslkey: text.optional(),
-    db_type: z.literal('postgres', { error: 'only postgres is available in this version' }).default('postgres'),
+    db_type: z
+      .literal('postgres', {
+        error: ({ input }) =>
+          input === 'mysql'
+            ? 'mysql is on the roadmap, but not available in this version: only postgres is'
+            : 'only postgres is available in this version',
+      })
+      .default('postgres'),
     schemas: z.array(z.string().min(1)).default([]),
   })
   .superRefine((value, ctx) => {

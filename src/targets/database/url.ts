@@ -26,6 +26,10 @@ const LARGEST_PORT = 65_535
 /** Says what is wrong without showing any of it: nobody knows which part of a mistaken URL is the password. */
 export function parseUrl(text: string): ReadUrl {
   const [, rest] = /^postgres(?:ql)?:\/\/(.*)$/is.exec(text) ?? []
+  if (/^(?:mysql|mariadb):/i.test(text))
+    return {
+      problem: `is a URL of MySQL, which is on the roadmap, but not available in this version; write ${URL_FORM}`,
+    }
   if (rest === undefined) return { problem: NO_URL }
   // A second @, or one behind a / or ?, is one of the password; so is everything that no URL may have in it.
   const [, user = '', password, place = rest] = /^([^:@/?]*)(?::([^@/?]*))?@(.*)$/s.exec(rest) ?? []
