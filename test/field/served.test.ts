@@ -206,4 +206,46 @@ describe('D8: tables that were refused without need', () => {
     const rig = await open({ tables: ['app.p_1'] })
     await assert.rejects(rig.plan(), /app\.p_1: it is a partition of app\.p: its rows are reached through that table/)
   })
+
+  for (const [what, sql] of [
+    [
+      'whose unique index lets NULL pass',
+      'create table app.t (a text, b int, c text); create unique index on app.t (a, b)',
+    ],
+    ['of log lines without any key', 'create table app.t (at timestamp, line text)'],
+    ['with a number that nothing makes unique', 'create table app.t (n bigserial, ok boolean, k int)'],
+  ] as const) {
+    test(`a table ${what} gets keys that we choose`, async () => {
+      await server.sql(`${sql}; insert into app.t default values; insert into app.t default values`)
+      await comesBack({ tables: ['app.t'], rows_per_table: 30 })
+    })
+  }
+
+  test('triggers: allow is for named tables; the plan names the function and its owner; the rows are taken back', async () => {
+    await server.sql(`create table app.t (id serial primary key, a text);
+      create trigger it after insert on app.t for each row execute function app.noted()`)
+    assert.equal(insertLoad.params.safeParse({ triggers: 'allow' }).success, false)
+    assert.equal(updateLoad.params.safeParse({ triggers: 'allow' }).success, false)
+    const rig = await open({ tables: ['app.t'], rows_per_table: 20, triggers: 'allow' })
+    const { notes = [] } = await rig.plan()
+    assert.match(notes.join('\n'), /rows of app\.t fire its triggers.*it \(function app\.noted of owner postgres\)/)
+    await rig.applyAll()
+    await rig.undoAll()
+    assert.deepEqual(await server.sql('select count(*)::int as n from app.t'), [{ n: 0 }])
+    assert.deepEqual(await server.sql('select count(*)::int as n from app.notes'), [{ n: 20 }])
+  })
+
+  test('triggers: allow commits nothing where a trigger would keep our rows from being deleted again', async () => {
+    await server.sql(`create table app.t (id serial primary key, a text);
+      create function app.softly() returns trigger language plpgsql as $$ begin return null; end $$;
+      create trigger it before delete on app.t for each row execute function app.softly()`)
+    const rig = await open({ tables: ['app.t'], rows_per_table: 20, triggers: 'allow' })
+    await rig.plan()
+    await assert.rejects(
+      rig.apply(rig.steps[0]!),
+      /triggers of app\.t would keep 20 rows of ours from being deleted again/,
+    )
+    await rig.undoAll()
+    assert.deepEqual(await server.sql('select count(*)::int as n from app.t'), [{ n: 0 }])
+  })
 })

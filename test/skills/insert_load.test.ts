@@ -211,7 +211,7 @@ describe('db.insert_load', () => {
       create table nasty.published (id integer not null unique, a text); create publication all_of_it for table nasty.published;
       create table nasty.empty_row (id serial primary key)`)
     const reasons: Record<string, RegExp> = {
-      'nasty.no_key': /no primary key and no unique key/,
+      'nasty.no_key': /no primary key and no unique key, and no column/,
       'nasty.triggered': /triggers \(touch\)/,
       'nasty.ruled': /rules \(ruled\)/,
       'nasty.parted_2026': /a partition/,

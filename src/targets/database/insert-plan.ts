@@ -14,14 +14,18 @@ import { recipeSchema } from './rows.ts'
 import { loadNumbers } from './sequences.ts'
 import { refusal, setAside, skippedFor, unfitForDeletes, unfitForWrites, unreadable } from './suitable.ts'
 import type { Privilege, Unfit } from './suitable.ts'
+import { firing, firingNotes, ONLY_NAMED, onlyNamed } from './triggers.ts'
 import { resolveTables, tableOf } from './tables.ts'
 import type { TableRef } from './tables.ts'
 
-export const insertParams = z.strictObject({
-  rows_per_table: z.int().min(1).default(1000),
-  tables: z.array(z.string().min(1)).min(1).optional(),
-  batch_rows: z.int().min(1).optional(),
-})
+export const insertParams = z
+  .strictObject({
+    rows_per_table: z.int().min(1).default(1000),
+    tables: z.array(z.string().min(1)).min(1).optional(),
+    batch_rows: z.int().min(1).optional(),
+    triggers: z.literal('allow').optional(),
+  })
+  .refine(onlyNamed, ONLY_NAMED)
 
 export const insertStep = z.object({
   id: z.string(),
@@ -34,6 +38,8 @@ export const insertStep = z.object({
   /** The application could come up with the same keys. */
   common: z.boolean(),
   counter: z.string().optional(),
+  /** Triggers of the application fire for the rows. */
+  triggers: z.literal('allow').optional(),
   collisions: z.enum(['none', 'skip', 'fail']),
   seed: z.string(),
   batch: z.int(),
@@ -82,7 +88,13 @@ export async function planInserts(ctx: PlanContext<DbReader>, params: InsertPara
   return {
     steps: ordered.flatMap((one) => batches(one, params, ctx, headroom)),
     skipped: [...unfit].map(([table, why]) => skippedFor(table, why)),
-    notes: [...ordered.flatMap(({ table }) => notes(table, params.rows_per_table)), ...headroom.notes()],
+    notes: [
+      ...ordered.flatMap(({ table }) => [
+        ...firingNotes(table, 'insert', ctx.target.role),
+        ...notes(table, params.rows_per_table),
+      ]),
+      ...headroom.notes(),
+    ],
   }
 }
 
@@ -128,12 +140,12 @@ async function choose(
 
 async function judge(
   { target, random }: PlanContext<DbReader>,
-  { rows_per_table: rows }: InsertParams,
+  { rows_per_table: rows, triggers }: InsertParams,
   table: Table | undefined,
   { named, filled }: { named: boolean; filled: ReadonlyMap<string, number> },
 ): Promise<Chosen | Unfit> {
   if (!table) return { reason: 'it is gone' }
-  const unfit = unfitForWrites(table, 'insert', NEEDS, target.role) ?? unfitForDeletes(table, target.role)
+  const unfit = unfitForWrites(table, 'insert', NEEDS, target.role, triggers) ?? unfitForDeletes(table, target.role)
   if (unfit) return unfit
   const slow = table.referencedBy.find((k) => !k.fromIndexed && k.fromRows * rows > TOO_SLOW)
   if (slow && !named) {
@@ -202,6 +214,7 @@ function batches(
       step: {
         ...{ id, schema, table: name, oid, shape, key, common },
         ...(counter === undefined ? {} : { counter }),
+        ...(firing(table, 'insert').length === 0 ? {} : { triggers: 'allow' as const }),
         ...{ collisions, seed, batch, first, rows, recipe, parents },
       },
     }

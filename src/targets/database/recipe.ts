@@ -3,7 +3,7 @@ import type { Random } from '../../core/random.ts'
 import type { Column, ForeignKey, Queries, Table } from './table-facts.ts'
 import { satisfyChecks } from './checks.ts'
 import type { Satisfied, Wanted } from './checks.ts'
-import { keyOf } from './keys.ts'
+import { insertKeyOf } from './insert-key.ts'
 import type { Key } from './keys.ts'
 import { groupReferences, parentsOf, SAMPLE, sampleParents } from './parents.ts'
 import type { Parents } from './parents.ts'
@@ -32,14 +32,17 @@ const NULLS = 0.1
 /** `filled` has the tables that the same plan fills before this one, with how many rows. A text is the reason why not. */
 export async function cook(
   reader: Queries,
-  table: Table,
+  planned: Table,
   rows: number,
   filled: ReadonlyMap<string, number>,
   random: Random,
 ): Promise<Cooked | string> {
-  const key = keyOf(table)
-  if (!key) return 'it has no primary key and no unique key of NOT NULL columns'
-  const layout = layoutOf(table, await refused(reader, table, random))
+  const unmade = await refused(reader, planned, random)
+  const { made: able } = layoutOf(planned, unmade)
+  const key = insertKeyOf(planned, (column) => able.includes(column))
+  if (typeof key === 'string') return key
+  const { table } = key
+  const layout = layoutOf(table, unmade)
   const lost = layout.left.find((c) => c.notNull && !c.hasDefault)
   if (lost) return `column ${lost.name} is NOT NULL and values of its type ${lost.type} cannot be made`
   if (layout.made.length + layout.referring.size === 0) return 'it has no column to fill but those the server fills'
@@ -60,6 +63,13 @@ export async function cook(
   const made = assemble(layout, wanted, satisfied, rows, filled)
   const counter = key.integer ? columnOf(table, key.columns[0]?.name ?? '')?.counter : null
   const sources = new Map(made.recipe.columns.map((c) => [c.name, c.source]))
+  const [named] = key.columns
+  if (
+    table.indexes.length > planned.indexes.length &&
+    named &&
+    !tells(columnOf(table, named.name), sources.get(named.name))
+  )
+    return `it has no primary key and no unique key, and its CHECKs leave too few values of ${named.name}`
   return {
     ...made,
     key: { columns: key.columns, integer: key.integer },

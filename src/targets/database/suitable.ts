@@ -23,6 +23,7 @@ export function unfitForWrites(
   writes: Writes,
   needs: readonly Privilege[],
   role: string,
+  allowed: 'allow' | undefined,
 ): Unfit | undefined {
   if (table.partitionOf !== null) {
     return { reason: `it is a partition of ${table.partitionOf}: its rows are reached through that table` }
@@ -32,7 +33,8 @@ export function unfitForWrites(
   if (table.inherits) return { reason: 'it is part of an inheritance tree' }
   if (table.extension !== null) return { reason: `it belongs to the extension ${table.extension}` }
   const triggers = firing(table, writes).map((trigger) => trigger.name)
-  if (triggers.length > 0) return { reason: `its triggers (${triggers.join(', ')}) would act on our rows` }
+  if (triggers.length > 0 && allowed === undefined)
+    return { reason: `its triggers (${triggers.join(', ')}) would act on our rows` }
   if (table.rules.length > 0) return { reason: `its rules (${table.rules.join(', ')}) would act on our rows` }
   if (table.rowSecurity) return { reason: `row-level security applies to ${role}` }
   if (table.unreplicable) return { reason: 'it is published without a replica identity, so rows cannot be taken back' }

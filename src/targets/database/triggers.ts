@@ -12,10 +12,27 @@ export function firing(table: Pick<Table, 'triggers'>, writes: Writes): Trigger[
   )
 }
 
-/** The function behind a trigger, for people: `touch (function app.touch of owner app)`. */
-export function described({ name, function: of, owner }: Trigger): string {
-  return `${name} (function ${of} of owner ${owner})`
+/** What somebody who lets triggers fire must know of a table; empty where none does. */
+export function firingNotes(table: Pick<Table, 'id' | 'triggers'>, writes: Writes, role: string): string[] {
+  const names = firing(table, writes).map((t) => `${t.name} (function ${t.function} of owner ${t.owner})`)
+  if (names.length === 0) return []
+  return [
+    `rows of ${table.id} fire its triggers, whose code is not ours and runs as ${role}: ${names.join(', ')}; what they write elsewhere is not undone`,
+  ]
 }
+
+/** `triggers: allow` is for tables that somebody has looked at. */
+export function onlyNamed({
+  triggers,
+  tables,
+}: {
+  triggers?: 'allow' | undefined
+  tables?: string[] | undefined
+}): boolean {
+  return triggers === undefined || tables !== undefined
+}
+
+export const ONLY_NAMED = { path: ['triggers'], error: 'is for tables that are named: write them under tables' }
 
 /**
  * SQL for the triggers of `pg_class c` as JSON: those that the server fires in a session like ours. Rows of a partitioned

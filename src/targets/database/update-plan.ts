@@ -12,15 +12,19 @@ import { valueTypeSchema } from './rows.ts'
 import { quoteIdent, quoteTable } from './sql.ts'
 import { refusal, setAside, skippedFor, unfitForWrites, unreadable } from './suitable.ts'
 import type { Privilege, Unfit } from './suitable.ts'
+import { firingNotes, ONLY_NAMED, onlyNamed } from './triggers.ts'
 import { resolveTables, tableOf } from './tables.ts'
 import type { TableRef } from './tables.ts'
 import { manyValued } from './values.ts'
 
-export const updateParams = z.strictObject({
-  rows: z.int().min(1).default(100),
-  tables: z.array(z.string().min(1)).min(1).optional(),
-  columns: z.array(z.string().min(1)).min(1).optional(),
-})
+export const updateParams = z
+  .strictObject({
+    rows: z.int().min(1).default(100),
+    tables: z.array(z.string().min(1)).min(1).optional(),
+    columns: z.array(z.string().min(1)).min(1).optional(),
+    triggers: z.literal('allow').optional(),
+  })
+  .refine(onlyNamed, ONLY_NAMED)
 
 const values = z.array(z.array(z.string().nullable()))
 
@@ -84,6 +88,7 @@ export async function planUpdates(ctx: PlanContext<DbReader>, params: UpdatePara
     if (rows.length === 0) unfit.set(one.table, { reason: 'it has no rows left to change' })
     else if (one.pure) notes.push(noteOf(one))
     left -= rows.length
+    if (rows.length > 0) notes.push(...firingNotes(one.table, 'update', ctx.target.role))
     steps.push(...toSteps(one, rows, ctx))
   }
   const [refused] = named ? unfit : []
@@ -97,7 +102,7 @@ export async function planUpdates(ctx: PlanContext<DbReader>, params: UpdatePara
 
 async function choose(
   ctx: PlanContext<DbReader>,
-  { rows, columns: wanted }: UpdateParams,
+  { rows, columns: wanted, triggers }: UpdateParams,
   named: TableRef[] | undefined,
 ): Promise<{ chosen: Chosen[]; unfit: Map<{ id: string }, Unfit> }> {
   const free = ctx.resources.filter((r) => r.kind === 'table' && !ctx.taken.has(r.id))
@@ -107,7 +112,7 @@ async function choose(
   const chosen: Chosen[] = []
   const unfit = new Map<{ id: string }, Unfit>(named ? [] : setAside(free))
   for (const ref of candidates) {
-    const judged = judge(catalog.get(ref.id), ctx, wanted)
+    const judged = judge(catalog.get(ref.id), ctx, wanted, triggers)
     if ('reason' in judged) unfit.set(ref, judged)
     else chosen.push(judged)
   }
@@ -134,9 +139,10 @@ function judge(
   table: Table | undefined,
   { target, random }: PlanContext<DbReader>,
   wanted: readonly string[] | undefined,
+  triggers: 'allow' | undefined,
 ): Chosen | Unfit {
   if (!table) return { reason: 'it is gone' }
-  const unfit = unfitForWrites(table, 'update', NEEDS, target.role)
+  const unfit = unfitForWrites(table, 'update', NEEDS, target.role, triggers)
   if (unfit) return unfit
   const found = keyOf(table)
   if (!found) return { reason: 'it has no primary key and no unique key of NOT NULL columns' }

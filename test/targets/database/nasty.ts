@@ -119,7 +119,7 @@ create table nasty.positions (
 );
 
 -- what cannot be served, and why
-create table nasty.no_key (a integer, b text);
+create table nasty.no_key (a integer, b char(1));
 create table nasty.triggered (id serial primary key, a text);
 create function nasty.touch() returns trigger language plpgsql as 'begin return new; end';
 create trigger touch before insert or update on nasty.triggered for each row execute function nasty.touch();

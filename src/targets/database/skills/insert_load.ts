@@ -17,6 +17,7 @@ import { AdoptedError, refuseAdopted } from '../orphans.ts'
 import { SAMPLE, sampleParents } from '../parents.ts'
 import { ENOUGH, isTelling, STRONG, traitsOf } from '../proof.ts'
 import type { Proof } from '../proof.ts'
+import { tryRemoval } from '../by-trigger.ts'
 import { anyProven, countOurs, removeOurs } from '../removal.ts'
 import type { Ours } from '../removal.ts'
 import { quoteIdent } from '../sql.ts'
@@ -122,7 +123,8 @@ async function insertOnce(
     session.query(`set local search_path to ${schemas.map(quoteIdent).join(', ')}`)
   await usePath(path)
   // Rows that should collide with nobody's have done so when this is not the first attempt.
-  const direct = step.collisions === 'none' && attempt === 1
+  // A trigger may change keys or leave rows out.
+  const direct = step.collisions === 'none' && attempt === 1 && step.triggers === undefined
   const skipCollisions = step.collisions !== 'fail' && !direct
   const keys = await insertBatch(
     session,
@@ -140,7 +142,17 @@ async function insertOnce(
   const { start, timeline } = await historyOf(session)
   const facts = {
     ...{ keys, xid: row?.xid ?? '', filenode: row?.filenode ?? null, timeline },
-    in_order: (!skipCollisions && !avoid) || countKeys(step.key, keys) === step.rows,
+    in_order: (!skipCollisions && !avoid && step.triggers === undefined) || countKeys(step.key, keys) === step.rows,
+  }
+  if (step.triggers !== undefined) {
+    const parts: Ours[] = []
+    for (const table of await locateTables(session, step))
+      if (table.same)
+        parts.push(...(await partsIn(session, { ...step, ...facts }, table, await ownWriter(session, facts.xid))))
+    // Triggers find the path they rely on.
+    await usePath(path)
+    await tryRemoval(session, step.id, parts)
+    await usePath(['pg_catalog'])
   }
   const flushed = await flushLog(session)
   // What is deferred to COMMIT finds the path it relies on.
@@ -183,12 +195,7 @@ async function oursOf({ target }: InspectContext<DbClient>, step: InsertStep): P
   return parts
 }
 
-async function partsIn(
-  target: DbClient,
-  step: InsertStep,
-  table: Located,
-  writer: string | undefined,
-): Promise<Ours[]> {
+async function partsIn(target: Queries, step: InsertStep, table: Located, writer: string | undefined): Promise<Ours[]> {
   const referencing = await loadReferencing(target, table)
   const unindexed = Math.max(1, ...referencing.filter((k) => !k.fromIndexed).map((k) => k.fromRows))
   const selfReferring = referencing.some((k) => k.from.id === table.id)
@@ -208,7 +215,7 @@ function proofOf(step: InsertStep, table: Located, writer: string | undefined): 
   const { key, recipe } = step
   const { traits, rows } = traitsOf(recipe, step, (column) => column)
   const sources = new Map(recipe.columns.map((c) => [c.name, c.source]))
-  const untouched = table.same && step.filenode !== undefined && table.filenode === step.filenode
+  const untouched = table.same && step.filenode != null && table.filenode === step.filenode
   const ofParents = key.columns.every(({ name }) => sources.get(name)?.from === 'parent')
   // A pair that was not there before is ours, also when the application has updated the row's other columns since.
   const pair = ofParents && key.columns.length > 1 && recipe.columns.length > key.columns.length && untouched
