@@ -6,7 +6,15 @@ import { readFault } from '../faults/fault.ts'
 import { usageError } from './usage.ts'
 
 /** Fields that hold texts, whatever they look like. */
-const TEXTS = ['error_message', 'mode']
+const TEXTS = ['error_message', 'mode', 'body']
+const FLAGS: Readonly<Record<string, boolean>> = { true: true, false: false }
+
+/** A number, `true` or `false`, a range `100..900`, or a text. */
+function plain(value: string): unknown {
+  const [, from, to] = /^(\d+)\.\.(\d+)$/.exec(value) ?? []
+  if (from !== undefined) return { from: Number(from), to: Number(to) }
+  return FLAGS[value] ?? (value === '' || Number.isNaN(Number(value)) ? value : Number(value))
+}
 
 /** What has lists or maps as values is left to the file. */
 export function readFaultOption(text: string): FaultConfig {
@@ -17,7 +25,7 @@ export function readFaultOption(text: string): FaultConfig {
       const value = rest.join('=')
       if (rest.length === 0)
         throw usageError('--fault', `${JSON.stringify(field)} has no value: write e.g. latency,duration_ms=500`)
-      return [name.trim(), TEXTS.includes(name.trim()) || Number.isNaN(Number(value)) ? value : Number(value)]
+      return [name.trim(), TEXTS.includes(name.trim()) ? value : plain(value)]
     }),
   )
   const parsed = faultSchema.safeParse({ fault_type: type?.trim(), ...given })

@@ -21,15 +21,29 @@ const MODES: Record<(typeof TYPES)[number], readonly string[]> = {
 const LONGEST_MS = 2 ** 31 - 1
 const count = z.int().min(1)
 const milliseconds = z.int().min(0).max(LONGEST_MS)
+/** Milliseconds, or a range that each call draws from. */
+const time = z.union([milliseconds, z.strictObject({ from: milliseconds, to: milliseconds })])
 const names = z.array(z.string().min(1))
 
 /** The fields of a fault; the library itself checks the same ones where they are written in code. */
 export const faultSchema = z.strictObject({
   fault_type: z.enum(TYPES).meta({ examples: ['fault_type: latency'] }),
   probability: z.number().min(0).max(1).optional(),
-  duration_ms: milliseconds.optional(),
+  duration_ms: time.optional(),
   error_code: z.int().optional(),
   error_message: z.string().optional(),
+  code: z.union([z.string().min(1), z.int()]).optional(),
+  body: z
+    .union([
+      z.enum(['overloaded_error', 'rate_limit_error', 'rate_limit_exceeded', 'insufficient_quota', 'server_error']),
+      z.record(z.string(), z.json()),
+    ])
+    .optional(),
+  after: z.boolean().optional(),
+  callback: z.boolean().optional(),
+  stall_ms: time.optional(),
+  stall_after_items: z.int().min(0).optional(),
+  reset_after_items: z.int().min(0).optional(),
   affected_components: names.optional(),
   mode: z
     .enum([
@@ -130,10 +144,13 @@ function checkFault(source: Source, index: number, useless: UselessFields): void
   const type = fault.data?.fault_type
   if (!fault.success || type === undefined) return
   const { mode, burst, window_ms: window } = fault.data
-  if (type === 'latency' && fault.data.duration_ms === undefined)
-    source.problem(at('duration_ms'), 'is missing: add duration_ms: 200')
-  if (type === 'error' && fault.data.error_code === undefined)
-    source.problem(at('error_code'), 'is missing: add error_code: 503')
+  const lack = whatIsMissing(type, fault.data)
+  if (lack) source.problem(at(lack.field), lack.message)
+  for (const field of ['duration_ms', 'stall_ms'] as const) {
+    const range = fault.data[field]
+    if (typeof range === 'object' && range.from > range.to)
+      source.problem(at(field), 'ends before it begins: write e.g. {from: 100, to: 900}')
+  }
   if (mode !== undefined && !MODES[type].includes(mode))
     source.problem(at('mode'), `${type} has no mode "${mode}": write one of ${MODES[type].join(', ')}`)
   else {
@@ -146,4 +163,23 @@ function checkFault(source: Source, index: number, useless: UselessFields): void
     source.problem(at('burst'), 'more calls than there are in all: write e.g. {calls: 2, every: 10}')
   if (window && window.until <= window.from)
     source.problem(at('window_ms'), 'ends before it begins: write e.g. {from: 1000, until: 5000}')
+}
+
+function whatIsMissing(
+  type: FaultOfFile['fault_type'],
+  fault: { readonly [F in keyof FaultOfFile]?: FaultOfFile[F] | undefined },
+): { field: string; message: string } | undefined {
+  const said = (...fields: (keyof FaultOfFile)[]): boolean => fields.some((field) => fault[field] !== undefined)
+  if (type === 'latency') {
+    if (!said('duration_ms', 'stall_ms', 'stall_after_items'))
+      return { field: 'duration_ms', message: 'is missing: add duration_ms: 200' }
+    if (said('stall_after_items') && !said('stall_ms'))
+      return { field: 'stall_ms', message: 'is missing: add stall_ms: 2000' }
+  }
+  if (type === 'error' && !said('error_code', 'code', 'reset_after_items') && typeof fault.body !== 'string')
+    return { field: 'error_code', message: 'is missing: add error_code: 503' }
+  for (const field of ['stall_ms', 'reset_after_items'] as const)
+    if (fault.after === true && said(field))
+      return { field: 'after', message: `means nothing with ${field}: a stream is broken inside, not behind it` }
+  return undefined
 }

@@ -8,8 +8,10 @@ import type { Waits } from './waits.ts'
 export interface Action {
   /** Waited before the call. */
   wait_ms?: number
-  /** Raised instead of the call, after the wait. */
-  error?: InjectedFaultError
+  /** Raised instead of the call, after the wait. Nearly always an InjectedFaultError; anything that a fault's own `error` makes. */
+  error?: unknown
+  /** Raised instead of the answer: said where faults are counted. */
+  lost?: unknown
   /** Changes the answer. Then the fault counts as fired when the answer is really changed. */
   alter?: Alter
   /** Called when the call has ended. */
@@ -20,7 +22,9 @@ export interface Action {
 
 export interface Alter {
   /** The wrong answer in place of the right one; the very same value where it cannot be made wrong. Never changes its argument. */
-  value(answer: unknown): unknown
+  value(answer: unknown, how?: { isSync?: boolean; signal?: AbortSignal | undefined }): unknown
+  /** It is the fault `after` the call: it takes effect whatever the answer is, and may give a promise of it. */
+  behind?: true
   /** Where the answer is a stream: what is done to it instead. */
   stream?: StreamAlter
 }
@@ -32,6 +36,13 @@ export interface StreamAlter {
   keep_items?: number
   /** …and the last of them is cut in half. */
   cut?: boolean
+  /** Waited before the item that comes after so many; undefined: between all items. */
+  stall?: { after: number | undefined; wait(signal?: AbortSignal): Promise<unknown>; block(): void }
+  /** Raised instead of the item that comes after so many; undefined when the fault is over. */
+  reset?: { after: number; error(): unknown }
+  /** Awaited when the last item has come, before the end is said. */
+  end?: (signal?: AbortSignal) => Promise<void>
+  endSync?: () => void
 }
 
 /** What a fault may use when it acts. */
@@ -39,6 +50,8 @@ export interface ActContext {
   draws: Draws
   memory: HeldMemory
   waits: Waits
+  /** The error as the fault wants it, for one that is raised later. */
+  shape(error: InjectedFaultError): unknown
   /** This rule's own store, for what must be remembered from one call to the next. */
   store: Store
 }

@@ -1,4 +1,5 @@
 /** Carries a plan out around one call, in the way that fits the function: promises are awaited, generators stay lazy. */
+import { callWithCallback } from './callback.ts'
 import type { Plan, Site } from './plan.ts'
 import { isPlainlySync, speaksOfPromises } from './likely.ts'
 import { isAsyncIterable, reshape, reshapeSync } from './streams.ts'
@@ -21,6 +22,8 @@ export interface CallSite extends Site {
   readonly fn: object
   /** The prototype of an answer that was a thenable. */
   like: object | undefined
+  /** It answers by a callback. */
+  readonly callback: boolean
 }
 
 /** A function that answers so often without a promise never returns one. */
@@ -37,6 +40,11 @@ export function callWithFaults(
   args: readonly unknown[],
 ): unknown {
   if (plan === undefined) return learnt(site, fn.call(self, ...args))
+  if (site.callback || plan.callback) {
+    const change = (answer: unknown): unknown => alteredAnswer(plan, answer)
+    const done = callWithCallback(plan, fn, self, args, change, signalIn(args))
+    if (done) return done.returned
+  }
   const call = (): unknown => fn.call(self, ...args)
   switch (site.kind) {
     case 'generator':
@@ -93,7 +101,10 @@ function aroundAnswer(plan: Plan, answer: unknown, args: readonly unknown[]): un
   }
   if (isThenable(answer)) return releasedUnasked(plan, answerLater(answer, around), around.ended)
   if (isAsyncIterable(answer)) {
-    const altered = plan.alterations.reduce<unknown>(alterOne, answer) as AsyncIterable<unknown>
+    const altered = plan.alterations.reduce<unknown>(
+      (one, d) => alterOne(one, d, { signal }),
+      answer,
+    ) as AsyncIterable<unknown>
     return plan.waits || plan.raises || plan.releases ? reshape(altered, around) : altered
   }
   const then = hiddenThen(answer)
@@ -152,7 +163,14 @@ export interface Change {
   /** The wrong data in place of the right; the very same where it cannot be made wrong. Once for each answer. */
   value(data: unknown): unknown
   /** The same for data that comes as a stream. */
-  stream(items: AsyncIterable<unknown>): AsyncIterable<unknown>
+  stream(items: AsyncIterable<unknown>, how?: StreamHow): AsyncIterable<unknown>
+}
+
+export interface StreamHow {
+  /** Ends a stall: nobody reads any more. */
+  signal?: AbortSignal | undefined
+  /** How this kind of stream says that it has broken off. */
+  asError?: ((error: unknown) => unknown) | undefined
 }
 
 /** Carries a change out inside an answer; gives the very same answer back when nothing has changed. */
@@ -168,9 +186,13 @@ export async function callAsync<T>(
   try {
     await plan.before(signal)
     const answer = await call()
-    if (inside === undefined) return alteredAnswer(plan, answer) as Awaited<T>
+    if (inside === undefined) return (await alteredAnswer(plan, answer, { signal })) as Awaited<T>
     let altered = answer
-    for (const decision of plan.alterations) altered = await inside(altered, changeOf(decision))
+    for (const decision of plan.alterations) {
+      const change = changeOf(decision, { signal })
+      const isBehind = decision.action.alter?.behind === true
+      altered = await (isBehind ? (change.value(altered) as Awaited<T>) : inside(altered, change))
+    }
     return altered
   } finally {
     plan.release()
@@ -180,7 +202,7 @@ export async function callAsync<T>(
 function callSync(plan: Plan, call: () => unknown): unknown {
   try {
     plan.beforeSync()
-    return alteredAnswer(plan, call())
+    return alteredAnswer(plan, call(), { isSync: true })
   } finally {
     plan.release()
   }
@@ -222,26 +244,41 @@ function* lazily(call: () => unknown): Generator<unknown, unknown> {
 }
 
 /** The answer after everything that changes it. */
-function alteredAnswer(plan: Plan, answer: unknown): unknown {
-  return plan.alters ? plan.alterations.reduce(alterOne, answer) : answer
+function alteredAnswer(plan: Plan, answer: unknown, how: How = {}): unknown {
+  if (!plan.alters) return answer
+  return plan.alterations.reduce((altered, decision) => {
+    // A fault behind the call may wait.
+    if (altered !== answer && isPlainPromise(altered)) return altered.then((value) => alterOne(value, decision, how))
+    return alterOne(altered, decision, how)
+  }, answer)
 }
 
-function alterOne(answer: unknown, decision: Decision): unknown {
-  const change = changeOf(decision)
+/** Whether the caller can wait, and what ends its wait. */
+interface How {
+  isSync?: boolean
+  signal?: AbortSignal | undefined
+}
+
+function alterOne(answer: unknown, decision: Decision, how?: How): unknown {
+  const change = changeOf(decision, how)
   return isAsyncIterable(answer) ? change.stream(answer) : change.value(answer)
 }
 
-function changeOf(decision: Decision): Change {
+function changeOf(decision: Decision, how: How = {}): Change {
   const { alter } = decision.action
   return {
     fault: decision.rule.fault,
     value(data) {
-      const other = alter === undefined ? data : alter.value(data)
+      if (alter?.behind) decision.fired()
+      const other = alter === undefined ? data : alter.value(data, how)
       if (!Object.is(other, data)) decision.fired()
       return other
     },
-    stream: (items) =>
-      alter?.stream ? reshape(items, { alter: alter.stream, altered: () => decision.fired() }) : items,
+    stream(items, { signal, asError } = {}) {
+      if (!alter?.stream) return items
+      const signals = [how.signal, signal].filter((one) => one !== undefined)
+      return reshape(items, { alter: alter.stream, altered: () => decision.fired(), signals, asError })
+    },
   }
 }
 

@@ -33,8 +33,8 @@ export interface ResilienceOptions extends SiteSettings {
 
 /** One fault. Its component is named by `component`, else by the first of affected_components, else by the function. */
 export function monkeyWrapper(chaos: Chaos, options: MonkeyOptions): Wrapper {
-  const { component, seed, sequence, fired, async, chaos: own, ...fault } = options
-  const settings = { component: component ?? fault.affected_components?.[0], seed, sequence, fired, async }
+  const { component, seed, sequence, fired, async, callback, chaos: own, ...fault } = options
+  const settings = { component: component ?? fault.affected_components?.[0], seed, sequence, fired, async, callback }
   return wrapperOf(own ?? chaos, { ...settings, faults: [fault] })
 }
 

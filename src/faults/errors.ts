@@ -22,18 +22,28 @@ export interface Refusal {
 }
 
 /** An answer with an error code, as a service gives it; the message begins with the code. */
-export class ChaosError extends InjectedFaultError implements Refusal {
+export class ChaosError extends InjectedFaultError {
   override readonly name = 'ChaosError'
-  readonly error_code: number
+  /** Undefined for an error that has only a `code`, as a connection that breaks. */
+  readonly error_code: number | undefined
   readonly retry_after_seconds: number | undefined
 
-  constructor(error_code: number, message = 'injected error', retry_after_seconds?: number) {
-    super('error', `[${error_code}] ${message}`)
+  /** `label`: what the message begins with instead of the code. */
+  constructor(
+    error_code: number | undefined,
+    message = 'injected error',
+    retry_after_seconds?: number,
+    label: string | number = error_code ?? 'error',
+  ) {
+    super('error', `[${label}] ${message}`)
     this.error_code = error_code
     this.retry_after_seconds = retry_after_seconds
   }
-  /** The same as `error_code`, under the name that API clients use. */
-  get status(): number {
+  /** The same as `error_code`, under the names that API clients and servers' error handlers use. */
+  get status(): number | undefined {
+    return this.error_code
+  }
+  get statusCode(): number | undefined {
     return this.error_code
   }
   get headers(): Record<string, string> {
@@ -67,6 +77,9 @@ export class ResourceExhaustedError extends InjectedFaultError {
     this.retry_after_seconds = refusal?.retry_after_seconds
   }
   get status(): number | undefined {
+    return this.error_code
+  }
+  get statusCode(): number | undefined {
     return this.error_code
   }
   get headers(): Record<string, string> {

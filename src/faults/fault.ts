@@ -1,6 +1,6 @@
 /** A FaultConfig checked and completed: inside the library nothing is asked twice. */
-import { FAULT_MODES, FaultType } from './fault-type.ts'
-import type { FaultConfig, FaultMode } from './fault-type.ts'
+import { ERROR_BODIES, FAULT_MODES, FaultType } from './fault-type.ts'
+import type { FaultConfig, FaultMode, Range } from './fault-type.ts'
 import { uselessFields } from './fields.ts'
 import { knownToAllCopies } from './shared.ts'
 
@@ -8,9 +8,18 @@ import { knownToAllCopies } from './shared.ts'
 export interface Fault {
   readonly fault_type: FaultType
   readonly probability: number
-  readonly duration_ms: number | undefined
+  readonly duration_ms: number | Range | undefined
   readonly error_code: number | undefined
   readonly error_message: string | undefined
+  readonly code: string | number | undefined
+  readonly body: FaultConfig['body']
+  readonly error: (() => unknown) | undefined
+  readonly after: boolean
+  readonly callback: boolean
+  readonly when: FaultConfig['when']
+  readonly stall_ms: number | Range | undefined
+  readonly stall_after_items: number | undefined
+  readonly reset_after_items: number | undefined
   readonly affected_components: readonly string[]
   readonly mode: FaultMode
   readonly retry_after_seconds: number | undefined
@@ -68,7 +77,16 @@ export function readFault(config: FaultConfig, where = 'fault'): Fault {
     fault_type: type,
     mode,
     probability: number('probability', 0, 1, false) ?? DEFAULTS.probability,
-    duration_ms: number('duration_ms', 0, LONGEST_MS),
+    duration_ms: readTime(config, 'duration_ms', where),
+    code: readCode(config.code, where),
+    body: readBody(config.body, where),
+    error: readFunction(config, 'error', where),
+    after: readFlag(config, 'after', where),
+    callback: readFlag(config, 'callback', where),
+    when: readFunction(config, 'when', where),
+    stall_ms: readTime(config, 'stall_ms', where),
+    stall_after_items: number('stall_after_items', 0, Infinity),
+    reset_after_items: number('reset_after_items', 0, Infinity),
     error_code: number('error_code', -Infinity, Infinity),
     error_message: text(config.error_message, where),
     affected_components: readNames(config.affected_components, where, 'affected_components'),
@@ -84,11 +102,29 @@ export function readFault(config: FaultConfig, where = 'fault'): Fault {
     after_calls: number('after_calls', 0, Infinity) ?? 0,
     after_ms: number('after_ms', 0, Infinity, false) ?? 0,
   }
-  if (type === 'latency' && fault.duration_ms === undefined)
-    throw new FaultConfigError(`${where}: latency needs duration_ms, e.g. duration_ms: 200`, 'duration_ms')
-  if (type === 'error' && fault.error_code === undefined)
-    throw new FaultConfigError(`${where}: error needs error_code, e.g. error_code: 503`, 'error_code')
+  const missing = whatIsMissing(config)
+  if (missing) throw new FaultConfigError(`${where}: ${missing.message}`, missing.field)
   return fault
+}
+
+/** What a fault cannot do without, or what two of its fields say against each other. */
+export function whatIsMissing(config: FaultConfig): { field: string; message: string } | undefined {
+  const { fault_type: type, duration_ms, error_code, code, body, error, after } = config
+  const said = (...fields: (keyof FaultConfig)[]): boolean => fields.some((field) => config[field] !== undefined)
+  if (type === 'latency') {
+    if (duration_ms === undefined && !said('stall_ms', 'stall_after_items'))
+      return { field: 'duration_ms', message: 'latency needs duration_ms, e.g. duration_ms: 200' }
+    if (said('stall_after_items') && !said('stall_ms'))
+      return { field: 'stall_ms', message: 'stall_after_items needs stall_ms, e.g. stall_ms: 2000' }
+  }
+  if (type === 'error' && !said('reset_after_items')) {
+    const shaped = [error_code, code, error].some((one) => one !== undefined) || typeof body === 'string'
+    if (!shaped) return { field: 'error_code', message: 'error needs error_code, e.g. error_code: 503' }
+  }
+  for (const field of ['stall_ms', 'reset_after_items'] as const)
+    if (after === true && said(field))
+      return { field: 'after', message: `after means nothing with ${field}: a stream is broken inside, not behind it` }
+  return undefined
 }
 
 /** Component names: not empty, `*` for all of them. */
@@ -106,6 +142,41 @@ type NumberField = {
 function text(value: unknown, where: string): string | undefined {
   if (value === undefined || typeof value === 'string') return value
   throw wrong(where, 'error_message', 'a text', value)
+}
+
+function readTime(config: FaultConfig, field: 'duration_ms' | 'stall_ms', where: string): number | Range | undefined {
+  const value: unknown = config[field]
+  const isTime = (ms: unknown): ms is number => Number.isSafeInteger(ms) && Number(ms) >= 0 && Number(ms) <= LONGEST_MS
+  if (value === undefined || isTime(value)) return value
+  if (typeof value !== 'object' || value === null)
+    throw wrong(where, field, `a whole number from 0 to ${LONGEST_MS} or {from, to}`, value)
+  const { from, to, ...rest } = value as Partial<Range>
+  if (isTime(from) && isTime(to) && from <= to && Object.keys(rest).length === 0) return { from, to }
+  throw wrong(where, field, `{from, to} in whole milliseconds with 0 ≤ from ≤ to ≤ ${LONGEST_MS}`, value)
+}
+
+function readCode(value: unknown, where: string): string | number | undefined {
+  if (value === undefined || (typeof value === 'string' && value !== '') || Number.isSafeInteger(value))
+    return value as string | number | undefined
+  throw wrong(where, 'code', 'a text such as ECONNRESET, or a whole number such as 14', value)
+}
+
+function readBody(value: unknown, where: string): FaultConfig['body'] {
+  if (value === undefined || (ERROR_BODIES as readonly unknown[]).includes(value)) return value as FaultConfig['body']
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as FaultConfig['body']
+  throw wrong(where, 'body', `one of ${ERROR_BODIES.join(', ')}, or a map`, value)
+}
+
+function readFlag(config: FaultConfig, field: 'after' | 'callback', where: string): boolean {
+  const value: unknown = config[field]
+  if (value === undefined || typeof value === 'boolean') return value ?? false
+  throw wrong(where, field, 'true or false', value)
+}
+
+function readFunction<F extends 'when' | 'error'>(config: FaultConfig, field: F, where: string): FaultConfig[F] {
+  const value = config[field]
+  if (value === undefined || typeof value === 'function') return value
+  throw wrong(where, field, 'a function, which only code can give', value)
 }
 
 function readBurst({ calls, every }: { calls: number; every: number }, where: string) {

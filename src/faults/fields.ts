@@ -16,21 +16,25 @@ const EVERY_FAULT: readonly Field[] = [
   'window_ms',
   'after_calls',
   'after_ms',
+  'callback',
+  'when',
 ]
+
+const RAISED: readonly Field[] = ['error_code', 'error_message', 'code', 'error']
 
 /** What else a fault has, by its type and mode. */
 const OF_MODE: { readonly [T in FaultType]: { readonly [M in FaultMode]?: readonly Field[] } } = {
-  latency: { delay: ['duration_ms'] },
-  error: { raise: ['error_code', 'error_message', 'retry_after_seconds'] },
-  timeout: { raise: ['duration_ms', 'error_code', 'error_message'] },
-  partial_failure: { raise: ['error_code', 'error_message'], drop: ['keep', 'keep_items'] },
+  latency: { delay: ['duration_ms', 'after', 'stall_ms', 'stall_after_items'] },
+  error: { raise: [...RAISED, 'retry_after_seconds', 'body', 'after', 'reset_after_items'] },
+  timeout: { raise: [...RAISED, 'duration_ms', 'after'] },
+  partial_failure: { raise: RAISED, drop: ['keep', 'keep_items'] },
   resource_exhaustion: {
-    raise: ['error_code', 'error_message'],
-    rate_limit: ['error_code', 'error_message', 'retry_after_seconds'],
+    raise: [...RAISED, 'body'],
+    rate_limit: [...RAISED, 'retry_after_seconds', 'body'],
     hold_memory: ['hold_bytes', 'duration_ms'],
-    hold_slots: ['slots', 'error_message'],
+    hold_slots: ['slots', ...RAISED],
   },
-  data_corruption: { raise: ['error_code', 'error_message'], cut_stream: ['keep_items'] },
+  data_corruption: { raise: RAISED, cut_stream: ['keep_items'] },
 }
 
 export interface FieldProblem {

@@ -1,6 +1,6 @@
 /** What the library exports wherever it runs; index.ts and browser.ts add how it connects to a daemon. */
-export { FAULT_MODES, FaultType } from './fault-type.ts'
-export type { FaultConfig, FaultMode } from './fault-type.ts'
+export { ERROR_BODIES, FAULT_MODES, FaultType } from './fault-type.ts'
+export type { ErrorBody, FaultConfig, FaultMode, Range } from './fault-type.ts'
 export {
   ChaosDisabledError,
   ChaosError,
@@ -18,7 +18,7 @@ export type { Lease } from './lease.ts'
 export type { Placement, PlacementOptions } from './placement.ts'
 export { application, callSite, chaosMonkey, disable, enable, resilienceTest, wrap } from './enable.ts'
 export type { MethodContext, MonkeyOptions, ResilienceOptions, SiteSettings, Wrapper } from './decorators.ts'
-export type { Change, Inside } from './call.ts'
+export type { Change, Inside, StreamHow } from './call.ts'
 export type { AdapterSite, AnyFunction } from './wrap.ts'
 export type { ChaosConnection, ConnectOptions } from './connect/connection.ts'
 export { FaultInjector } from './injector.ts'

@@ -17,6 +17,8 @@ export class Plan {
   raises = false
   /** There is a wait before the call, or before the error. */
   waits = false
+  /** A rule says that the call answers by a callback. */
+  callback = false
   /** The answer will be looked at. */
   alters = false
   /** The answer will be another one, where that can be. */
@@ -30,6 +32,7 @@ export class Plan {
     this.waits ||= ms > 0
     this.raises ||= error !== undefined
     this.alters ||= alter !== undefined
+    this.callback ||= decision.rule.fault.callback
     this.changes ||= alter !== undefined && decision.counts
     this.releases ||= release !== undefined
   }
@@ -44,7 +47,7 @@ export class Plan {
     for (const { action, rule } of this.#decisions) {
       const ms = action.wait_ms ?? 0
       const over = !rule.waits.closed && (ms === 0 || (await rule.waits.sleep(ms, signal)))
-      if (over && action.error) throw action.error
+      if (over && action.error !== undefined) throw action.error // eslint-disable-line @typescript-eslint/only-throw-error -- the fault's own
     }
   }
 
@@ -52,7 +55,7 @@ export class Plan {
   beforeSync(): void {
     for (const { action, rule } of this.#decisions) {
       const over = !rule.waits.closed && rule.waits.block(action.wait_ms ?? 0)
-      if (over && action.error) throw action.error
+      if (over && action.error !== undefined) throw action.error // eslint-disable-line @typescript-eslint/only-throw-error -- the fault's own
     }
   }
 
@@ -68,18 +71,18 @@ export class Plan {
 }
 
 /** Undefined when the call is to be left alone, which is nearly always. */
-export function planFor({ chaos, component, own }: Site): Plan | undefined {
+export function planFor({ chaos, component, own }: Site, args?: readonly unknown[]): Plan | undefined {
   let plan: Plan | undefined
-  if (own !== undefined && chaos.enabled) plan = planOf(own, plan)
-  if (component.rules !== undefined) plan = planOf(component.rules, plan)
+  if (own !== undefined && chaos.enabled) plan = planOf(own, plan, args)
+  if (component.rules !== undefined) plan = planOf(component.rules, plan, args)
   return plan
 }
 
 /** Makes a plan only when there is something to put into it. */
-function planOf(rules: readonly Rule[], plan: Plan | undefined): Plan | undefined {
+function planOf(rules: readonly Rule[], plan: Plan | undefined, args?: readonly unknown[]): Plan | undefined {
   // By index: an iterator costs more than asking the rule.
   for (let i = 0; i < rules.length && plan?.raises !== true; i++) {
-    const decision = rules[i]?.decide()
+    const decision = rules[i]?.decide(args)
     if (decision) (plan ??= new Plan()).add(decision)
   }
   return plan

@@ -1,10 +1,12 @@
 /** One fault at one place: decides which calls it fires in, and what it does to them. */
 import type { Action, Store } from './action.ts'
-import type { InjectedFaultError } from './errors.ts'
+import { behindTheCall } from './behind.ts'
+import { InjectedFaultError } from './errors.ts'
 import type { Fault } from './fault.ts'
 import { FAULT_KINDS } from './kinds/index.ts'
 import type { HeldMemory } from './memory.ts'
 import type { Track } from './sequence.ts'
+import { asError, shaped } from './shape.ts'
 import type { Waits } from './waits.ts'
 
 /** A fault that really did something to a call. */
@@ -14,7 +16,7 @@ export interface FiredFault {
   /** Number of the call among those that the rule saw, from 1. */
   call: number
   /** What the caller gets instead of an answer. */
-  error: InjectedFaultError | undefined
+  error: Error | undefined
 }
 
 export interface RuleOptions {
@@ -37,6 +39,7 @@ export class Rule {
   readonly #always: boolean
   readonly #timed: boolean
   readonly #watches: boolean
+  #warned = false
   /** Calls seen. */
   #calls = 0
   #began: number | undefined
@@ -66,12 +69,13 @@ export class Rule {
   }
 
   /** Counts one call. Undefined when nothing is to be done to it. */
-  decide(): Decision | undefined {
+  decide(args: readonly unknown[] = []): Decision | undefined {
+    if (this.fault.when !== undefined && !this.#isMeant(this.fault.when, args)) return undefined
     const call = ++this.#calls
     if (this.#fires(call)) {
       this.#options.track.fired(call)
       const { fault } = this
-      const action = FAULT_KINDS[fault.fault_type].act(fault, this.#context(call))
+      const action = this.#finished(FAULT_KINDS[fault.fault_type].act(fault, this.#context(call)))
       return new Decision(this, call, action, action.silent !== true)
     }
     if (!this.#watches) return undefined
@@ -80,8 +84,8 @@ export class Rule {
   }
 
   /** To be called when the fault takes effect. */
-  fired(call: number, error: InjectedFaultError | undefined): void {
-    this.#options.fired?.({ component: this.component, fault: this.fault, call, error })
+  fired(call: number, error: unknown): void {
+    this.#options.fired?.({ component: this.component, fault: this.fault, call, error: asError(error, this.fault) })
   }
 
   #fires(call: number): boolean {
@@ -100,6 +104,26 @@ export class Rule {
     )
   }
 
+  /** The error has the fault's shape, and stands behind the call where the fault says so. */
+  #finished(action: Action): Action {
+    const { fault, component, waits } = this
+    const { error } = action
+    const whole = error instanceof InjectedFaultError ? { ...action, error: shaped(error, component, fault) } : action
+    return fault.after ? behindTheCall(whole, waits) : whole
+  }
+
+  /** Calls that are not meant are not counted either. A predicate that throws means none. */
+  #isMeant(when: NonNullable<Fault['when']>, args: readonly unknown[]): boolean {
+    try {
+      return when(args)
+    } catch (error) {
+      if (!this.#warned)
+        console.warn(`chaos-agents: \`when\` of a fault on ${this.component} throws, and so means no call:`, error)
+      this.#warned = true
+      return false
+    }
+  }
+
   #isTime(): boolean {
     const { after_ms: after, window_ms: window } = this.fault
     const now = performance.now()
@@ -109,7 +133,8 @@ export class Rule {
 
   #context(call: number) {
     const { track, memory, waits } = this.#options
-    return { draws: track.draws(call), memory, waits, store: this.#store }
+    const shape = (error: InjectedFaultError) => shaped(error, this.component, this.fault)
+    return { draws: track.draws(call), memory, waits, shape, store: this.#store }
   }
 }
 
@@ -125,8 +150,7 @@ export class Decision {
     this.action = action
     this.#call = call
     this.#counts = counts
-    if (action.error) label(action.error, rule)
-    if (action.alter === undefined) this.fired()
+    if (action.alter === undefined || (action.wait_ms ?? 0) > 0) this.fired()
   }
 
   /** The fault fires in this call, and has not been counted yet. */
@@ -138,13 +162,6 @@ export class Decision {
   fired(): void {
     if (!this.#counts) return
     this.#counts = false
-    this.rule.fired(this.#call, this.action.error)
+    this.rule.fired(this.#call, this.action.error ?? this.action.lost)
   }
-}
-
-/** Where it happened, and the code that the fault asks for, where the error has none of its own. */
-function label(error: InjectedFaultError, { component, fault: { error_code: code } }: Rule): void {
-  error.component = component
-  if (code !== undefined && (!('error_code' in error) || error.error_code === undefined))
-    Object.assign(error, { error_code: code }, 'status' in error ? {} : { status: code })
 }

@@ -13,6 +13,10 @@ export interface StreamShape {
   alter?: StreamAlter | undefined
   /** Called when an item has been changed, or the stream cut short. */
   altered?: (() => void) | undefined
+  /** Each ends a stall; the stream then fails with its reason. */
+  signals?: readonly AbortSignal[] | undefined
+  /** How this kind of stream says that it has broken off. */
+  asError?: ((error: unknown) => unknown) | undefined
   /** Called when the stream has ended, however. */
   ended?: (() => void) | undefined
 }
@@ -29,7 +33,7 @@ export function reshape(source: AsyncIterable<unknown>, given: StreamShape): Asy
   if (isWebStream(source)) return reshapeWebStream(source, shape)
   if (isNodeStream(source)) return reshapeInPlace(source, shape)
   let items: AsyncGenerator<unknown, unknown> | undefined
-  const iterate = (): AsyncGenerator<unknown, unknown> => closing(source, shapedItems(source, shape), shape.ended)
+  const iterate = (): AsyncGenerator<unknown, unknown> => shapedStream(source, shape)
   const only = (): AsyncGenerator<unknown, unknown> => (items ??= iterate())
   const isIterator = 'next' in source
   const listeners = new LateListeners(shape.before)
@@ -59,20 +63,38 @@ function carriedShape(result: unknown, shape: StreamShape): unknown {
   return result
 }
 
+function shapedStream(source: AsyncIterable<unknown>, shape: StreamShape): AsyncGenerator<unknown, unknown> {
+  const stop = new AbortController()
+  return closing(source, shapedItems(source, shape, stop.signal), shape.ended, stop)
+}
+
 async function* shapedItems(
   source: AsyncIterable<unknown, unknown>,
-  { before, alter = {}, altered, ended }: StreamShape,
+  { before, alter = {}, altered, ended, signals = [], asError = (error) => error }: StreamShape,
+  stop?: AbortSignal,
 ): AsyncGenerator<unknown, unknown> {
   try {
-    const { keep_items: keep = Infinity, cut = false, item: change } = alter
+    const { keep_items: keep = Infinity, cut = false, item: change, stall, reset, end } = alter
+    const signal = AbortSignal.any(stop ? [...signals, stop] : [...signals])
     const iterator = source[Symbol.asyncIterator]()
     let [changed, finished, count] = [false, false, 0]
     try {
       await before?.()
       while (count < keep) {
+        if (stall && (stall.after === undefined ? count > 0 : count === stall.after)) {
+          altered?.()
+          await stall.wait(signal)
+        }
+        const broken = reset !== undefined && count >= reset.after ? reset.error() : undefined
+        if (broken !== undefined) {
+          altered?.()
+          throw asError(broken)
+        }
         const step = await iterator.next()
         if (step.done === true) {
           finished = true
+          if (end) altered?.()
+          await end?.(signal)
           return step.value
         }
         count++
@@ -100,8 +122,9 @@ function closing(
   source: AsyncIterable<unknown>,
   items: AsyncGenerator<unknown, unknown>,
   ended: (() => void) | undefined,
+  stop: AbortController,
 ): AsyncGenerator<unknown, unknown> {
-  let begun = false
+  let [begun, reading] = [false, 0]
   const close = async () => {
     if (begun) return
     begun = true
@@ -112,10 +135,13 @@ function closing(
   return {
     next() {
       begun = true
-      return items.next()
+      reading++
+      return items.next().finally(() => reading--)
     },
     async return(value: unknown) {
       await close()
+      // Whoever waits in a stall for the next item is told that there is none.
+      if (reading > 0) stop.abort()
       return items.return(value)
     },
     async throw(error: unknown) {
@@ -134,14 +160,25 @@ export function* reshapeSync(
   { before, alter = {}, altered, ended }: Omit<StreamShape, 'before'> & { before?: () => void },
 ): Generator<unknown, unknown> {
   try {
-    const { keep_items: keep = Infinity, cut = false, item: change } = alter
+    const { keep_items: keep = Infinity, cut = false, item: change, stall, reset, endSync } = alter
     let [changed, finished, count] = [false, false, 0]
     try {
       before?.()
       while (count < keep) {
+        if (stall && (stall.after === undefined ? count > 0 : count === stall.after)) {
+          altered?.()
+          stall.block()
+        }
+        const broken = reset !== undefined && count >= reset.after ? reset.error() : undefined
+        if (broken !== undefined) {
+          altered?.()
+          throw broken // eslint-disable-line @typescript-eslint/only-throw-error -- the fault's own
+        }
         const step = source.next()
         if (step.done === true) {
           finished = true
+          if (endSync) altered?.()
+          endSync?.()
           return step.value
         }
         count++
@@ -190,7 +227,7 @@ function isWebStream(value: unknown): value is ReadableStream {
 
 /** A stream of a class of its own keeps what the class adds; whatever reads it reads the other one. */
 function reshapeWebStream(source: ReadableStream, shape: StreamShape): AsyncIterable<unknown> {
-  const make = () => webStream(closing(source, shapedItems(source, shape), shape.ended))
+  const make = () => webStream(shapedStream(source, shape))
   if (Object.getPrototypeOf(source) === ReadableStream.prototype && Reflect.ownKeys(source).length === 0) return make()
   let other: ReadableStream | undefined
   return mirrorOf(source, {

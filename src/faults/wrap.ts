@@ -30,20 +30,29 @@ export interface SiteOptions {
 export interface WrapOptions extends SiteOptions {
   /** Whether it returns a promise. Only asked for plain functions, which show it with their first answer. */
   async?: boolean | undefined
+  /** It answers by a callback `(error, answer)`, the last function among its arguments: faults do so, too. */
+  callback?: boolean | undefined
 }
 
 export function wrapFunction<F extends AnyFunction>(chaos: Chaos, fn: F, options: WrapOptions): F {
   const name = options.component ?? (fn.name === '' ? 'anonymous' : fn.name)
   const kind = kindOf(fn, options.async)
   const looks = kind === 'unknown' ? LOOKS : 0
-  const site: CallSite = { ...siteOf(chaos, name, options), kind, looks, fn, like: undefined }
+  const site: CallSite = {
+    ...siteOf(chaos, name, options),
+    kind,
+    looks,
+    fn,
+    like: undefined,
+    callback: options.callback === true,
+  }
   const { component } = site
   const bare = fn as unknown as BareFunction
   // A method, since it has a `this` and no prototype. No closure in it: that alone would cost more than the rest.
   const { wrapped } = {
     wrapped(this: unknown, ...args: unknown[]): unknown {
       component.calls++
-      const plan = chaos.on ? planFor(site) : undefined
+      const plan = chaos.on ? planFor(site, args) : undefined
       // Also while nothing can fire: a later fault must know whether to throw or to reject.
       if (plan === undefined) return site.looks > 0 ? learnt(site, bare.call(this, ...args)) : bare.call(this, ...args)
       return callWithFaults(site, plan, bare, this, args)
@@ -59,16 +68,27 @@ export function wrapFunction<F extends AnyFunction>(chaos: Chaos, fn: F, options
 export interface AdapterSite {
   readonly component: string
   /** Runs an asynchronous call with whatever faults are in place; `signal` ends a wait, `inside` knows where the answer's data is. */
-  call<T>(call: () => T | Promise<T>, signal?: AbortSignal, inside?: Inside<Awaited<T>>): Promise<T>
+  call<T>(
+    call: () => T | Promise<T>,
+    signal?: AbortSignal,
+    inside?: Inside<Awaited<T>>,
+    /** What `when` of a fault looks at. */
+    args?: readonly unknown[],
+  ): Promise<T>
 }
 
 export function adapterSite(chaos: Chaos, component: string, options: SiteOptions): AdapterSite {
   const site = siteOf(chaos, component, options)
   return {
     component,
-    async call<T>(call: () => T | Promise<T>, signal?: AbortSignal, inside?: Inside<Awaited<T>>): Promise<T> {
+    async call<T>(
+      call: () => T | Promise<T>,
+      signal?: AbortSignal,
+      inside?: Inside<Awaited<T>>,
+      args?: readonly unknown[],
+    ): Promise<T> {
       site.component.calls++
-      const plan = chaos.on ? planFor(site) : undefined
+      const plan = chaos.on ? planFor(site, args) : undefined
       return plan === undefined ? call() : callAsync<T | Promise<T>>(plan, call, signal, inside)
     },
   }

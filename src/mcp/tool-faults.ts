@@ -1,7 +1,7 @@
 /** The faults of one proxy, around calls of tools: what the client gets instead of the server's answer, or that answer itself. */
 import { Chaos, FaultSequence, InjectedFaultError, callSite } from '../faults/index.ts'
 import type { AdapterSite, FaultConfig, FiredFault } from '../faults/index.ts'
-import { retryAfterOf, statusOf, textOf } from '../faults/adapters/refusal.ts'
+import { isNetworkError, retryAfterOf, statusOf, textOf } from '../faults/adapters/refusal.ts'
 import { errorResult, insideToolResult } from '../faults/adapters/tool-result.ts'
 import { readFault } from '../faults/fault.ts'
 import type { Placement } from '../faults/placement.ts'
@@ -81,7 +81,12 @@ export class ToolFaults {
     if (!this.#protocolError) return JSON.stringify({ jsonrpc: '2.0', id, result: errorResult(error) })
     const code = error.fault_type === 'timeout' ? REQUEST_TIMEOUT : INTERNAL_ERROR
     const retry = retryAfterOf(error)
-    const data = { status: statusOf(error), ...(retry === undefined ? {} : { retry_after_seconds: retry }) }
+    const known = (error as { code?: string | number }).code
+    const data = {
+      ...(isNetworkError(error) ? {} : { status: statusOf(error) }),
+      ...(known === undefined ? {} : { code: known }),
+      ...(retry === undefined ? {} : { retry_after_seconds: retry }),
+    }
     return errorMessage(id, code, textOf(error), data)
   }
 

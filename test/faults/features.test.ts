@@ -41,12 +41,20 @@ describe('the features of the mission', () => {
   })
 
   test('declarative experiments: every field and mode that the library knows is known to the file format', () => {
-    const everything: Required<FaultConfig> = {
+    // What is a function stands in code only.
+    const everything: Required<Omit<FaultConfig, 'error' | 'when'>> = {
       fault_type: 'data_corruption',
       probability: 0.5,
       duration_ms: 1,
       error_code: 1,
       error_message: 'x',
+      code: 'ECONNRESET',
+      body: 'overloaded_error',
+      after: true,
+      callback: true,
+      stall_ms: { from: 1, to: 2 },
+      stall_after_items: 1,
+      reset_after_items: 1,
       affected_components: ['x'],
       mode: 'stale',
       retry_after_seconds: 1,

@@ -5,11 +5,11 @@ import { wrap } from '../enable.ts'
 import { InjectedFaultError } from '../errors.ts'
 import type { AnyFunction } from '../wrap.ts'
 import { streamOf } from './inside-response.ts'
-import { insideStream } from './inside-stream.ts'
+import { breaksStreams, insideStream } from './inside-stream.ts'
 import type { Frames } from './inside-stream.ts'
 import { sitesOf } from './options.ts'
 import type { AdapterOptions } from './options.ts'
-import { retryAfterOf, statusOf } from './refusal.ts'
+import { answerOf, isNetworkError, retryAfterOf, statusOf } from './refusal.ts'
 import { insideItems } from './tool-result.ts'
 
 /** The same tools, whose `execute` meets the faults; components are the names of the tools. */
@@ -47,11 +47,11 @@ export function chaosMiddleware(options: MiddlewareOptions = {}): ChaosMiddlewar
     specificationVersion: 'v3',
     wrapGenerate: <R>({ doGenerate, params }: { doGenerate: () => PromiseLike<R>; params: CallParams }) =>
       site
-        .call<unknown>(async () => await doGenerate(), params.abortSignal, insideGenerated)
+        .call<unknown>(async () => await doGenerate(), params.abortSignal, insideGenerated, [params])
         .catch(asApiError) as Promise<R>,
     wrapStream: <R>({ doStream, params }: { doStream: () => PromiseLike<R>; params: CallParams }) =>
       site
-        .call<unknown>(async () => await doStream(), params.abortSignal, insideStreamed)
+        .call<unknown>(async () => await doStream(), params.abortSignal, insideStreamed, [params])
         .catch(asApiError) as Promise<R>,
   }
 }
@@ -70,8 +70,17 @@ function insideGenerated(result: unknown, change: Change): unknown {
 
 function insideStreamed(result: unknown, change: Change): unknown {
   if (!isPlain(result) || !(result['stream'] instanceof ReadableStream)) return result
-  const parts = insideStream(result['stream'] as AsyncIterable<unknown>, deltas, change)
-  return { ...result, stream: streamOf(parts, (part) => part) }
+  const given = new AbortController()
+  const broken: Change = { ...change, stream: (items) => change.stream(items, { signal: given.signal }) }
+  const frames = breaksStreams(change.fault) ? everyDelta : deltas
+  const parts = insideStream(result['stream'] as AsyncIterable<unknown>, frames, broken)
+  return { ...result, stream: streamOf(parts, (part) => part, given) }
+}
+
+/** Tool calls are streamed, too: they stall and break off as texts do. */
+const everyDelta: Frames<unknown> = {
+  dataOf: (part) => (isPlain(part) && typeof part['delta'] === 'string' ? part['delta'] : undefined),
+  withData: (part) => part,
 }
 
 const deltas: Frames<unknown> = {
@@ -84,13 +93,30 @@ const deltas: Frames<unknown> = {
 const MARKS = [Symbol.for('vercel.ai.error'), Symbol.for('vercel.ai.error.AI_APICallError')]
 
 function apiError(error: InjectedFaultError): InjectedFaultError {
-  const statusCode = statusOf(error)
+  const isLost = isNetworkError(error)
+  const statusCode = isLost ? undefined : statusOf(error)
   const retry = retryAfterOf(error)
-  return Object.assign(error, Object.fromEntries(MARKS.map((mark) => [mark, true])), {
+  const fields = {
+    ...Object.fromEntries(MARKS.map((mark) => [mark, true])),
     url: '',
     requestBodyValues: {},
     statusCode,
     responseHeaders: retry === undefined ? {} : { 'retry-after': String(retry) },
-    isRetryable: statusCode === 408 || statusCode === 409 || statusCode === 429 || statusCode >= 500,
-  })
+    ...responseOf(error),
+    isRetryable: statusCode === undefined || [408, 409, 429].includes(statusCode) || statusCode >= 500,
+  }
+  // Some of them are getters of the error's class, which cannot be assigned to.
+  for (const name of Reflect.ownKeys(fields))
+    Object.defineProperty(error, name, {
+      value: Reflect.get(fields, name),
+      writable: true,
+      enumerable: true,
+      configurable: true,
+    })
+  return error
+}
+
+function responseOf(error: InjectedFaultError): { responseBody?: string; data?: unknown } {
+  const body = answerOf(error)
+  return body === undefined ? {} : { responseBody: JSON.stringify(body), data: body }
 }

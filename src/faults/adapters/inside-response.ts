@@ -1,7 +1,8 @@
 /** The data of a HTTP answer is its body: JSON and text as a whole, event streams event by event, the rest as bytes. */
 import type { Change } from '../call.ts'
+import { terminated } from '../socket.ts'
 import { eventsOf, sseFrames } from './sse.ts'
-import { insideStream } from './inside-stream.ts'
+import { breaksStreams, insideStream } from './inside-stream.ts'
 
 /** A body said to be larger, or an event that is, is left alone rather than held in memory. */
 const MOST_BYTES = 64 * 2 ** 20
@@ -11,13 +12,19 @@ export async function insideResponse(response: Response, change: Change): Promis
   if (body === null) return response
   const type = response.headers.get('content-type') ?? ''
   if (type.includes('text/event-stream')) {
-    const events = insideStream(eventsOf(body, MOST_BYTES), sseFrames, change)
+    const given = new AbortController()
+    const broken: Change = {
+      ...change,
+      stream: (items) => change.stream(items, { signal: given.signal, asError: terminated }),
+    }
+    const events = insideStream(eventsOf(body, MOST_BYTES), sseFrames, broken)
     return withBody(
       response,
-      streamOf(events, ({ bytes }) => bytes),
+      streamOf(events, ({ bytes }) => bytes, given),
     )
   }
-  if (change.fault.mode === 'cut_stream') return withBody(response, change.stream(body) as ReadableStream)
+  if (change.fault.mode === 'cut_stream' || breaksStreams(change.fault))
+    return withBody(response, change.stream(body, { asError: terminated }) as ReadableStream)
   if (Number(response.headers.get('content-length') ?? 0) > MOST_BYTES) return response
   const isText = /^text\/|json|xml/.test(type)
   const bytes = new Uint8Array(await response.arrayBuffer())
@@ -46,7 +53,12 @@ function withBody(response: Response, body: string | Uint8Array<ArrayBuffer> | R
 }
 
 /** A web stream that reads no more than it is asked for. */
-export function streamOf<T, U>(items: AsyncGenerator<T, void>, each: (item: T) => U): ReadableStream<U> {
+export function streamOf<T, U>(
+  items: AsyncGenerator<T, void>,
+  each: (item: T) => U,
+  /** Aborted when nobody reads any more: a stall ends. */
+  given?: AbortController,
+): ReadableStream<U> {
   return new ReadableStream<U>(
     {
       async pull(controller) {
@@ -55,6 +67,7 @@ export function streamOf<T, U>(items: AsyncGenerator<T, void>, each: (item: T) =
         else controller.enqueue(each(step.value))
       },
       async cancel() {
+        given?.abort()
         await items.return()
       },
     },

@@ -19,7 +19,7 @@ export function wrapMcpClient<C extends ToolCaller>(client: C, options: WrapMcpO
   const call = caller(options)
   const bare = client.callTool.bind(client) as (...args: readonly unknown[]) => Promise<unknown>
   const callTool = (params: { name: string }, ...more: unknown[]): Promise<unknown> =>
-    call(params.name, () => bare(params, ...more), more)
+    call(params.name, () => bare(params, ...more), [params, ...more])
   return new Proxy(client, {
     get(target, property) {
       if (property === 'callTool') return callTool
@@ -37,7 +37,7 @@ export function wrapMcpTool<A extends readonly unknown[], R>(
   handler: (...args: A) => R,
   options: WrapMcpOptions = {},
 ): (...args: A) => Promise<Awaited<R>> {
-  const call = caller(options)
+  const call = caller(options, name)
   return (...args) => call(name, () => handler(...args), args) as Promise<Awaited<R>>
 }
 
@@ -50,11 +50,13 @@ export function wrapMcpTools<T extends Record<string, (...args: never[]) => unkn
   return Object.fromEntries(wrapped) as never
 }
 
-function caller(options: WrapMcpOptions) {
+/** `known`: the name of the one tool, which is there before its first call. */
+function caller(options: WrapMcpOptions, known?: string) {
   const site = sitesOf(options)
+  if (known !== undefined) site(known)
   return async (tool: string, call: () => unknown, args: readonly unknown[]): Promise<unknown> => {
     try {
-      return await site(tool).call(call, signalOf(args), insideToolResult)
+      return await site(tool).call(call, signalOf(args), insideToolResult, args)
     } catch (error) {
       if (error instanceof InjectedFaultError && options.throwErrors !== true) return errorResult(error)
       throw error

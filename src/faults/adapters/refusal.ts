@@ -22,6 +22,17 @@ export function retryAfterOf(error: InjectedFaultError): number | undefined {
   return undefined
 }
 
+/** The answer that the fault names; undefined where it names none. */
+export function answerOf(error: InjectedFaultError): Record<string, unknown> | undefined {
+  return (error as { body?: Record<string, unknown> }).body
+}
+
+/** A connection that has failed has a code and no status. */
+export function isNetworkError(error: InjectedFaultError): boolean {
+  const { code, error_code: status } = error as { code?: unknown; error_code?: unknown }
+  return typeof code === 'string' && status === undefined
+}
+
 /** `[503] Service unavailable`, `[429] rate limit reached (retry after 2 s)`, `[timeout] no answer within 500 ms`. */
 export function textOf(error: InjectedFaultError): string {
   const code = error instanceof ResourceExhaustedError ? error.error_code : undefined

@@ -1,14 +1,26 @@
 /** The parameters that every fault in an application has: where, when, and for how long without news of us. */
 import { z } from 'zod'
 import { parseDuration } from '../../core/duration.ts'
-import { FaultConfigError, readFault } from '../../faults/fault.ts'
-import { FaultType } from '../../faults/fault-type.ts'
+import { FaultConfigError, LONGEST_MS, readFault } from '../../faults/fault.ts'
+import { ERROR_BODIES, FaultType } from '../../faults/fault-type.ts'
 import type { FaultConfig } from '../../faults/fault-type.ts'
 
 const whole = (least: number) => z.int().min(least)
 
 /** A lease shorter than that would end whenever a machine is busy; a longer one is no fail-safe. */
 const LEASE_MS = { least: 1_000, most: 5 * 60_000 }
+
+const milliseconds = z.int().min(0).max(LONGEST_MS)
+/** Milliseconds, or a range that each call draws from. */
+export const time = (least = 0) =>
+  z.union([z.int().min(least).max(LONGEST_MS), z.strictObject({ from: milliseconds, to: milliseconds })])
+
+/** What an error looks like to the code that gets it. */
+export const errorShape = {
+  error_message: z.string().optional(),
+  code: z.union([z.string().min(1), z.int()]).optional(),
+}
+export const errorBody = z.union([z.enum(ERROR_BODIES), z.record(z.string(), z.json())]).optional()
 
 /** When a call is hit, as in the library. */
 const when = {
@@ -19,6 +31,7 @@ const when = {
   window_ms: z.strictObject({ from: z.number().min(0), until: z.number().min(0) }).optional(),
   after_calls: whole(0).optional(),
   after_ms: z.number().min(0).optional(),
+  callback: z.boolean().optional(),
 }
 
 const where = {

@@ -2,13 +2,14 @@
 import { z } from 'zod'
 import { FAULT_MODES } from '../../../faults/fault-type.ts'
 import { faultSkill, modeOf } from '../fault-skill.ts'
+import { errorShape } from '../params.ts'
 
 export const dataCorruption = faultSkill({
   name: 'app.data_corruption',
   summary: 'Make calls of wrapped functions answer with wrong data; ends with its lease',
   own: {
     mode: z.enum(FAULT_MODES.data_corruption).optional(),
-    error_message: z.string().optional(),
+    ...errorShape,
     keep_items: z.int().min(0).optional(),
   },
   example: { mode: 'wrong_values' },

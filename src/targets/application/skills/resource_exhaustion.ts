@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { FAULT_MODES } from '../../../faults/fault-type.ts'
 import { MOST_HELD_BYTES } from '../../../faults/fault.ts'
 import { faultSkill, modeOf } from '../fault-skill.ts'
+import { errorBody, errorShape, time } from '../params.ts'
 
 export const resourceExhaustion = faultSkill({
   name: 'app.resource_exhaustion',
@@ -10,9 +11,10 @@ export const resourceExhaustion = faultSkill({
   own: {
     mode: z.enum(FAULT_MODES.resource_exhaustion).optional(),
     error_code: z.int().optional(),
-    error_message: z.string().optional(),
+    ...errorShape,
+    body: errorBody,
     retry_after_seconds: z.number().min(0).optional(),
-    duration_ms: z.int().min(1).optional(),
+    duration_ms: time(1).optional(),
     hold_bytes: z.int().min(1).max(MOST_HELD_BYTES).optional(),
     slots: z.int().min(0).optional(),
   },
