@@ -94,6 +94,8 @@ interface StepContext<Client> {
 /** Something kept alive during the soak (a session, a socket). Closed first, last one first. */
 export interface Holdable {
   close(): Promise<void>
+  /** Resolves with why, when it ends by itself before `close`; never rejects. Then the run ends and says so. */
+  readonly lost?: Promise<string>
 }
 
 export interface ApplyContext<Client, S> extends StepContext<Client> {

@@ -1,5 +1,6 @@
 /** Steps: the only caller of apply. Each step is durable in the journal directly before its own apply. */
 import type { Clock } from '../core/clock.ts'
+import { formatDuration } from '../core/duration.ts'
 import { JournalError, messageOf, StaleError, StepError } from '../core/errors.ts'
 import type { EventBody, StepView } from '../core/events.ts'
 import { tookEffect } from '../core/skill.ts'
@@ -34,11 +35,16 @@ export async function applySteps(steps: PlannedStep[], input: StepsInput): Promi
   const runner = new StepRunner(input)
   const atOnce = steps.filter((s) => !s.spread)
   const overTime = steps.filter((s) => s.spread)
-  if (input.parallel) await runner.concurrently(atOnce)
-  else await runner.inOrder(atOnce)
-  input.signal.throwIfAborted()
-  input.emit({ type: 'run.phase', phase: 'soak' })
-  await runner.spread(overTime)
+  try {
+    if (input.parallel) await runner.concurrently(atOnce)
+    else await runner.inOrder(atOnce)
+    runner.throwIfOver()
+    input.emit({ type: 'run.phase', phase: 'soak' })
+    await runner.spread(overTime)
+  } finally {
+    // What ends from here on is ended by us.
+    runner.over = true
+  }
   return { effective: runner.effective }
 }
 
@@ -46,11 +52,18 @@ class StepRunner {
   effective = false
   /** Set by the first failed step: nothing new is begun, in any lane. */
   #failed = false
+  over = false
   readonly #input: StepsInput
   readonly #busy = new KeyedMutex()
+  readonly #lost = new AbortController()
 
+  /** `signal` also ends what is under way when something held has ended by itself. */
   constructor(input: StepsInput) {
-    this.#input = input
+    this.#input = { ...input, signal: AbortSignal.any([input.signal, this.#lost.signal]) }
+  }
+
+  throwIfOver(): void {
+    this.#input.signal.throwIfAborted()
   }
 
   async inOrder(steps: PlannedStep[]): Promise<void> {
@@ -147,10 +160,8 @@ class StepRunner {
   }
 
   /** Only what apply itself says is stale has changed nothing. */
-  async #applyAndInspect(
-    { step, skill, mark, data }: PlannedStep,
-    over: AbortSignal,
-  ): Promise<Inspection | StaleError> {
+  async #applyAndInspect(planned: PlannedStep, over: AbortSignal): Promise<Inspection | StaleError> {
+    const { step, skill, mark, data } = planned
     const { agent, journal, clock, held, soakMs } = this.#input
     const signal = AbortSignal.any([this.#input.signal, over])
     const facts: Record<string, unknown> = {}
@@ -160,9 +171,12 @@ class StepRunner {
         clock,
         soakMs,
         signal,
-        hold(resource) {
+        hold: (resource) => {
           if (over.aborted) void closeWithin(resource, clock)
-          else held.push(resource)
+          else {
+            held.push(resource)
+            this.#watch(resource, planned)
+          }
         },
         async record(more) {
           over.throwIfAborted()
@@ -178,5 +192,18 @@ class StepRunner {
       throw error
     }
     return agent.inspect(skill, { ...data, ...facts }, { mark, clock, signal })
+  }
+
+  /** A fault that ends by itself has tested less than the run would say: it ends the run, which is not completed. */
+  #watch({ lost }: Holdable, { step, skill, resource, describe }: PlannedStep): void {
+    const { journal, clock, emit } = this.#input
+    const begun = clock.monotonic()
+    void lost?.then(async (why) => {
+      if (this.over || this.#input.signal.aborted) return
+      const error = `it ended by itself after ${formatDuration(Math.round(clock.monotonic() - begun))}: ${why}`
+      emit({ type: 'step.failed', step: { step, skill, resource, describe }, error })
+      this.#lost.abort(new StepError('STEP_FAILED', `step ${step} (${describe}) failed: ${error}`))
+      await journal.append({ type: 'step.failed', step, error }).catch(() => undefined)
+    })
   }
 }

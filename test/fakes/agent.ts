@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import type { Experiment } from '../../src/core/experiment.ts'
 import type { Observed } from '../../src/core/observed.ts'
-import type { Failsafe, Inspection, Phase, Resource, Scope, SkillSpec } from '../../src/core/skill.ts'
+import type { Failsafe, Holdable, Inspection, Phase, Resource, Scope, SkillSpec } from '../../src/core/skill.ts'
 import { defineTarget, runSkills } from '../../src/core/target.ts'
 import type { Agent, ConnectOptions, Identity, Leftover, Target } from '../../src/core/target.ts'
 
@@ -28,7 +28,7 @@ export interface Call {
   signal: AbortSignal
   record(facts: object): Promise<void>
   progress(facts: object): Promise<void>
-  hold(resource: { close(): Promise<void> }): void
+  hold(resource: Holdable): void
   /** What would happen without a script. */
   go(): Promise<void>
 }
@@ -164,7 +164,7 @@ function skill(world: FakeWorld, name: FakeSkill['name'], phase: Phase, scope: S
     async apply(ctx, step) {
       const { mark, signal } = ctx
       const record = (facts: object): Promise<void> => ctx.record(facts)
-      const hold = (resource: { close(): Promise<void> }): void => ctx.hold(resource)
+      const hold = (resource: Holdable): void => ctx.hold(resource)
       await world.call(`apply ${step.key}`, { step, mark, signal, record, hold }, async () => {
         await ctx.record({ before: world.values.get(step.key) ?? null })
         if (phase === 'held') hold({ close: () => Promise.resolve(void world.log.push(`release ${step.key}`)) })

@@ -42,6 +42,8 @@ export interface SessionOptions {
 export interface DbSession extends Pick<DbReader, 'query'> {
   readonly pid: string
   readonly backendStart: string
+  /** Resolves with why, when the session ends before `close`; never rejects. */
+  readonly lost: Promise<string>
   /** `COPY … FROM STDIN` fed with text chunks (best about 64 KB each); resolves with the number of rows. */
   copyIn(sql: string, chunks: AsyncIterable<string> | Iterable<string>): Promise<number>
   /** Ends the session; what was not committed is rolled back. Never throws, safe to call twice. */

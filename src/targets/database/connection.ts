@@ -84,6 +84,8 @@ export class Connection {
   majorVersion = 0
   /** How long a statement may stay without an answer, milliseconds. */
   answerMs = STATEMENT_MS + ANSWER_GRACE_MS
+  /** Resolves with the first error, when the connection ends. */
+  readonly gone: Promise<Error>
   #lost: Error | undefined
   private constructor(client: pg.Client) {
     this.client = client
@@ -91,8 +93,11 @@ export class Connection {
     connection.on('parameterStatus', (status: { parameterName: string; parameterValue: string }) => {
       if (status.parameterName === 'server_version') this.majorVersion = (parseInt(status.parameterValue) || 0) * 10_000
     })
-    client.on('error', (error) => (this.#lost ??= error))
-    client.on('end', () => (this.#lost ??= new Error('the server closed the connection')))
+    this.gone = new Promise((resolve) => {
+      const end = (error: Error): void => resolve((this.#lost ??= error))
+      client.on('error', end)
+      client.on('end', () => end(new Error('the server closed the connection')))
+    })
   }
 
   static async open({ config, ssl }: Opening, signal: AbortSignal): Promise<Connection> {

@@ -1,6 +1,9 @@
 /** What became of a transaction of ours, and undoing in the face of locks. */
-import type { Clock } from '../../core/clock.ts'
 import { messageOf, RollbackError } from '../../core/errors.ts'
+import type { RevertContext } from '../../core/skill.ts'
+import type { DbClient } from './client.ts'
+import { watchBlockers } from './locks.ts'
+import type { Blockers } from './locks.ts'
 import type { Queries } from './table-facts.ts'
 import { sqlState } from './sql.ts'
 
@@ -36,22 +39,45 @@ const PASSING = ['40001', '40P01', '55P03', '23503']
 
 const ATTEMPTS = 4
 
-/** Tries an undo a few times; then throws RollbackError naming `what`, and the engine comes back later. */
-export async function stubbornly<T>(
-  { clock, signal }: { clock: Clock; signal: AbortSignal },
-  what: string,
-  work: () => Promise<T>,
-): Promise<T> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await work()
-    } catch (error) {
-      if (!sqlStateIn(error, PASSING)) throw error
-      if (attempt === ATTEMPTS) {
-        throw new RollbackError('RESIDUE', `${what} cannot be put back now: ${messageOf(error)}`, { cause: error })
+/**
+ * Tries an undo a few times on the control connection; then throws RollbackError naming `what` and who is in the way, and
+ * the engine comes back later.
+ */
+export async function stubbornly<T>(ctx: Undoing, what: string, work: () => Promise<T>): Promise<T> {
+  let watch: Blockers | undefined
+  try {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await work()
+      } catch (error) {
+        if (!sqlStateIn(error, PASSING)) throw error
+        if (attempt === ATTEMPTS) {
+          const held = watch?.seen().join(', ') ?? ''
+          const why = held === '' ? messageOf(error) : `held by ${held}; end that first (${messageOf(error)})`
+          throw new RollbackError('RESIDUE', `${what} cannot be put back now: ${why}`, { cause: error })
+        }
       }
+      watch ??= await watchControl(ctx).catch(() => undefined)
+      await ctx.clock.sleep(50 * 2 ** attempt, ctx.signal)
     }
-    await clock.sleep(50 * 2 ** attempt, signal)
+  } finally {
+    await watch?.stop()
+  }
+}
+
+type Undoing = Pick<RevertContext<DbClient, unknown>, 'target' | 'mark' | 'clock' | 'signal'>
+
+/** Looks, from a session of its own, whom the control connection waits for. */
+async function watchControl({ target, mark, clock, signal }: Undoing): Promise<Blockers> {
+  const [self] = await target.query<{ pid: string }>('select pg_backend_pid()::text as pid')
+  const session = await target.session(mark, signal)
+  const blockers = watchBlockers(session, self?.pid ?? '0', clock, 200)
+  return {
+    seen: () => blockers.seen(),
+    async stop() {
+      await blockers.stop()
+      await session.close()
+    },
   }
 }
 

@@ -1,8 +1,8 @@
 /** Table locks of PostgreSQL: their modes, who may take them, what they reach, and who stands in the way. */
 import type { Clock } from '../../core/clock.ts'
-import { RefusedError, TargetError } from '../../core/errors.ts'
-import type { DbClient, DbReader } from './client.ts'
-import { grantLine, quoteIdent, quoteTable } from './sql.ts'
+import { messageOf, RefusedError, StepError, TargetError } from '../../core/errors.ts'
+import type { DbReader } from './client.ts'
+import { grantLine, quoteIdent, quoteTable, sqlState } from './sql.ts'
 import { splitName } from './tables.ts'
 import type { TableRef } from './tables.ts'
 
@@ -94,20 +94,15 @@ export interface Blockers {
   stop(): Promise<void>
 }
 
-/** Looks now and then whom a session waits for: once it has given up, nobody can tell any more. */
-export function watchBlockers(target: DbClient, pid: string, clock: Clock): Blockers {
+/** Looks now and then whom a session waits for: once it has given up, nobody can tell any more. Not with that session. */
+export function watchBlockers(on: Pick<DbReader, 'query'>, pid: string, clock: Clock, firstMs = 20): Blockers {
   const over = new AbortController()
   let last: string[] = []
   const look = async (): Promise<void> => {
-    for (let pause = 20; ; pause = Math.min(pause * 2, 500)) {
+    for (let pause = firstMs; ; pause = Math.min(pause * 2, 500)) {
       await clock.sleep(pause, over.signal)
-      const rows = await target.query<{ who: string }>(
-        `select case when b.pid = 0 then 'a prepared transaction'
-                     else coalesce(nullif(a.application_name, ''), 'a session') || ' (pid ' || b.pid || ')' end as who
-           from unnest(pg_blocking_pids($1::int)) b(pid) left join pg_stat_activity a on a.pid = b.pid`,
-        [pid],
-      )
-      if (rows.length > 0) last = [...new Set(rows.map(({ who }) => who))]
+      const rows = await on.query<{ who: string }>(BLOCKERS, [pid])
+      if (rows.length > 0) last = [...new Set(rows.map(({ who }) => shown(who)))]
     }
   }
   const looking = look().catch(() => undefined)
@@ -117,5 +112,43 @@ export function watchBlockers(target: DbClient, pid: string, clock: Clock): Bloc
       over.abort()
       await looking
     },
+  }
+}
+
+/** A prepared transaction has no process: it is found by the transaction number that it keeps locked. */
+const BLOCKERS = `
+select case when b.pid = 0 then coalesce(
+         (select string_agg(distinct format('prepared transaction %L of user %s, prepared %s', left(p.gid, 100), p.owner, p.prepared::timestamptz(0)), ', ')
+            from pg_locks w
+            join pg_locks h on h.granted and h.pid is null and h.locktype = w.locktype
+             and (h.database, h.relation, h.page, h.tuple, h.transactionid, h.classid, h.objid, h.objsubid)
+                 is not distinct from (w.database, w.relation, w.page, w.tuple, w.transactionid, w.classid, w.objid, w.objsubid)
+            join pg_locks x on x.locktype = 'transactionid' and x.granted and x.pid is null and x.virtualtransaction = h.virtualtransaction
+            join pg_prepared_xacts p on p.transaction = x.transactionid
+           where w.pid = $1::int and not w.granted), 'a prepared transaction')
+       else coalesce(nullif(a.application_name, ''), 'a session') || ' (pid ' || b.pid || coalesce(', user ' || a.usename, '') || ')' end as who
+  from unnest(pg_blocking_pids($1::int)) b(pid) left join pg_stat_activity a on a.pid = b.pid`
+
+/** Names from the target: bounded, and on one line. */
+function shown(who: string): string {
+  return who.replaceAll(/\p{Cc}/gu, '\u{fffd}').slice(0, 300)
+}
+
+/** Runs what may wait for a lock in session `pid`; when it gives up, the error says who held it. `on` is another session. */
+export async function namingBlockers<T>(
+  on: Pick<DbReader, 'query'>,
+  pid: string,
+  clock: Clock,
+  work: () => Promise<T>,
+): Promise<T> {
+  const blockers = watchBlockers(on, pid, clock, 200)
+  try {
+    return await work()
+  } catch (error) {
+    const holders = blockers.seen().join(', ')
+    if (holders === '' || !['55P03', '57014'].includes(sqlState(error) ?? '')) throw error
+    throw new StepError('STEP_FAILED', `${holders} holds what we wait for: ${messageOf(error)}`, { cause: error })
+  } finally {
+    await blockers.stop()
   }
 }

@@ -2,7 +2,7 @@
 import { from as copyFrom } from 'pg-copy-streams'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { RefusedError, TargetError } from '../../core/errors.ts'
+import { messageOf, RefusedError, TargetError } from '../../core/errors.ts'
 import { within } from '../../core/within.ts'
 import type { DbClient, DbReader, DbSession, Row, SessionOptions } from './client.ts'
 import { ANSWER_GRACE_MS, CONNECT_MS, Connection, openingOf, pinned, STATEMENT_MS } from './connection.ts'
@@ -126,9 +126,21 @@ export class PostgresClient implements DbClient {
     }
     signal.addEventListener('abort', end, { once: true })
     if (signal.aborted) end()
+    let closing = false
+    const lost = new Promise<string>((resolve) => {
+      void connection.gone.then((error) => {
+        if (!closing)
+          resolve(
+            messageOf(error)
+              .replaceAll(/\p{Cc}/gu, ' ')
+              .slice(0, 300),
+          )
+      })
+    })
     return {
       pid: self.pid,
       backendStart: self.backend_start,
+      lost,
       query: (sql, params) => connection.query(sql, params),
       async copyIn(sql, chunks) {
         const stream = connection.client.query(copyFrom(sql))
@@ -136,6 +148,7 @@ export class PostgresClient implements DbClient {
         return stream.rowCount
       },
       async close() {
+        closing = true
         signal.removeEventListener('abort', end)
         await connection.close()
       },

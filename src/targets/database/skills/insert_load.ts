@@ -13,6 +13,7 @@ import type { InsertParams, InsertStep } from '../insert-plan.ts'
 import { countKeys, rowName, splitKeys } from '../keys.ts'
 import type { Keys } from '../keys.ts'
 import type { Queries } from '../table-facts.ts'
+import { namingBlockers } from '../locks.ts'
 import { AdoptedError, refuseAdopted } from '../orphans.ts'
 import { SAMPLE, sampleParents } from '../parents.ts'
 import { ENOUGH, isTelling, STRONG, traitsOf } from '../proof.ts'
@@ -44,11 +45,14 @@ export const insertLoad: SkillSpec<DbReader, DbClient, InsertParams, InsertStep>
 
   plan: planInserts,
 
-  async apply({ target, mark, signal, record }, step) {
+  async apply({ target, mark, clock, signal, record }, step) {
     const session = await target.session(mark, signal)
     try {
       let avoid = false
-      const insert = (attempt: number) => insertOnce(session, step, target.searchPath, { attempt, avoid })
+      const insert = (attempt: number) =>
+        namingBlockers(target, session.pid, clock, () =>
+          insertOnce(session, step, target.searchPath, { attempt, avoid }),
+        )
       const again = (error: unknown): boolean => {
         if (!(error instanceof AdoptedError) || avoid) return false
         avoid = true

@@ -8,6 +8,7 @@ import { inPsql, literal, remark } from '../by-hand.ts'
 import type { DbClient, DbReader, DbSession } from '../client.ts'
 import { fateOf, stubbornly, uncommitted } from '../fate.ts'
 import { finder, rowName } from '../keys.ts'
+import { namingBlockers } from '../locks.ts'
 import type { Value } from '../rows.ts'
 import { quoteIdent, quoteTable } from '../sql.ts'
 import { statesOf, swapBack, swapStrays } from '../swap.ts'
@@ -40,10 +41,11 @@ export const updateLoad: SkillSpec<DbReader, DbClient, UpdateParams, UpdateStep>
 
   plan: planUpdates,
 
-  async apply({ target, mark, signal, record }, step) {
+  async apply({ target, mark, clock, signal, record }, step) {
     const session = await target.session(mark, signal)
     try {
-      await record(await uncommitted(session, () => update(session, step)))
+      const named = () => namingBlockers(target, session.pid, clock, () => update(session, step))
+      await record(await uncommitted(session, named))
       await session.query('commit')
     } finally {
       await session.close()

@@ -1,0 +1,70 @@
+/** Held things that end by themselves: the run says so when it happens, and is not completed. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { fakeExperiment, FakeWorld } from '../fakes/agent.ts'
+import type { Call } from '../fakes/agent.ts'
+import { until } from '../fakes/clock.ts'
+import { kindsIn, makeRig } from './helpers.ts'
+
+/** Holds something that ends when `lose` is called. */
+function losable(world: FakeWorld, key: string): (why: string) => void {
+  let lose: (why: string) => void = () => undefined
+  const lost = new Promise<string>((resolve) => (lose = resolve))
+  world.on(`apply ${key}`, async ({ go, hold }: Call) => {
+    await go()
+    hold({ close: () => Promise.resolve(), lost })
+  })
+  return lose
+}
+
+test('D9: what is held ends in the soak: it is told at once, everything is undone, and the run has failed', async (t) => {
+  const world = new FakeWorld()
+  const lose = losable(world, 'a')
+  const rig = await makeRig(t, world)
+  const running = rig.run(fakeExperiment([{ params: { keys: ['a', 'b'] } }]))
+  await until(() => rig.told().includes('soak'), 'the soak begins')
+  lose('terminating connection due to administrator command')
+  const report = await running
+  assert.deepEqual([report.outcome, report.code, report.exit_code], ['failed', 'STEP_FAILED', 1])
+  assert.match(report.reason ?? '', /^step 1 .* failed: it ended by itself after .*: terminating connection/)
+  assert.match(report.steps[0]?.error ?? '', /ended by itself/)
+  assert.deepEqual(
+    report.steps.map((s) => s.state),
+    ['reverted', 'reverted'],
+  )
+  assert.deepEqual(report.residue, [])
+  assert.deepEqual(world.state, { a: '1', b: '2', c: '3', d: '4' })
+  assert.ok(rig.told().includes('step.failed db.a'))
+})
+
+test('D9: it ends while a later step is still being applied: nothing further begins', async (t) => {
+  const world = new FakeWorld()
+  const lose = losable(world, 'a')
+  const rig = await makeRig(t, world)
+  world.on('apply b', async ({ signal }) => {
+    lose('gone')
+    await new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error)))
+  })
+  const report = await rig.run(fakeExperiment([{ params: { keys: ['a', 'b', 'c'] } }]))
+  assert.equal(report.outcome, 'failed')
+  assert.match(report.reason ?? '', /^step 1 .*: gone$/)
+  assert.ok(!world.log.includes('apply c'))
+  assert.deepEqual(world.state, { a: '1', b: '2', c: '3', d: '4' })
+})
+
+test('what ends because we close it is no loss', async (t) => {
+  const world = new FakeWorld()
+  let lose: (why: string) => void = () => undefined
+  const lost = new Promise<string>((resolve) => (lose = resolve))
+  world.on('apply a', async ({ go, hold }) => {
+    await go()
+    hold({ close: () => Promise.resolve(lose('closed')), lost })
+  })
+  const rig = await makeRig(t, world)
+  const running = rig.run(fakeExperiment([{ params: { keys: ['a'] } }]))
+  await until(() => rig.told().includes('soak'), 'the soak begins')
+  rig.clock.advance(24 * 3_600_000)
+  const report = await running
+  assert.equal(report.outcome, 'completed')
+  assert.ok(!kindsIn(rig.file).includes('step.failed 1') || report.steps[0]?.error === undefined)
+})
