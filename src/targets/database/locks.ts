@@ -126,7 +126,7 @@ select case when b.pid = 0 then coalesce(
             join pg_locks x on x.locktype = 'transactionid' and x.granted and x.pid is null and x.virtualtransaction = h.virtualtransaction
             join pg_prepared_xacts p on p.transaction = x.transactionid
            where w.pid = $1::int and not w.granted), 'a prepared transaction')
-       else coalesce(nullif(a.application_name, ''), 'a session') || ' (pid ' || b.pid || coalesce(', user ' || a.usename, '') || ')' end as who
+       else coalesce(nullif(a.application_name, ''), 'a session') || ' (pid ' || b.pid || ')' end as who
   from unnest(pg_blocking_pids($1::int)) b(pid) left join pg_stat_activity a on a.pid = b.pid`
 
 /** Names from the target: bounded, and on one line. */
