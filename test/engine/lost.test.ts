@@ -58,7 +58,11 @@ test('what ends because we close it is no loss', async (t) => {
   const lost = new Promise<string>((resolve) => (lose = resolve))
   world.on('apply a', async ({ go, hold }) => {
     await go()
-    hold({ close: () => Promise.resolve(lose('closed')), lost })
+    const close = (): Promise<void> => {
+      lose('closed')
+      return Promise.resolve()
+    }
+    hold({ close, lost })
   })
   const rig = await makeRig(t, world)
   const running = rig.run(fakeExperiment([{ params: { keys: ['a'] } }], { duration_ms: 60_000 }))
