@@ -41,6 +41,15 @@ export interface SkillCase {
     /** The undo must report it as foreign; default true. */
     reported?: boolean
   }
+  /**
+   * The target is replaced, reset, reloaded or renamed while the fault is in place, and strangers own what has our names:
+   * our keys, values' places, marks, addresses. Everything must be theirs after the undo that was theirs before it.
+   */
+  replaced: {
+    change(steps: readonly { step: object; mark: string }[]): Promise<void>
+    /** Ends what the strangers hold. */
+    end?(): Promise<void>
+  }
   /** Ends what the test file opened; called once after all tests. */
   close?(): Promise<void>
 }
@@ -182,6 +191,26 @@ export function skillContract(it: SkillCase): void {
       await assertAsBefore()
     })
 
+    test('the target is replaced, reset, reloaded or renamed under our feet, and strangers own what has our names', async () => {
+      await rig.applyAll()
+      await it.replaced.change(rig.steps.map(({ id, step }) => ({ step, mark: markOf(rig.install, rig.run, id) })))
+      try {
+        const theirs = await it.snapshot()
+        const differences = async (): Promise<void> => {
+          const now = await it.snapshot()
+          if (it.diff) assert.deepEqual(it.diff(theirs, now), [])
+          else assert.deepEqual(now, theirs)
+        }
+        await rig.undoAll()
+        await differences()
+        for (const step of rig.steps) assert.equal((await rig.inspect(step)).inEffect, 0)
+        await rig.revertAll()
+        await differences()
+      } finally {
+        await it.replaced.end?.()
+      }
+    })
+
     if (it.config) {
       test('what a person is told to run takes it back, once and twice, and stays out of what was never applied', async () => {
         const byHand = async (): Promise<string> => {
@@ -270,8 +299,8 @@ export async function openRig(
   it: Pick<SkillCase, 'skill' | 'params' | 'connect'>,
   run = `r${randomBytes(5).toString('hex')}`,
   clock: Clock = systemClock,
+  install = 'contract',
 ): Promise<Rig> {
-  const install = 'contract'
   const abort = new AbortController()
   const signal = abort.signal
   const agent = await it.connect({ install, run, clock, signal: AbortSignal.timeout(60_000) })

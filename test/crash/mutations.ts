@@ -1,4 +1,4 @@
-/** Twelve bugs that would break the promise, each as a change of the source's text, and the test that must find it. */
+/** Fifteen bugs that would break the promise, each as a change of the source's text, and the test that must find it. */
 
 export interface Mutation {
   bug: string
@@ -100,5 +100,24 @@ export const MUTATIONS: readonly Mutation[] = [
     file: 'src/engine/run.ts',
     changes: [['target_config: target.redact(experiment.target_config)', 'target_config: experiment.target_config']],
     caughtBy: ['test/engine/run.test.ts', 'the secret is kept before the journal begins'],
+  },
+  {
+    bug: 'rows are taken back by key alone',
+    file: 'src/targets/database/removal.ts',
+    changes: [
+      ["if (proof.byKey) return { from, where, mine: 'true', params }", "return { from, where, mine: 'true', params }"],
+    ],
+    caughtBy: ['test/field/replaced-table.test.ts', 'rows of a table that was truncated with its sequence restarted'],
+  },
+  {
+    bug: 'sessions are ended by name alone',
+    file: 'src/targets/database/agent.ts',
+    changes: [
+      [
+        'where starts_with(application_name, $1) and ${OWN_ROLE} and pid <>',
+        'where starts_with(application_name, $1) and pid <>',
+      ],
+    ],
+    caughtBy: ['test/field/stranger-session.test.ts', 'a session of another role that has our mark'],
   },
 ]

@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { systemClock } from '../../src/core/clock.ts'
 import { markOf } from '../../src/core/skill.ts'
 import { connectApplication } from '../../src/targets/application/agent.ts'
+import { applicationClient } from '../../src/targets/application/client.ts'
 import { config } from '../../src/targets/application/config.ts'
 import { application } from '../../src/targets/application/index.ts'
 import { dataCorruption } from '../../src/targets/application/skills/data_corruption.ts'
@@ -36,11 +37,39 @@ describe('the application target', () => {
   })
   after(() => app.stop())
   const all = CASES.map(({ skill }) => skill)
+  let others = 0
+  let end: () => Promise<void> = () => Promise.resolve()
   const caseOf = (skill: (typeof CASES)[number]['skill'], params: object): SkillCase => ({
     ...{ name: 'two instances', skill, params },
     connect: (options) => connectApplication(config.parse(app.config), all, options),
     arrange: () => Promise.resolve(),
     snapshot: () => app.snapshot(),
+    replaced: {
+      // Somebody ends our leases, and another installation's faults are on the same components.
+      async change([ours]) {
+        const client = applicationClient(config.parse(app.config))
+        const signal = AbortSignal.timeout(10_000)
+        const { instances } = await client.look(signal)
+        for (const { address } of instances)
+          await client.end(address, { prefix: (ours?.mark ?? '').replace(/\d+$/, '') }, signal)
+        const other = await openRig(
+          {
+            skill: error,
+            params: { error_code: 503 },
+            connect: (options) => connectApplication(config.parse(app.config), all, options),
+          },
+          `other${++others}`,
+          systemClock,
+          'elsewhere',
+        )
+        await other.applyAll()
+        end = async () => {
+          await other.undoAll()
+          await other.close()
+        }
+      },
+      end: () => end(),
+    },
   })
 
   for (const { skill, params, effect } of CASES) {

@@ -114,6 +114,8 @@ for (const { name, start, missing } of [
       arrange: () => write([`deadlock_timeout = '2s'`, `work_mem = '8MB'`, `log_line_prefix = 'hunter2 '`]),
       snapshot: settings,
       secrets: ['8MB', 'hunter2'],
+      // The file of another server, or of a backup.
+      replaced: { change: () => write([`statement_timeout = '7s'`, `work_mem = '3MB'`]) },
       foreign: {
         async change() {
           await server.sql(`alter system set work_mem = '7MB'`)

@@ -12,7 +12,7 @@ import { startPostgres } from '../labs/embedded-postgres.ts'
 import type { Postgres } from '../labs/embedded-postgres.ts'
 import { diff, snapshot } from '../labs/snapshot.ts'
 import type { Snapshot } from '../labs/snapshot.ts'
-import { NASTY_ROWS, NASTY_SCHEMA, NASTY_SECRETS } from '../targets/database/nasty.ts'
+import { NASTY_RELOADED, NASTY_ROWS, NASTY_SCHEMA, NASTY_SECRETS } from '../targets/database/nasty.ts'
 
 let server: Postgres
 before(async () => {
@@ -45,6 +45,7 @@ function insertCase(name: string, params: object, more: Partial<SkillCase> = {})
     // The rig's own control connections are none of the target's business.
     diff: (a, b) => diff(a as Snapshot, b as Snapshot).filter((line) => !/^session chaos-contract-\w+-0 /.test(line)),
     secrets: NASTY_SECRETS,
+    replaced: { change: () => server.sql(NASTY_RELOADED).then(() => undefined) },
     ...more,
   }
 }

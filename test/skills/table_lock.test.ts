@@ -118,8 +118,8 @@ for (const { name, start, missing } of [
       }
     }
     /** An application's session that holds a lock until the end of the test. */
-    const occupy = async (sql: string): Promise<void> => {
-      const client = new pg.Client({ connectionString: server.url(), application_name: 'billing' })
+    const occupy = async (sql: string, { user = 'postgres', name = 'billing' } = {}): Promise<void> => {
+      const client = new pg.Client({ connectionString: server.url('postgres', user), application_name: name })
       client.on('error', () => undefined)
       await client.connect()
       ending.push(() => client.end())
@@ -136,6 +136,23 @@ for (const { name, start, missing } of [
       arrange,
       snapshot: async () => ({ held: await held(), rows: await server.sql('select * from accounts') }),
       secrets: ['hunter2'],
+      replaced: {
+        async change(steps) {
+          // An administrator ends our session, and somebody else's has its name, and locks the tables made anew.
+          await server.sql(
+            `select pg_terminate_backend(pid, 5000) from pg_stat_activity where application_name = '${steps[0]?.mark ?? ''}'`,
+          )
+          await arrange()
+          await server.sql(
+            `drop role if exists stranger; create role stranger login; grant all on accounts, orders to stranger`,
+          )
+          await occupy('lock table accounts', { user: 'stranger', name: steps[0]?.mark ?? '' })
+        },
+        end: async () => {
+          await endAll()
+          await server.sql('drop owned by stranger; drop role stranger')
+        },
+      },
     })
 
     describe('the lock', () => {

@@ -10,7 +10,7 @@ import { discover } from './discover.ts'
 import { namingDatabase } from './grants.ts'
 import { bracketed, placeOf } from './place.ts'
 import type { DatabaseConfig } from './place.ts'
-import { PostgresClient } from './postgres.ts'
+import { OWN_ROLE, PostgresClient } from './postgres.ts'
 
 /** How long quiesce waits for sessions it has told to end. */
 const QUIESCE_MS = 30_000
@@ -95,7 +95,7 @@ export async function connectPostgres(
       for (let pause = 5; ; pause = Math.min(pause * 2, 250)) {
         const left = await client.query<{ pid: string; application_name: string }>(
           `select pid::text, application_name, pg_terminate_backend(pid) from pg_stat_activity
-            where starts_with(application_name, $1) and pid <> pg_backend_pid() and pid <> all ($2::int[])`,
+            where starts_with(application_name, $1) and ${OWN_ROLE} and pid <> pg_backend_pid() and pid <> all ($2::int[])`,
           // The control session of a worker that died carries mark 0 as ours does, and its undo may be under way too. Our
           // own control says who it is itself: it may be opened anew for this very statement.
           [runMark(install, run), client.otherPids()],
@@ -112,7 +112,7 @@ export async function connectPostgres(
       const rows = await client.query<{ application_name: string; describe: string; age_ms: string }>(
         `select application_name, format('session %s on database %s, %s', pid, datname, coalesce(state, 'not to be read')) as describe,
                 greatest(0, extract(epoch from clock_timestamp() - backend_start) * 1000)::bigint::text as age_ms
-           from pg_stat_activity where starts_with(application_name, $1) and application_name <> $2`,
+           from pg_stat_activity where starts_with(application_name, $1) and ${OWN_ROLE} and application_name <> $2`,
         [install === undefined ? MARKS : runMark(install, ''), markOf(options.install, run, 0)],
       )
       return rows.map(({ application_name: mark, describe, age_ms }) => ({

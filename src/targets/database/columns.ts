@@ -6,7 +6,7 @@ import { formsOf } from './values.ts'
 export async function loadColumns(reader: Queries, oids: string[]): Promise<Map<string, Column[]>> {
   const types = await loadTypes(reader, oids)
   const rows = await reader.query<{ oid: string; facts: string }>(
-    `select a.attrelid::text as oid, json_build_object('name', a.attname, 'type', format_type(a.atttypid, a.atttypmod),
+    `select a.attrelid::text as oid, json_build_object('name', a.attname, 'attnum', a.attnum, 'type', format_type(a.atttypid, a.atttypmod),
               'typeOid', a.atttypid::text, 'typmod', a.atttypmod, 'notNull', a.attnotnull,
               'hasDefault', a.atthasdef and a.attgenerated = '',
               'sequence', a.attidentity <> '' or (s.oid is not null and pg_get_expr(d.adbin, d.adrelid) ~ '^nextval\\('),

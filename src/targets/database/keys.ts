@@ -8,6 +8,8 @@ export const keySchema = z.object({
   columns: z.array(
     z.object({
       name: z.string(),
+      /** Its number in the table; not in old journals. */
+      attnum: z.int().optional(),
       /** Castable. */
       type: z.string(),
       /** The index's own equality, `OPERATOR(schema.=)`: with another the index could not be used. */
@@ -39,12 +41,18 @@ export function keyOf(table: Table): (Key & { index: Index }) | undefined {
   if (!index) return undefined
   const columns = index.columns.map((name, i) => ({
     name,
+    ...numberOf(table, name),
     type: table.columns.find((c) => c.name === name)?.type ?? 'text',
     equality: index.equality[i] ?? 'OPERATOR(pg_catalog.=)',
   }))
   const only = columns.length === 1 ? table.columns.find((c) => c.name === columns[0]?.name) : undefined
   const integer = only !== undefined && /^int[248]$/.test(only.value.name) && !only.value.array
   return { columns, integer, index }
+}
+
+function numberOf(table: Table, name: string): { attnum?: number } {
+  const column = table.columns.find((c) => c.name === name)
+  return column ? { attnum: column.attnum } : {}
 }
 
 /** Keys of rows as the journal holds them: single integers become ranges. */
@@ -58,6 +66,13 @@ export function foldKeys(key: Pick<Key, 'integer'>, tuples: readonly string[][])
     else ranges.push([value, value])
   }
   return ranges.map((range) => range.map(String))
+}
+
+/** Ranges of integers as one tuple for each row. */
+export function expandKeys(keys: Keys): string[][] {
+  return keys.flatMap(([first = '0', last = first]) =>
+    Array.from({ length: Number(BigInt(last) - BigInt(first)) + 1 }, (_, i) => [String(BigInt(first) + BigInt(i))]),
+  )
 }
 
 /** How many rows the keys name. */

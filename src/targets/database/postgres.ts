@@ -24,6 +24,9 @@ interface Reached extends Omit<PostgresOptions, 'connectionUrl'> {
   ssl: Ssl[]
 }
 
+/** A session's mark is a name that anybody can take: ours are those of our own role. */
+export const OWN_ROLE = `usesysid = (select u.oid from pg_catalog.pg_roles as u where u.rolname = session_user)`
+
 /** The client of one target: reader for plan, control for inspect and revert, sessions for apply. */
 export class PostgresClient implements DbClient {
   readonly searchPath: readonly string[]
@@ -156,7 +159,10 @@ export class PostgresClient implements DbClient {
   }
 
   async marked(mark: string): Promise<{ pid: string; backend_start: string | null }[]> {
-    return this.query('select pid::text, backend_start::text from pg_stat_activity where application_name = $1', [mark])
+    return this.query(
+      `select pid::text, backend_start::text from pg_stat_activity where application_name = $1 and ${OWN_ROLE}`,
+      [mark],
+    )
   }
 
   /** A second connection that reads only, for plan. The caller closes it. */

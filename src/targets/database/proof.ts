@@ -36,16 +36,16 @@ export const STRONG = 40
 /** Characters of a value that are compared. */
 export const COMPARED = 200
 
-/** Traits of the rows of a batch, and their values row by row. `nameNow` is what a column is called now; undefined: dropped. */
+/** Traits of the rows of a batch, and their values row by row. `renamed` finds a column as it is now. */
 export function traitsOf(
   recipe: Recipe,
   batch: Batch,
-  nameNow: (column: string) => string | undefined,
+  renamed: (column: Recipe['columns'][number]) => { name: string } | undefined,
 ): { traits: Trait[]; rows(): readonly (readonly Value[])[] } {
   const usable = recipe.columns.flatMap((column) => {
     const type = column.source.from === 'value' ? column.source.type : undefined
     const bits = bitsOf(column.source)
-    const [name, cast] = [nameNow(column.name), type && castOf(type)]
+    const [name, cast] = [renamed(column)?.name, type && castOf(type)]
     return bits === 0 || cast === undefined || name === undefined ? [] : [{ column, name, bits, cast }]
   })
   let made: (readonly Value[])[] | undefined

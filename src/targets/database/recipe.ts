@@ -286,9 +286,9 @@ function assemble(
       sources.set(name, { from: 'parent', parent, at })
     }
   }
-  const columns = table.columns.flatMap(({ name, type }) => {
+  const columns = table.columns.flatMap(({ name, attnum, type }) => {
     const source = sources.get(name)
-    return source ? [{ name, type, source }] : []
+    return source ? [{ name, attnum, type, source }] : []
   })
   return { recipe: { columns, pools: satisfied.pools.map((p) => p.rows), picks }, parents }
 }

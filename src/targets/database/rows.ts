@@ -43,7 +43,7 @@ const picking = z.object({
 })
 
 export const recipeSchema = z.object({
-  columns: z.array(z.object({ name: z.string(), type: z.string(), source })),
+  columns: z.array(z.object({ name: z.string(), attnum: z.int().optional(), type: z.string(), source })),
   /** Tuples that satisfy CHECKs together. */
   pools: z.array(z.array(z.array(z.string().nullable()))),
   picks: z.array(picking),

@@ -3,15 +3,15 @@ import type { Queries } from './table-facts.ts'
 import { finder } from './keys.ts'
 import type { Key } from './keys.ts'
 import type { Value } from './rows.ts'
-import { quoteIdent, quoteTable } from './sql.ts'
+import { quoteIdent, quoteTable, sqlState } from './sql.ts'
 import type { TableRef } from './tables.ts'
 
 /** Rows by key, with the texts of some columns before and after our change. */
 export interface Swap {
   table: TableRef
   key: Key
-  /** `type` is castable. */
-  columns: readonly { name: string; type: string }[]
+  /** `type` is castable; `bits`: how many somebody else would have to guess to write a value of ours. */
+  columns: readonly { name: string; type: string; bits: number }[]
   rows: readonly SwapRow[]
 }
 
@@ -39,8 +39,40 @@ export async function swapBack(on: Queries, swap: Swap): Promise<void> {
   )
 }
 
-/** The state of each row, in order. */
+/**
+ * The rows with their texts as columns of the types of now show them. Texts that a new type does not take stay as they are:
+ * then no value there is ours.
+ */
+export async function asTyped(
+  on: Queries,
+  columns: readonly { type: string; then: string }[],
+  rows: readonly SwapRow[],
+): Promise<SwapRow[]> {
+  const typed = rows.map((row) => ({ ...row, before: [...row.before], ours: [...row.ours] }))
+  for (const [i, { type, then }] of columns.entries()) {
+    if (type === then) continue
+    const texts = typed.flatMap(({ before, ours }) => [before[i] ?? null, ours[i] ?? null])
+    const shown = await on
+      .query<{ v: string | null }>(
+        `select v::${then}::${type}::text as v from unnest($1::text[]) with ordinality as u(v, ord) order by ord`,
+        [texts],
+      )
+      .catch((error: unknown) => {
+        if (sqlState(error) === undefined) throw error
+        return undefined
+      })
+    if (!shown) continue
+    for (const [r, row] of typed.entries()) {
+      row.before[i] = shown[2 * r]?.v ?? null
+      row.ours[i] = shown[2 * r + 1]?.v ?? null
+    }
+  }
+  return typed
+}
+
+/** The state of each row, in order. Without a key nobody knows where the rows are. */
 export async function statesOf(on: Queries, swap: Swap): Promise<RowState[]> {
+  if (swap.key.columns.length === 0) return swap.rows.map(() => 'gone')
   const { from, where, params } = source(swap)
   const columns = swap.columns.map(({ name }) => `t.${quoteIdent(name)}`)
   const ours = columns.map((column, i) => same(column, `r.o${i}`)).join(' or ')
@@ -55,6 +87,10 @@ export async function statesOf(on: Queries, swap: Swap): Promise<RowState[]> {
   return swap.rows.map((_, i) => states.get(i + 1) ?? 'gone')
 }
 
+/** Bits of a value that nobody else has, however many rows there are; and those to spare for each pair of rows otherwise. */
+const TELLING = { anywhere: 40, spare: 13 }
+/** About as many rows are on a page. */
+const ROWS_PER_PAGE = 100
 /** Pages looked through at a time when a row is not where its key says. */
 const PAGES = 50_000
 
@@ -73,18 +109,28 @@ export async function swapStrays(
        from (select to_regclass($1) union select relid from pg_partition_tree(to_regclass($1))) as parts(part)`,
     [table.id],
   )
+  const pairs = rows.length * (Number(size?.pages ?? 0) + 1) * ROWS_PER_PAGE
+  const tells = (column: Swap['columns'][number] | undefined): boolean =>
+    column !== undefined && (column.bits >= TELLING.anywhere || column.bits - Math.log2(pairs) >= TELLING.spare)
   let found = 0
   for (let page = 0; page <= Number(size?.pages ?? 0); page += PAGES) {
     options.signal.throwIfAborted()
-    for (const [i, { name, type }] of columns.entries()) {
+    // Those that need others beside them first: what is put back proves nothing any more.
+    for (const [i, { name, type }] of [...columns.entries()].sort(([, a], [, b]) => a.bits - b.bits)) {
       const column = quoteIdent(name)
-      const from = `unnest($1::text[], $2::text[]) as r(o, b)`
-      const where = `${same(`t.${column}`, 'r.o')} and t.ctid >= '(${page},0)'::tid and t.ctid < '(${page + PAGES},0)'::tid`
+      const beside = columns.flatMap((c, k) => (tells(c) ? [same(`t.${quoteIdent(c.name)}`, `r.o${k}`)] : []))
+      const proof = tells(columns[i]) ? [] : [`(${beside.join(' or ') || 'false'})`]
+      const from = `unnest($1::text[], ${columns.map((_, k) => `$${k + 2}::text[]`).join(', ')}) as r(b, ${columns.map((_, k) => `o${k}`).join(', ')})`
+      const where = [
+        same(`t.${column}`, `r.o${i}`),
+        ...proof,
+        `t.ctid >= '(${page},0)'::tid and t.ctid < '(${page + PAGES},0)'::tid`,
+      ].join(' and ')
       const hits = await on.query(
         options.readOnly
           ? `select 1 as one from ${quoteTable(table)} as t, ${from} where ${where}`
           : `update ${quoteTable(table)} as t set ${column} = r.b::${type} from ${from} where ${where} returning 1 as one`,
-        [rows.map((row) => row.ours[i] ?? null), rows.map((row) => row.before[i] ?? null)],
+        [rows.map((row) => row.before[i] ?? null), ...columns.map((_, k) => rows.map((row) => row.ours[k] ?? null))],
       )
       found += hits.length
     }

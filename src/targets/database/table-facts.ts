@@ -20,6 +20,8 @@ export interface ValueType {
 
 export interface Column {
   name: string
+  /** Its number in the table, which a new name does not change. */
+  attnum: number
   /** Castable: `character varying(20)`, `public.mood`. */
   type: string
   /** What a domain is made of, castable; same as `type` when it is none. */

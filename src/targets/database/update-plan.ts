@@ -36,7 +36,9 @@ export const updateStep = z.object({
   /** Of the table when it was planned; another one is stale. */
   shape: z.string(),
   key: keySchema,
-  columns: z.array(z.object({ name: z.string(), type: z.string(), value: valueTypeSchema })),
+  columns: z.array(
+    z.object({ name: z.string(), attnum: z.int().optional(), type: z.string(), value: valueTypeSchema }),
+  ),
   keys: z.array(z.array(z.string())),
   /** Values are written as they are: load, and nothing to undo. */
   pure: z.boolean(),
@@ -246,7 +248,7 @@ function toSteps(chosen: Chosen, rows: Row[], { random }: PlanContext<DbReader>)
       (pure ? ' with the values they have' : ''),
     step: {
       ...{ id, schema, table: name, oid, shape, key, pure },
-      columns: columns.map((c) => ({ name: c.name, type: c.type, value: c.value })),
+      columns: columns.map((c) => ({ name: c.name, attnum: c.attnum, type: c.type, value: c.value })),
       keys: part.map((row) => row.key),
       seed: random
         .fork(`${id}/${i}`)

@@ -54,6 +54,12 @@ export function manyValued(type: ValueType): boolean {
   return ['int4', 'int8', 'float8', 'timestamp', 'timestamptz', 'uuid', 'json', 'jsonb', 'bytea'].includes(type.name)
 }
 
+/** How many bits a random value of a many-valued type has. */
+export function bitsOf(type: ValueType): number {
+  if (type.name === 'numeric') return 3.3 * Math.min(15, numericSize(type)?.precision ?? 15)
+  return type.name === 'int4' ? 31 : 40
+}
+
 /** Makes random values of a many-valued type, from all over its range. */
 export function wildMaker(type: ValueType, random: Random): () => string {
   const make = maker({ type, form: formsOf(type)[0] ?? 'any', unique: false, run: base36(random, 6) }, random)

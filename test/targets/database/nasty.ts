@@ -165,3 +165,10 @@ analyze;
 
 /** Values of the application's that must not show in anything a person reads. */
 export const NASTY_SECRETS = ['ann@customer.example', "Ann O'Neil", 'customer.example', 'item 1', 'from "1"']
+
+/** The schema loaded anew as from a dump, and used since: the keys of rows that came later are strangers' now. */
+export const NASTY_RELOADED = `${NASTY_SCHEMA}${NASTY_ROWS}
+insert into nasty.customers (email, name) select 'new' || i || '@customer.example', 'New ' || i from generate_series(1, 400) i;
+insert into nasty.orders (customer_id, quantity, price, status) select i, 1, i, 'new' from generate_series(1, 100) i;
+insert into nasty.flags (is_on, level) select true, 1 from generate_series(1, 100) i;
+`

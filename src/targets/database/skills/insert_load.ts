@@ -21,6 +21,8 @@ import type { Proof } from '../proof.ts'
 import { tryRemoval } from '../by-trigger.ts'
 import { anyProven, countOurs, removeOurs } from '../removal.ts'
 import type { Ours } from '../removal.ts'
+import { columnsNow, keyNow } from '../renamed.ts'
+import type { Renamed } from '../renamed.ts'
 import { quoteIdent } from '../sql.ts'
 
 /** Rows looked at or deleted in one statement, and of how many referring rows without an index one delete may read all. */
@@ -205,19 +207,23 @@ async function partsIn(target: Queries, step: InsertStep, table: Located, writer
   const selfReferring = referencing.some((k) => k.from.id === table.id)
   // Rows that refer to each other must be looked at together.
   const size = selfReferring ? step.rows : Math.max(50, Math.min(PART, Math.floor(SCANNED / unindexed)))
-  const proof = proofOf(step, table, writer)
+  const renamed = await columnsNow(target, table)
+  const proof = proofOf(step, table, writer, renamed)
+  const now = keyNow(step.key, step.keys ?? [], renamed)
+  const { key } = now
+  if (key.columns.length === 0) return [{ ...now, table, first: 0, proof: { ...proof, byKey: false }, referencing }]
   let first = 0
-  return [...splitKeys(step.key, step.keys ?? [], size)].map((keys) => {
-    const part = { table, key: step.key, keys, first, proof, referencing }
-    first += countKeys(step.key, keys)
+  return [...splitKeys(key, now.keys, size)].map((keys) => {
+    const part = { table, key, keys, first, proof, referencing }
+    first += countKeys(key, keys)
     return part
   })
 }
 
 /** What proves rows of this step ours in this table. */
-function proofOf(step: InsertStep, table: Located, writer: string | undefined): Proof {
+function proofOf(step: InsertStep, table: Located, writer: string | undefined, renamed: Renamed): Proof {
   const { key, recipe } = step
-  const { traits, rows } = traitsOf(recipe, step, (column) => column)
+  const { traits, rows } = traitsOf(recipe, step, renamed)
   const sources = new Map(recipe.columns.map((c) => [c.name, c.source]))
   const untouched = table.same && step.filenode != null && table.filenode === step.filenode
   const ofParents = key.columns.every(({ name }) => sources.get(name)?.from === 'parent')
@@ -236,7 +242,12 @@ function proofOf(step: InsertStep, table: Located, writer: string | undefined): 
 /** The same for a person: values are written out, so only a few columns that prove a row in whichever place it is. */
 function provenByHand(step: InsertStep): { byKey: boolean; values: { column: string; texts: string[] }[] } {
   const same = { same: true, filenode: step.filenode ?? null, id: step.id, schema: step.schema, table: step.table }
-  const { byKey, traits, all } = proofOf(step, same, undefined)
+  const { byKey, traits, all } = proofOf(step, same, undefined, (column) => ({
+    ...column,
+    type: '',
+    equality: '',
+    integer: false,
+  }))
   let room = BY_HAND_BYTES
   const values = traits.flatMap(({ column, bits }, i) => {
     if (bits < STRONG || room <= 0) return []

@@ -7,6 +7,7 @@ import { inPsql, literal, remark } from '../by-hand.ts'
 import type { DbClient, DbReader, DbSession } from '../client.ts'
 import { childrenOf, LOCK_MODES, ON_REPLICAS, refuseCatalogs, requireLockPrivileges, watchBlockers } from '../locks.ts'
 import type { Blockers } from '../locks.ts'
+import { OWN_ROLE } from '../postgres.ts'
 import { refuseOnReplica } from '../replica.ts'
 import { quoteTable, sqlState } from '../sql.ts'
 import { resolveTables } from '../tables.ts'
@@ -149,7 +150,10 @@ export const tableLock: SkillSpec<DbReader, DbClient, Params, Step> = {
 
   byHand(step, { mark, config }) {
     const [name, pid, start] = sessionOf(mark, step).map(literal)
-    const ours = `application_name = ${name} or (pid = ${pid}::int and backend_start = ${start}::timestamptz)`
+    const ours =
+      step.pid === undefined
+        ? `application_name = ${name} and ${OWN_ROLE}`
+        : `pid = ${pid}::int and backend_start = ${start}::timestamptz`
     return {
       lines: [
         remark('ends the session that holds the locks; where it is gone already, this finds nothing'),
@@ -160,8 +164,12 @@ export const tableLock: SkillSpec<DbReader, DbClient, Params, Step> = {
   },
 }
 
-/** The step's session: by its name, or by what was recorded of it. Takes the three values of `sessionOf`. */
-const OURS = `(a.application_name = $1 or (a.pid = $2::int and a.backend_start = $3::timestamptz))`
+/**
+ * The step's session: what was recorded of it before it asked for a lock. Without a record nothing is held, and a session of
+ * our role with the step's name is ended all the same. Takes the three values of `sessionOf`.
+ */
+const OURS = `case when $2::int is null then a.application_name = $1 and a.${OWN_ROLE}
+  else a.pid = $2::int and a.backend_start = $3::timestamptz end`
 
 function sessionOf(mark: string, { pid, backend_start }: Step): (string | null)[] {
   return [mark, pid ?? null, backend_start ?? null]

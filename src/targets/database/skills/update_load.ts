@@ -3,6 +3,7 @@ import { seededRandom } from '../../../core/random.ts'
 import { StaleError } from '../../../core/errors.ts'
 import type { InspectContext, Inspection, SkillSpec } from '../../../core/skill.ts'
 import { locateTables, lockAsPlanned } from '../catalog.ts'
+import type { Located } from '../catalog.ts'
 import type { Queries } from '../table-facts.ts'
 import { inPsql, literal, remark } from '../by-hand.ts'
 import type { DbClient, DbReader, DbSession } from '../client.ts'
@@ -11,11 +12,12 @@ import { finder, rowName } from '../keys.ts'
 import { namingBlockers } from '../locks.ts'
 import type { Value } from '../rows.ts'
 import { quoteIdent, quoteTable } from '../sql.ts'
-import { statesOf, swapBack, swapStrays } from '../swap.ts'
+import { columnsNow, keyNow } from '../renamed.ts'
+import { asTyped, statesOf, swapBack, swapStrays } from '../swap.ts'
 import type { RowState, Swap, SwapRow } from '../swap.ts'
 import { planUpdates, updateParams, updateStep } from '../update-plan.ts'
 import type { UpdateParams, UpdateStep } from '../update-plan.ts'
-import { wildMaker } from '../values.ts'
+import { bitsOf, wildMaker } from '../values.ts'
 
 /** Rows put back in one transaction. */
 const PART = 100
@@ -53,34 +55,40 @@ export const updateLoad: SkillSpec<DbReader, DbClient, UpdateParams, UpdateStep>
   },
 
   async inspect(ctx, step) {
-    const swap = await swapOf(ctx, step)
-    if (step.pure) return { inEffect: 0, restored: 0, foreign: 0, load: swap?.rows.length ?? 0 }
-    if (!swap) return { inEffect: 0, restored: 0, foreign: 0 }
-    const states = await statesOf(ctx.target, swap)
-    const strays = await swapStraying(ctx, swap, states, true)
-    const count = (state: RowState): number => states.filter((s) => s === state).length
-    const named = swap.rows.filter((_, i) => states[i] === 'ours' || states[i] === 'foreign')
-    return {
-      inEffect: count('ours') + strays,
+    const swaps = await swapsOf(ctx, step)
+    const seen: Inspection = { inEffect: 0, restored: 0, foreign: 0 }
+    if (step.pure) return { ...seen, load: step.changed?.length ?? 0 }
+    const names: string[] = []
+    for (const swap of swaps) {
+      const states = await statesOf(ctx.target, swap)
+      const strays = await swapStraying(ctx, swap, states, true)
+      const count = (state: RowState): number => states.filter((s) => s === state).length
+      seen.inEffect += count('ours') + strays
       // A row that somebody deleted has nothing left to put back.
-      restored: count('restored'),
-      foreign: count('foreign'),
-      names: named.slice(0, NAMES).map((row) => rowName(step.id, row.key)),
-    } satisfies Inspection
+      seen.restored += count('restored')
+      seen.foreign += count('foreign')
+      names.push(
+        ...swap.rows
+          .filter((_, i) => states[i] === 'ours' || states[i] === 'foreign')
+          .map((row) => rowName(step.id, row.key)),
+      )
+    }
+    return swaps.length === 0 ? seen : { ...seen, names: names.slice(0, NAMES) }
   },
 
   async revert(ctx, step) {
-    const swap = step.pure ? undefined : await swapOf(ctx, step)
-    if (!swap) return
-    for (let i = 0; i < swap.rows.length; i += PART) {
-      ctx.signal.throwIfAborted()
-      const part = { ...swap, rows: swap.rows.slice(i, i + PART) }
-      const what = `${step.id} (rows ${rowName('', part.rows[0]?.key ?? []).trim()} …)`
-      await stubbornly(ctx, what, () => ctx.target.transaction((tx) => swapBack(tx, part)))
-      await ctx.progress({})
+    if (step.pure) return
+    for (const swap of await swapsOf(ctx, step)) {
+      for (let i = 0; i < swap.rows.length && swap.key.columns.length > 0; i += PART) {
+        ctx.signal.throwIfAborted()
+        const part = { ...swap, rows: swap.rows.slice(i, i + PART) }
+        const what = `${step.id} (rows ${rowName('', part.rows[0]?.key ?? []).trim()} …)`
+        await stubbornly(ctx, what, () => ctx.target.transaction((tx) => swapBack(tx, part)))
+        await ctx.progress({})
+      }
+      const states = await statesOf(ctx.target, swap)
+      await stubbornly(ctx, step.id, () => swapStraying(ctx, swap, states, false))
     }
-    const states = await statesOf(ctx.target, swap)
-    await stubbornly(ctx, step.id, () => swapStraying(ctx, swap, states, false))
   },
 
   byHand(step, { config }) {
@@ -195,19 +203,40 @@ function another(make: () => string, before: Value): string {
   return make()
 }
 
-/** What is to be put back, in the table as it is called now; undefined when nothing was committed or the table is gone. */
-async function swapOf({ target }: InspectContext<DbClient>, step: UpdateStep): Promise<Swap | undefined> {
+/**
+ * What is to be put back, in the table as it is called now and in one that has its name now; empty when nothing was
+ * committed or all is gone. A value of ours proves a row wherever it is under its key.
+ */
+async function swapsOf({ target }: InspectContext<DbClient>, step: UpdateStep): Promise<Swap[]> {
   const { changed, before = [], ours = [], xid } = step
-  if (changed === undefined || xid === undefined) return undefined
-  if ((await fateOf(target, xid)) === 'aborted') return undefined
-  const [table] = await locateTables(target, step)
-  if (!table) return undefined
+  if (changed === undefined || xid === undefined || step.pure) return []
+  if ((await fateOf(target, xid)) === 'aborted') return []
   const rows = changed.map((at, i): SwapRow => ({
     key: step.keys[at] ?? [],
     before: before[i] ?? [],
     ours: ours[i] ?? [],
   }))
-  return { table, key: step.key, columns: step.columns, rows }
+  const swaps: Swap[] = []
+  for (const table of await locateTables(target, step)) swaps.push(...(await swapIn(target, step, table, rows)))
+  return swaps
+}
+
+/** Empty when no column is left that was changed. */
+async function swapIn(target: Queries, step: UpdateStep, table: Located, rows: readonly SwapRow[]): Promise<Swap[]> {
+  const renamed = await columnsNow(target, table)
+  const { key } = keyNow(step.key, [], renamed)
+  const left = step.columns.flatMap((column, at) => {
+    const now = renamed(column)
+    return now ? [{ at, name: now.name, type: now.type, then: column.type, value: column.value }] : []
+  })
+  if (left.length === 0) return []
+  const columns = left.map(({ name, type, value }) => ({ name, type, bits: bitsOf(value) }))
+  const kept = rows.map((row) => ({
+    key: row.key,
+    before: left.map(({ at }) => row.before[at] ?? null),
+    ours: left.map(({ at }) => row.ours[at] ?? null),
+  }))
+  return [{ table, key, columns, rows: await asTyped(target, left, kept) }]
 }
 
 /** Rows that are not under their key, or hold nothing that we know, may be ours under another key. */
