@@ -185,11 +185,10 @@ export class Daemon {
     await orders.reread?.()
     const after = frozenNow(orders.current, clock.now())
     if (before?.since === after?.since && before?.reason === after?.reason) return
-    if (!after) {
-      this.#tell({ type: 'daemon.unfrozen', reason: 'unfrozen' })
-      return
-    }
-    this.#tell({ type: 'daemon.frozen', ...frozenEvent(after) })
+    this.#tell(
+      after ? { type: 'daemon.frozen', ...frozenEvent(after) } : { type: 'daemon.unfrozen', reason: 'unfrozen' },
+    )
+    if (!after) return
     void this.#thaw(after)
     void this.#dispatcher.endAll(`frozen: ${after.reason}`)
   }
