@@ -11,16 +11,20 @@ export interface CameTo {
 
 export function cameTo({ outcome, ...why }: CameTo, steps: readonly StepState[]): CameTo {
   if (outcome !== 'completed') return { outcome, ...why }
+  const dead = steps.filter(({ observed }) => observed !== undefined && observed.missing > 0)
+  if (dead.length > 0)
+    return { outcome: 'failed', reason: `what had the fault did not live to its end: ${textOf(dead)}` }
   const effective = steps.filter(({ effect }) => effect && tookEffect(effect))
   // Where a target does not count, or could not be asked, reading back after the apply is all there is.
   if (effective.length === 0 || !effective.every(({ observed }) => observed && metNobody(observed)))
     return { outcome, ...why }
-  const each = effective.map(({ resource, observed }) => `${resource}: ${observed ? observedText(observed) : ''}`)
+  return { outcome: 'ineffective', reason: `nobody met the fault: ${textOf(effective)}` }
+}
+
+function textOf(steps: readonly StepState[]): string {
+  const each = steps.map(({ resource, observed }) => `${resource}: ${observed ? observedText(observed) : ''}`)
   const more = each.length > MOST_NAMED ? [`and ${each.length - MOST_NAMED} more`] : []
-  return {
-    outcome: 'ineffective',
-    reason: `nobody met the fault: ${[...each.slice(0, MOST_NAMED), ...more].join('; ')}`,
-  }
+  return [...each.slice(0, MOST_NAMED), ...more].join('; ')
 }
 
 const MOST_NAMED = 10

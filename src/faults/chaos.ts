@@ -31,6 +31,8 @@ export interface ChaosOptions {
   most_block_ms?: number
   /** Told of every fault that has taken effect. */
   fired?: (fired: FiredFault) => void
+  /** Told once of each thing that would else do nothing silently; default a warning of the process. */
+  warn?: (message: string) => void
 }
 
 export interface LeaseOptions {
@@ -58,12 +60,15 @@ export class Chaos {
   readonly #placements = new Set<Placement>()
   readonly #fired: ChaosOptions['fired']
   readonly #mostBlockMs: number
+  readonly #warn: (message: string) => void
+  readonly #warned = new Set<string>()
   #state: ChaosState = 'idle'
 
-  constructor({ enabled, seed, most_held_bytes: most, most_block_ms: block, fired }: ChaosOptions = {}) {
+  constructor({ enabled, seed, most_held_bytes: most, most_block_ms: block, fired, warn }: ChaosOptions = {}) {
     this.memory = new HeldMemory(most)
     this.sequence = new FaultSequence({ seed })
     this.#fired = fired
+    this.#warn = warn ?? emitWarning
     this.#mostBlockMs = readBlock(block)
     this.waits = new Waits({ most_ms: this.#mostBlockMs, together_ms: Infinity })
     if (enabled === true) this.enable()
@@ -110,8 +115,11 @@ export class Chaos {
   }
 
   /** The same with how often each has been called so far. */
-  calls(): { name: string; calls: number }[] {
-    return this.components().map((name) => ({ name, calls: this.component(name).calls }))
+  calls(): { name: string; calls: number; is_sync?: boolean }[] {
+    return this.components().map((name) => {
+      const { calls, isSync } = this.component(name)
+      return { name, calls, ...(isSync && { is_sync: true }) }
+    })
   }
 
   /** Puts faults in place until the placement is ended. Throws ChaosDisabledError unless enabled. */
@@ -135,6 +143,13 @@ export class Chaos {
     })
     const lease = new Lease(placement, ms)
     return lease
+  }
+
+  /** Says it once. */
+  warn(message: string): void {
+    if (this.#warned.has(message) || this.#warned.size >= MOST_WARNINGS) return
+    this.#warned.add(message)
+    this.#warn(message)
   }
 
   /** Tells the listener of this instance. */
@@ -165,6 +180,14 @@ export class Chaos {
     const rules = [...this.#placements].flatMap((placement) => placement.rulesFor(component.name))
     component.rules = rules.length > 0 ? rules : undefined
   }
+}
+
+const MOST_WARNINGS = 1000
+
+function emitWarning(message: string): void {
+  const { process } = globalThis as { process?: { emitWarning?: (message: string, type: string) => void } }
+  if (process?.emitWarning) process.emitWarning(message, 'ChaosWarning')
+  else console.warn(`chaos-agents: ${message}`)
 }
 
 function readBlock(ms = MOST_BLOCK_MS): number {

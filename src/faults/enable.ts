@@ -38,11 +38,18 @@ export function resilienceTest(options: ResilienceOptions): Wrapper {
   return resilienceWrapper(application, options)
 }
 
-/** Gives a function a component name, under which experiments and leases can break its calls; by itself it breaks nothing. */
-export function wrap<F extends AnyFunction>(
-  fn: F,
-  options: SiteSettings & { faults?: readonly FaultConfig[] } = {},
-): F {
+type WrapSettings = SiteSettings & { faults?: readonly FaultConfig[] }
+
+/**
+ * Gives a function a component name, under which experiments and leases can break its calls; by itself it breaks nothing.
+ * One with overloads, or with properties of its own, keeps them as `wrap<typeof fn>(fn)`.
+ */
+export function wrap<A extends unknown[], R, T>(
+  fn: (this: T, ...args: A) => R,
+  options?: WrapSettings,
+): (this: T, ...args: A) => R
+export function wrap<F extends AnyFunction>(fn: F, options?: WrapSettings): F
+export function wrap(fn: AnyFunction, options: WrapSettings = {}): AnyFunction {
   return wrapFunction(options.chaos ?? application, fn, options)
 }
 

@@ -2,7 +2,7 @@
 import { callAsync, callWithFaults, learnt, LOOKS } from './call.ts'
 import type { BareFunction, CallKind, CallSite, Inside } from './call.ts'
 import type { Chaos } from './chaos.ts'
-import { readFault } from './fault.ts'
+import { FaultConfigError, readFault } from './fault.ts'
 import type { FaultConfig } from './fault-type.ts'
 import { copyMetadata } from './metadata.ts'
 import { planFor } from './plan.ts'
@@ -35,17 +35,13 @@ export interface WrapOptions extends SiteOptions {
 }
 
 export function wrapFunction<F extends AnyFunction>(chaos: Chaos, fn: F, options: WrapOptions): F {
+  if (typeof fn !== 'function')
+    throw new FaultConfigError('wrap takes a function: name the method, as in wrap(client.get.bind(client))')
   const name = options.component ?? (fn.name === '' ? 'anonymous' : fn.name)
   const kind = kindOf(fn, options.async)
-  const looks = kind === 'unknown' ? LOOKS : 0
-  const site: CallSite = {
-    ...siteOf(chaos, name, options),
-    kind,
-    looks,
-    fn,
-    like: undefined,
-    callback: options.callback === true,
-  }
+  const found = siteOf(chaos, name, options)
+  const looks = kind === 'unknown' ? LOOKS : found.own ? 1 : 0
+  const site: CallSite = { ...found, kind, looks, fn, like: undefined, callback: options.callback === true }
   const { component } = site
   const bare = fn as unknown as BareFunction
   // A method, since it has a `this` and no prototype. No closure in it: that alone would cost more than the rest.
@@ -54,7 +50,7 @@ export function wrapFunction<F extends AnyFunction>(chaos: Chaos, fn: F, options
       component.calls++
       const plan = chaos.on ? planFor(site, args) : undefined
       // Also while nothing can fire: a later fault must know whether to throw or to reject.
-      if (plan === undefined) return site.looks > 0 ? learnt(site, bare.call(this, ...args)) : bare.call(this, ...args)
+      if (plan === undefined) return site.looks > 0 ? looked(site, bare.call(this, ...args)) : bare.call(this, ...args)
       return callWithFaults(site, plan, bare, this, args)
     },
   }
@@ -62,6 +58,21 @@ export function wrapFunction<F extends AnyFunction>(chaos: Chaos, fn: F, options
   delete own['prototype']
   copyMetadata(fn, wrapped)
   return Object.defineProperties(wrapped, own) as unknown as F
+}
+
+function looked(site: CallSite, answer: unknown): unknown {
+  warnIfAsleep(site)
+  const given = learnt(site, answer)
+  if (site.kind !== 'unknown' && site.kind !== 'sync') site.looks = 0
+  return given
+}
+
+/** Faults that nobody has enabled would look like a passed test. */
+function warnIfAsleep({ chaos, component, own }: Site): void {
+  if (own !== undefined && chaos.state === 'idle')
+    chaos.warn(
+      `${component.name} has faults, but nothing is injected: call enable(), or start the process with CHAOS_ENABLED=1 (disable() says that it is meant so)`,
+    )
 }
 
 /** A site for calls that are not of one function: adapters ask it around each call of their own. */
@@ -89,6 +100,7 @@ export function adapterSite(chaos: Chaos, component: string, options: SiteOption
     ): Promise<T> {
       site.component.calls++
       const plan = chaos.on ? planFor(site, args) : undefined
+      if (!chaos.on && site.own !== undefined) warnIfAsleep(site)
       return plan === undefined ? call() : callAsync<T | Promise<T>>(plan, call, signal, inside)
     },
   }

@@ -82,14 +82,14 @@ describe('applications', { timeout: 15 * 60_000 }, () => {
     await assertNothingLeft()
   })
 
-  test('an application killed during the run is named in the report, which is clean: exit code 0', async () => {
+  test('A3: an application that died during the run is named in the report, which is clean, and not completed', async () => {
     const shop = await start('one')
     const run = chaos.start(['run', file({ duration: '4s' }), '--json'])
     await soaking(run)
     await shop.kill()
     const exit = await run.exit
     const { outcome, residue, steps } = reportOf(exit)
-    assert.deepEqual([exit.code, outcome, residue, steps[0]?.kept], [0, 'completed', [], 1])
+    assert.deepEqual([exit.code, outcome, residue, steps[0]?.kept], [1, 'failed', [], 1])
     assert.match(steps[0]?.kept_names?.[0] ?? '', /pid \d+, .*one\.sock\) has ended, and its faults with it/)
     await assertNothingLeft()
   })

@@ -13,7 +13,7 @@ import { collect, enabled, error503, errorOf, timeOf } from './helpers.ts'
 
 const chaos = enabled()
 const latency: FaultConfig = { fault_type: 'latency', duration_ms: 5 }
-const F = <T extends AnyFunction>(fn: T, fault: FaultConfig): T => wrap(fn, { faults: [fault], chaos })
+const F = <T extends AnyFunction>(fn: T, fault: FaultConfig): T => wrap<T>(fn, { faults: [fault], chaos })
 
 describe('A1: lazy thenables', () => {
   test('a query under latency runs once, also in its first call', async () => {

@@ -1,8 +1,9 @@
 /** Vercel AI SDK 6: tools, and a middleware of language models. Nothing of the SDK is loaded. */
 import type { Change } from '../call.ts'
 import { isPlain } from '../damage/leaves.ts'
-import { wrap } from '../enable.ts'
+import { application, wrap } from '../enable.ts'
 import { InjectedFaultError } from '../errors.ts'
+import { mirrorOf } from '../mirror.ts'
 import type { AnyFunction } from '../wrap.ts'
 import { streamOf } from './inside-response.ts'
 import { breaksStreams, insideStream } from './inside-stream.ts'
@@ -12,13 +13,37 @@ import type { AdapterOptions } from './options.ts'
 import { answerOf, isNetworkError, retryAfterOf, statusOf } from './refusal.ts'
 import { insideItems } from './tool-result.ts'
 
-/** The same tools, whose `execute` meets the faults; components are the names of the tools. */
-export function wrapTools<T extends Record<string, object>>(tools: T, options: AdapterOptions = {}): T {
-  const wrapped = Object.entries(tools).map(([component, tool]) => {
-    if (!('execute' in tool) || typeof tool.execute !== 'function') return [component, tool]
-    return [component, { ...tool, execute: wrap(tool.execute as AnyFunction, { ...options, component }) }]
-  })
+/** Under these names tools of agents have what they do: the AI SDK, OpenAI's agents, LangChain, and others. */
+const DOING = ['execute', 'invoke', 'func', 'handler']
+
+/** The same tools, whose `execute` or `invoke` meets the faults; components are the names of the tools. */
+export function wrapTools<T extends Record<string, object> | readonly object[]>(
+  tools: T,
+  options: AdapterOptions = {},
+): T {
+  if (Array.isArray(tools))
+    return tools.map((tool: object, i) => wrapTool(nameOf(tool) ?? String(i), tool, options)) as unknown as T
+  const wrapped = Object.entries(tools).map(([name, tool]) => [name, wrapTool(name, tool, options)])
   return Object.fromEntries(wrapped) as T
+}
+
+function wrapTool(component: string, tool: object, options: AdapterOptions): object {
+  const own = tool as Record<string, unknown>
+  const name = DOING.find((one) => typeof own[one] === 'function')
+  if (name === undefined) {
+    ;(options.chaos ?? application).warn(
+      `wrapTools: ${component} has none of ${DOING.join(', ')}: its calls meet no faults`,
+    )
+    return tool
+  }
+  const doing = own[name] as AnyFunction
+  if (isPlain(tool)) return { ...tool, [name]: wrap(doing, { ...options, component }) }
+  const wrapped = wrap<AnyFunction>(doing.bind(tool as never), { ...options, component, async: true })
+  return mirrorOf(tool, { instead: (property) => (property === name ? wrapped : undefined) })
+}
+
+function nameOf(tool: object): string | undefined {
+  return 'name' in tool && typeof tool.name === 'string' && tool.name !== '' ? tool.name : undefined
 }
 
 interface CallParams {

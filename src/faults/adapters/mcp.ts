@@ -1,6 +1,7 @@
 /** MCP: the tools that a client calls, and the handlers of a server's tools. Nothing of an SDK is loaded. */
 import { signalIn } from '../call.ts'
 import { InjectedFaultError } from '../errors.ts'
+import { asSdkError, CallLimit, INTERNAL_ERROR, REQUEST_TIMEOUT } from './mcp-limits.ts'
 import { sitesOf } from './options.ts'
 import type { AdapterOptions } from './options.ts'
 import { errorResult, insideToolResult } from './tool-result.ts'
@@ -18,11 +19,28 @@ interface ToolCaller {
 export function wrapMcpClient<C extends ToolCaller>(client: C, options: WrapMcpOptions = {}): C {
   const call = caller(options)
   const bare = client.callTool.bind(client) as (...args: readonly unknown[]) => Promise<unknown>
+  type Ask = (more: readonly unknown[]) => unknown
+  const limited = async (tool: string, ask: Ask, params: unknown, more: readonly unknown[]): Promise<unknown> => {
+    const limit = new CallLimit(more, signalIn(more))
+    try {
+      return await call(tool, () => ask(limit.handOver(more)), [params, ...more], limit.signal)
+    } finally {
+      limit.end()
+    }
+  }
   const callTool = (params: { name: string }, ...more: unknown[]): Promise<unknown> =>
-    call(params.name, () => bare(params, ...more), [params, ...more])
+    limited(params.name, (rest) => bare(params, ...rest), params, more)
+  /** The same request said by its method. */
+  const request = (asked: { method?: unknown; params?: { name?: unknown } }, ...more: unknown[]): unknown => {
+    const plain = (client as unknown as { request: (...args: unknown[]) => unknown }).request.bind(client)
+    const tool = asked.method === 'tools/call' ? asked.params?.name : undefined
+    if (typeof tool !== 'string') return plain(asked, ...more)
+    return limited(tool, (rest) => plain(asked, ...rest), asked.params, more)
+  }
   return new Proxy(client, {
     get(target, property) {
       if (property === 'callTool') return callTool
+      if (property === 'request' && 'request' in target) return request
       const value: unknown = Reflect.get(target, property, target)
       // Its own private fields are found on itself only.
       return typeof value === 'function' ? (value.bind(target) as unknown) : value
@@ -54,12 +72,18 @@ export function wrapMcpTools<T extends Record<string, (...args: never[]) => unkn
 function caller(options: WrapMcpOptions, known?: string) {
   const site = sitesOf(options)
   if (known !== undefined) site(known)
-  return async (tool: string, call: () => unknown, args: readonly unknown[]): Promise<unknown> => {
+  return async (
+    tool: string,
+    call: () => unknown,
+    args: readonly unknown[],
+    signal = signalOf(args),
+  ): Promise<unknown> => {
     try {
-      return await site(tool).call(call, signalOf(args), insideToolResult, args)
+      return await site(tool).call(call, signal, insideToolResult, args)
     } catch (error) {
       if (error instanceof InjectedFaultError && options.throwErrors !== true) return errorResult(error)
-      throw error
+      if (!(error instanceof InjectedFaultError)) throw error
+      throw asSdkError(error, error.fault_type === 'timeout' ? REQUEST_TIMEOUT : INTERNAL_ERROR)
     }
   }
 }

@@ -25,7 +25,8 @@ export interface Hello {
   started_at: string
   /** Where the pid means something, and the process's start in its kernel's own count; null where neither can be read. */
   process: { machine: string; start: string } | null
-  components: { name: string; calls: number }[]
+  /** `is_sync`: it answers without a promise, so that a delay blocks its whole process. Absent where that is not so, or not known. */
+  components: { name: string; calls: number; is_sync?: boolean }[]
 }
 
 /** `POST /v1/leases`: puts faults in place; with a mark that is in place already it renews. */

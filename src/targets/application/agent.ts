@@ -8,6 +8,7 @@ import type { LeaseView } from '../../faults/connect/protocol.ts'
 import { applicationClient } from './client.ts'
 import type { AppClient, AppReader, Instance, Seen } from './client.ts'
 import { keyOf } from './config.ts'
+import { SYNCHRONOUS } from './fault-skill.ts'
 import type { ApplicationConfig } from './config.ts'
 
 export async function connectApplication(
@@ -115,8 +116,9 @@ function discoveryOf({ instances, silences }: Seen, config: ApplicationConfig): 
 function resourceOf(name: string, instances: Instance[], count: (n: number, what: string) => string): Resource {
   const found = instances.flatMap(({ hello }) => hello.components.filter((c) => c.name === name))
   const calls = found.reduce((sum, c) => sum + c.calls, 0)
+  const sync = found.some((c) => c.is_sync === true) ? SYNCHRONOUS : ''
   const on = instances.length > 1 ? ` on ${count(found.length, 'instance')}` : ''
-  return { id: name, name, kind: 'component', detail: `${count(calls, 'call')}${on}` }
+  return { id: name, name, kind: 'component', detail: `${count(calls, 'call')}${on}${sync}` }
 }
 
 function textOf(silences: readonly { address: string; message: string }[]): string {

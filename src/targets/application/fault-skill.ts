@@ -16,6 +16,9 @@ import type { Where } from './params.ts'
 import { inspect, observe } from './read-back.ts'
 import { endEverywhere, keepRenewed } from './renewal.ts'
 
+/** Behind the calls of a component, in what is discovered. */
+export const SYNCHRONOUS = ', synchronous'
+
 /** How much longer than its time a lease may last in an application that is busy. */
 const MARGIN_MS = 2_000
 
@@ -125,6 +128,8 @@ function planOf(
     .filter((id) => !free(id))
     .map((id) => ({ resource: id, reason: `${id} has ${spec.name} from an earlier entry of this run already` }))
   const never = chosen.filter((id) => all.some((r) => r.id === id && r.detail?.startsWith('0 calls')))
+  const delays = fault.fault_type === 'latency' || (fault.fault_type === 'timeout' && fault.duration_ms !== undefined)
+  const blocks = delays ? chosen.filter((id) => all.some((r) => r.id === id && r.detail?.endsWith(SYNCHRONOUS))) : []
   return {
     steps: chosen.filter(free).map((id) => ({
       resource: id,
@@ -141,7 +146,13 @@ function planOf(
       describe: `${spec.describe(fault)} of ${id}${whenOf(fault)}`,
     })),
     skipped,
-    notes: never.map((id) => `${id} has not been called since its application was started: nobody may notice`),
+    notes: [
+      ...never.map((id) => `${id} has not been called since its application was started: nobody may notice`),
+      ...blocks.map(
+        (id) =>
+          `${id} is synchronous: each call that is delayed stops its whole process, for at most 1 s and never beyond the lease`,
+      ),
+    ],
   }
 }
 
