@@ -72,14 +72,14 @@ test('only main.ts ends the process', () => {
   )
 })
 
-test('outside core and the targets only engine/steps.ts applies a step, and only engine/rollback.ts reverts one', () => {
+test('outside core, the targets and the fault library (which knows no steps) only engine/steps.ts applies a step, and only engine/rollback.ts reverts one', () => {
   for (const [name, owner] of [
     ['apply', 'engine/steps.ts'],
     ['revert', 'engine/rollback.ts'],
   ] as const) {
     const calls = callsWhere(({ method }) => method === name)
     assert.deepEqual(
-      calls.filter((call) => !/^(core|targets)\//.test(call) && !call.startsWith(`${owner}:`)),
+      calls.filter((call) => !/^(core|targets|faults)\//.test(call) && !call.startsWith(`${owner}:`)),
       [],
     )
   }
