@@ -2,7 +2,6 @@
 
 /** So narrow a terminal is not wrapped for. */
 const NARROWEST = 40
-// eslint-disable-next-line no-control-regex -- colours have no width
 const COLOUR = /\u001b\[\d+m/g
 
 /** The same text on lines of at most `columns`; those after the first begin with `indent` spaces. Colours take no room. */

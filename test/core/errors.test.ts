@@ -27,6 +27,7 @@ test('exit codes say who must act: 1 target or step, 2 configuration, 3 safety r
       'STEP_STALE',
       'WORKER_LOST',
       'NO_DAEMON',
+      'NO_ANSWER',
       'CONTROL_SOCKET',
     ],
     2: ['CONFIG_INVALID', 'CONFIG_NOT_ON_TARGET', 'USAGE'],

@@ -20,7 +20,6 @@ test('S9: NO_COLOR and a dumb terminal get plain text, and a dumb one no line th
   const at = '2026-01-02T03:04:05.678Z'
   sink({ type: 'run.phase', at, run: 'r', phase: 'soak' })
   sink({ type: 'warning', at, message: 'the clock was set back by an hour and nobody knows why it was set back' })
-  // eslint-disable-next-line no-control-regex -- that there is none is the point
   assert.doesNotMatch(text, /[\u0000-\u0009\u000b-\u001f]/)
   for (const line of text.split('\n')) assert.ok(line.length <= 60, line)
 })
