@@ -75,6 +75,7 @@ test(
         const told = await run.exit
         if (victim !== 'worker') await putBack(n % 2 === 0 ? ['recover', '--json'] : ['daemon', daemonConfig, '--json'])
         await application.pause()
+        if (victim === 'worker') await sessionsGone(fresh.sessions.length)
         const left = [
           ...differences(application.model, await readRows(watcher)),
           ...stateDifferences(fresh, await serverState(watcher)),
@@ -111,6 +112,14 @@ async function hit(
   if (readdirSync(join(chaos.state, 'journal')).some((name) => name.endsWith('.jsonl'))) counts.pendingAtKill += 1
   if (victim !== 'supervisor') for (const worker of workers) signal(worker.pid, 'SIGKILL')
   if (victim !== 'worker') run.child.kill('SIGKILL')
+}
+
+/** A server ends a query of the plan, which changes nothing, before it sees that its client is gone. */
+async function sessionsGone(before: number): Promise<void> {
+  for (const end = Date.now() + 20_000; Date.now() < end;) {
+    if ((await serverState(watcher)).sessions.length <= before) return
+    await new Promise((resolve) => setTimeout(resolve, 100))
+  }
 }
 
 /** A recovery by hand, or a daemon start that is stopped as soon as it is ready. */

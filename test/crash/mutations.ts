@@ -98,7 +98,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     bug: 'a secret gets into the journal',
     file: 'src/engine/run.ts',
-    changes: [['target_config: target.redact(experiment.target_config)', 'target_config: experiment.target_config']],
+    changes: [['target_config: target.redact(config)', 'target_config: config']],
     caughtBy: ['test/engine/run.test.ts', 'the secret is kept before the journal begins'],
   },
   {
