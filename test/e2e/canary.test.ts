@@ -174,7 +174,7 @@ describe('the canaries', { timeout: 15 * 60_000 }, () => {
       const exit: Exit = await daemon.exit
       assert.equal(exit.code, 0, exit.out + exit.err)
       assert.match(exit.out, /not told to webhook http:\/\/127\.0\.0\.1:\d+: .*it answers 400/)
-      assert.match(exit.out, /not told to command \/bin\/sh: .*exit code 1: \*\*\*/, 'it said a secret')
+      assert.match(exit.out, /not told to command \/bin\/sh: .*exit code 1: \$\{file:password\}/, 'it said a secret')
       assert.match(exit.out, /refuses the login|cannot connect/)
       assertNone('the output', exit.out)
       assertNone('standard error', exit.err)
