@@ -114,7 +114,7 @@ describe('the controls of a daemon', { timeout: 15 * 60_000 }, () => {
     signal(second.child.pid, 'SIGTERM')
     await second.exit
     // Where no daemon is up the order is written for the next one, and for run.
-    assert.equal((await chaos.run(['freeze', '--for', '3s'])).code, 0)
+    assert.equal((await chaos.run(['freeze', '--for', '20s'])).code, 0)
     const refused = await chaos.run(['run', file])
     assert.equal(refused.code, 3)
     assert.match(refused.err, /frozen: chaos freeze; chaos unfreeze ends that/)
