@@ -84,6 +84,12 @@ export const MUTATIONS: readonly Mutation[] = [
     caughtBy: ['test/daemon/lock.test.ts', 'a second process is LOCKED'],
   },
   {
+    bug: 'a journal that is unreadable is taken for damaged',
+    file: 'src/journal/unreadable.ts',
+    changes: [['return { path, code }', 'return undefined']],
+    caughtBy: ['test/engine/accept-loss.test.ts', 'a journal that cannot be read is not damaged'],
+  },
+  {
     bug: 'the identity of the system is not checked',
     file: 'src/engine/recover.ts',
     changes: [['if (differing.length > 0) return', 'if (differing.length > 999) return']],
