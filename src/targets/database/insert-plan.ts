@@ -10,6 +10,7 @@ import { parentsSchema } from './parents.ts'
 import { cook } from './recipe.ts'
 import type { Cooked } from './recipe.ts'
 import { refuseOnReplica } from './replica.ts'
+import { rowsMark, rowsMarked } from './room.ts'
 import { recipeSchema } from './rows.ts'
 import { loadNumbers } from './sequences.ts'
 import { refusal, setAside, skippedFor, unfitForDeletes, unfitForWrites, unreadable } from './suitable.ts'
@@ -89,9 +90,10 @@ export async function planInserts(ctx: PlanContext<DbReader>, params: InsertPara
     steps: ordered.flatMap((one) => batches(one, params, ctx, headroom)),
     skipped: [...unfit].map(([table, why]) => skippedFor(table, why)),
     notes: [
-      ...ordered.flatMap(({ table }) => [
+      ...ordered.flatMap(({ table, rows, short }) => [
         ...firingNotes(table, 'insert', ctx.target.role),
-        ...notes(table, params.rows_per_table),
+        ...notes(table, rows),
+        ...(short === undefined ? [] : [short]),
       ]),
       ...headroom.notes(),
     ],
@@ -113,6 +115,20 @@ async function choose(
   const chosen: Chosen[] = []
   const filled = new Map<string, number>()
   const unfit = new Map<TableRef, Unfit>(named ? [] : setAside(free))
+  /** Tables with room for fewer rows wait: new rows of a parent may make more. */
+  const waiting = new Map<TableRef, Chosen>()
+  const accept = (ref: TableRef, cooked: Chosen): void => {
+    waiting.delete(ref)
+    const over = tooManyKeys(cooked.recipe, cooked.rows)
+    const short = over ?? headroom.take(ref.id, cooked.recipe, batchRows(cooked, params))
+    if (short) {
+      unfit.set(ref, short)
+      return
+    }
+    unfit.delete(ref)
+    chosen.push(cooked)
+    filled.set(ref.id, cooked.rows)
+  }
   for (let before = -1; before < chosen.length;) {
     before = chosen.length
     for (const ref of candidates) {
@@ -122,24 +138,18 @@ async function choose(
       const cooked = await judge(ctx, params, catalog.get(ref.id), { named: named !== undefined, filled })
       if ('reason' in cooked) {
         unfit.set(ref, cooked)
-        continue
-      }
-      const over = tooManyKeys(cooked.recipe, params.rows_per_table)
-      const short = over ?? headroom.take(ref.id, cooked.recipe, batchRows(cooked, params))
-      if (short) {
-        unfit.set(ref, short)
-        continue
-      }
-      unfit.delete(ref)
-      chosen.push(cooked)
-      filled.set(ref.id, params.rows_per_table)
+        waiting.delete(ref)
+      } else if (cooked.short !== undefined) waiting.set(ref, cooked)
+      else accept(ref, cooked)
     }
+    if (chosen.length > before) continue
+    for (const [ref, cooked] of waiting) if (chosen.length < limit) accept(ref, cooked)
   }
   return { chosen, unfit, headroom }
 }
 
 async function judge(
-  { target, random }: PlanContext<DbReader>,
+  { target, random, taken }: PlanContext<DbReader>,
   { rows_per_table: rows, triggers }: InsertParams,
   table: Table | undefined,
   { named, filled }: { named: boolean; filled: ReadonlyMap<string, number> },
@@ -154,7 +164,13 @@ async function judge(
     }
   }
   try {
-    const cooked = await cook(target, table, rows, filled, random.fork(table.id))
+    const cooked = await cook(
+      target,
+      table,
+      { rows, before: rowsMarked(taken, table.id) },
+      filled,
+      random.fork(table.id),
+    )
     return typeof cooked === 'string' ? { reason: cooked } : { ...cooked, table }
   } catch (error) {
     return unreadable(error)
@@ -179,7 +195,7 @@ function parentsFirst(chosen: readonly Chosen[]): Chosen[] {
 }
 
 /** The rows of each batch. */
-function batchRows({ table, key, keyBytes }: Chosen, { rows_per_table: total, batch_rows }: InsertParams): number[] {
+function batchRows({ table, key, keyBytes, rows: total }: Chosen, { batch_rows }: InsertParams): number[] {
   const wanted = batch_rows ?? (key.integer ? BATCH.integer : BATCH.other)
   // Rows that may refer to each other are taken back together, so such a batch stays small.
   const most = table.references.some((k) => k.to.id === table.id) ? BATCH.integer : Infinity
@@ -196,6 +212,7 @@ function batches(
   const { table, recipe, parents, key, counter, common, collisions } = chosen
   const sizes = batchRows(chosen, params)
   const [size = 0] = sizes
+  const crowded = recipe.picks.some(({ how }) => how === 'each')
   const seed = random
     .fork(`${table.id}/rows`)
     .int(2 ** 48)
@@ -204,7 +221,10 @@ function batches(
   const { id, schema, table: name, oid, shape } = table
   return sizes.map((rows, batch) => {
     const first = batch * size
-    const takes = headroom.marks(id, recipe, `${seed}/${batch}`, rows)
+    const takes = [
+      ...headroom.marks(id, recipe, `${seed}/${batch}`, rows),
+      ...(crowded ? [rowsMark(id, rows, `${seed}/${batch}`)] : []),
+    ]
     return {
       resource: id,
       touches: [...new Set([id, ...neighbours])],

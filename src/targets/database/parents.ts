@@ -22,8 +22,10 @@ export const parentsSchema = z.object({
       percent: z.number().optional(),
     }),
   ),
-  /** Only parents that no row of the referring table refers to yet. */
+  /** Only tuples that no row of the referring table has yet. */
   unused: z.boolean(),
+  /** The unique keys of the referring table that are made of these columns alone; absent: all columns together are one. */
+  keys: z.array(z.array(z.string())).optional(),
 })
 
 export type Parents = z.infer<typeof parentsSchema>
@@ -45,17 +47,21 @@ export function groupReferences(table: Table): ForeignKey[][] {
   return groups
 }
 
-/** `limit` is how many a sample will ask for; `more` rows are in a table, by id, before it is sampled. */
+/**
+ * `limit` is how many a sample will ask for; `more` rows are in a table, by id, before it is sampled. `unique` has the keys
+ * that tuples must not have in common with rows that are there: with it, only unused ones are sampled.
+ */
 export function parentsOf(
   keys: readonly ForeignKey[],
-  unused: boolean,
+  unique: readonly string[][] | undefined,
   limit: number,
   more: ReadonlyMap<string, number>,
 ): Parents {
   const columns = [...new Set(keys.flatMap((key) => key.columns))]
   return {
     columns,
-    unused,
+    unused: unique !== undefined,
+    ...(unique ? { keys: [...unique] } : {}),
     tables: keys.map((key) => {
       const rows = key.toRows + (more.get(key.to.id) ?? 0)
       return {
@@ -78,51 +84,127 @@ export async function sampleParents(
   limit: number,
 ): Promise<Value[][]> {
   const sampled = await on.query(sampleSql(table, parents, limit, true))
-  // A sample by pages can miss a table that is smaller than it was, or come back short where most parents are used.
-  const rows = sampled.length > 0 ? sampled : await on.query(sampleSql(table, parents, limit, false))
+  const rows = isEnough(sampled.length, parents, limit)
+    ? sampled
+    : await on.query(sampleSql(table, parents, limit, false))
   return rows.map((row) => parents.columns.map((_, i) => row[`c${i}`] ?? null))
 }
 
+/** How many tuples a sample would have now, at most `limit`. */
+export async function countParents(
+  on: Queries,
+  table: Pick<TableRef, 'schema' | 'table'>,
+  parents: Parents,
+  limit: number,
+): Promise<number> {
+  const count = async (pages: boolean): Promise<number> => {
+    const [row] = await on.query(
+      `select pg_catalog.count(*)::text as n from (${sampleSql(table, parents, limit, pages)}) f`,
+    )
+    return Number(row?.['n'] ?? 0)
+  }
+  const sampled = await count(true)
+  return isEnough(sampled, parents, limit) ? sampled : Math.max(sampled, await count(false))
+}
+
+/** A sample by pages can miss a table that is smaller than it was, or come back short where most parents are used. */
+function isEnough(found: number, { tables, unused }: Parents, limit: number): boolean {
+  if (found >= limit || tables.every(({ percent }) => percent === undefined)) return true
+  return found > 0 && !unused
+}
+
+/** Combinations of parents looked through where only those are wanted that are not there yet. */
+const COMBINED = 1_000_000
+
 function sampleSql(
   table: Pick<TableRef, 'schema' | 'table'>,
-  { tables, columns, unused }: Parents,
+  { tables, columns, unused, keys = [columns] }: Parents,
   limit: number,
-  sample: boolean,
+  pages: boolean,
 ): string {
-  const filled = new Map<number, string>()
+  const filled = new Map<number, { cell: string; equality: string }>()
+  const starts = independent(tables)
+  // Of one table the server finds unused rows by itself; several are combined first.
+  const alone = unused && tables.length === 1
+  const each = unused && !alone ? Math.floor(COMBINED ** (1 / tables.length)) : limit
   const joins = tables.map(({ refs, at, percent, equality = [], ...parent }, p) => {
     const equal = at.flatMap((column, r) => {
       const already = filled.get(column)
-      return already === undefined ? [] : [`x.${quoteIdent(refs[r] ?? '')} ${equality[r] ?? '='} ${already}`]
+      return already === undefined ? [] : [`x.${quoteIdent(refs[r] ?? '')} ${equality[r] ?? '='} ${already.cell}`]
     })
     const present = refs.map((ref) => `x.${quoteIdent(ref)} is not null`)
     at.forEach((column, r) => {
-      if (!filled.has(column)) filled.set(column, `p${p}.r${r}`)
+      if (!filled.has(column)) filled.set(column, { cell: `p${p}.r${r}`, equality: equality[r] ?? '=' })
     })
     const cells = refs.map((ref, r) => `x.${quoteIdent(ref)} as r${r}`).join(', ')
-    if (p === 0) {
+    if (p === 0 || (unused && starts.has(p))) {
       // The fallback on a large table takes what comes first: sorting all of it would take too long.
-      const order = sample || percent === undefined ? 'order by pg_catalog.random()' : ''
-      const pages = sample && percent !== undefined ? `tablesample system (${percent})` : ''
-      const free = unused ? [freeOf(table, columns, refs, at, equality)] : []
+      const order = pages || percent === undefined ? 'order by pg_catalog.random()' : ''
+      const sample = pages && percent !== undefined ? `tablesample system (${percent})` : ''
+      const free = alone
+        ? keys.map((key) => freeOf(table, key, (name) => cellOf(columns, at, refs, equality, name)))
+        : []
       const where = [...present, ...free].join(' and ')
-      return `(select ${cells} from ${quoteTable(parent)} x ${pages} where ${where} ${order} limit ${limit}) p0`
+      return `(select ${cells} from ${quoteTable(parent)} x ${sample} where ${where} ${order} limit ${each}) p${p}`
     }
-    return `cross join lateral (select ${cells} from ${quoteTable(parent)} x where ${[...equal, ...present].join(' and ')} limit 3) p${p}`
+    return `lateral (select ${cells} from ${quoteTable(parent)} x where ${[...equal, ...present].join(' and ')} limit ${unused ? each : 3}) p${p}`
   })
-  const cells = columns.map((_, i) => `${filled.get(i) ?? 'null'}::text as c${i}`)
-  return `select ${cells.join(', ')} from ${joins.join(' ')} limit ${limit}`
+  const cell = (i: number): string => filled.get(i)?.cell ?? 'null'
+  const cells = columns.map((_, i) => `${cell(i)}::text as c${i}`)
+  const from = `from ${joins.join(' cross join ')}`
+  if (!unused || alone)
+    return distinctIn(`select ${cells.join(', ')} ${from} limit ${limit}`, alone ? keys : [], columns)
+  const free = keys.map((key) => freeOf(table, key, (name) => filled.get(columns.indexOf(name))))
+  const combined = `select ${cells.join(', ')} ${from} where ${free.join(' and ')} order by pg_catalog.random()`
+  return `select * from (${distinctIn(combined, keys, columns)}) s order by pg_catalog.random() limit ${limit}`
+}
+
+/** Which tables have no column in common with those before them. */
+export function independent(tables: Parents['tables']): Set<number> {
+  const filled = new Set<number>()
+  const starts = new Set<number>()
+  for (const [p, { at }] of tables.entries()) {
+    if (!at.some((column) => filled.has(column))) starts.add(p)
+    for (const column of at) filled.add(column)
+  }
+  return starts
+}
+
+interface Cell {
+  cell: string
+  equality: string
+}
+
+/** Where the column stands in a row `x` of the only parent. */
+function cellOf(
+  columns: readonly string[],
+  at: readonly number[],
+  refs: readonly string[],
+  equality: readonly string[],
+  name: string,
+): Cell {
+  const r = at.indexOf(columns.indexOf(name))
+  return { cell: `x.${quoteIdent(refs[r] ?? '')}`, equality: equality[r] ?? '=' }
 }
 
 function freeOf(
   table: Pick<TableRef, 'schema' | 'table'>,
-  columns: readonly string[],
-  refs: readonly string[],
-  at: readonly number[],
-  equality: readonly string[],
+  key: readonly string[],
+  cellOf: (name: string) => Cell | undefined,
 ): string {
-  const equal = refs.map(
-    (ref, r) => `x.${quoteIdent(ref)} ${equality[r] ?? '='} o.${quoteIdent(columns[at[r] ?? 0] ?? '')}`,
-  )
+  const equal = key.flatMap((name) => {
+    const found = cellOf(name)
+    return found ? [`${found.cell} ${found.equality} o.${quoteIdent(name)}`] : []
+  })
   return `not exists (select from ${quoteTable(table)} o where ${equal.join(' and ')})`
+}
+
+/** Tuples that differ in every key that is narrower than they are. */
+function distinctIn(sql: string, keys: readonly string[][], columns: readonly string[]): string {
+  return keys
+    .filter((key) => key.length < columns.length)
+    .reduce((inner, key) => {
+      const cells = key.map((name) => `c${columns.indexOf(name)}`).join(', ')
+      return `select distinct on (${cells}) * from (${inner}) d`
+    }, sql)
 }

@@ -6,6 +6,7 @@ import type { Satisfied, Wanted } from './checks.ts'
 import { insertKeyOf } from './insert-key.ts'
 import type { Key } from './keys.ts'
 import { groupReferences, parentsOf, SAMPLE, sampleParents } from './parents.ts'
+import { combineCrowded, keysOf, partsOf, roomFor } from './room.ts'
 import type { Parents } from './parents.ts'
 import type { Picking, Recipe, Source, Value } from './rows.ts'
 import { isOdd } from './odd-values.ts'
@@ -24,16 +25,22 @@ export interface Cooked {
   common: boolean
   /** About the bytes that one key takes in the journal. */
   keyBytes: number
+  /** How many rows can go in, at least one: unique keys may have room for fewer than were asked for, and `short` says which. */
+  rows: number
+  short?: string
 }
 
 /** The share of NULLs where a column takes them. */
 const NULLS = 0.1
 
-/** `filled` has the tables that the same plan fills before this one, with how many rows. A text is the reason why not. */
+/**
+ * `filled` has the tables that the same plan fills before this one, with how many rows; `before` is how many the same run
+ * puts into this one already. A text is the reason why not.
+ */
 export async function cook(
   reader: Queries,
   planned: Table,
-  rows: number,
+  { rows, before }: { rows: number; before: number },
   filled: ReadonlyMap<string, number>,
   random: Random,
 ): Promise<Cooked | string> {
@@ -42,7 +49,8 @@ export async function cook(
   const key = insertKeyOf(planned, (column) => able.includes(column))
   if (typeof key === 'string') return key
   const { table } = key
-  const layout = layoutOf(table, unmade)
+  const single = layoutOf(table, unmade)
+  const layout = { ...single, groups: await combineCrowded(reader, single, filled) }
   const lost = layout.left.find((c) => c.notNull && !c.hasDefault)
   if (lost) return `column ${lost.name} is NOT NULL and values of its type ${lost.type} cannot be made`
   if (layout.made.length + layout.referring.size === 0) return 'it has no column to fill but those the server fills'
@@ -61,6 +69,8 @@ export async function cook(
   const satisfied = await satisfyChecks(reader, table, wanted, random.fork('checks'))
   if (typeof satisfied === 'string') return satisfied
   const made = assemble(layout, wanted, satisfied, rows, filled)
+  const fits = await roomFor(reader, table, made, { rows, before, filled })
+  if (fits.rows === 0) return fits.short ?? 'it has no room for more rows'
   const counter = key.integer ? columnOf(table, key.columns[0]?.name ?? '')?.counter : null
   const sources = new Map(made.recipe.columns.map((c) => [c.name, c.source]))
   const [named] = key.columns
@@ -72,6 +82,7 @@ export async function cook(
     return `it has no primary key and no unique key, and its CHECKs leave too few values of ${named.name}`
   return {
     ...made,
+    ...fits,
     key: { columns: key.columns, integer: key.integer },
     ...(counter ? { counter } : {}),
     collisions: collisionsOf(table, sources),
@@ -99,7 +110,7 @@ async function refused(reader: Queries, table: Table, random: Random): Promise<S
 }
 
 /** What each column of a table is to us. */
-interface Layout {
+export interface Layout {
   table: Table
   /** Foreign keys that share columns, and all their columns. */
   groups: ForeignKey[][]
@@ -135,7 +146,7 @@ function columnOf(table: Table, name: string): Column | undefined {
 function uniqueColumns(table: Table, made: readonly Column[]): Set<string> {
   const unique = new Set<string>()
   for (const index of table.indexes.filter((i) => i.unique || i.exclusion)) {
-    const columns = index.uses.flatMap((name) => columnOf(table, name) ?? [])
+    const columns = partsOf(index).flatMap((name) => columnOf(table, name) ?? [])
     if (columns.some((c) => c.sequence || unique.has(c.name))) continue
     const [best] = columns.filter((c) => made.includes(c)).sort((a, b) => room(b.value) - room(a.value))
     if (best) unique.add(best.name)
@@ -174,7 +185,7 @@ async function oneParentEach(
 ): Promise<Map<string, Value> | string> {
   const values = new Map<string, Value>()
   for (const group of groups) {
-    const parents = parentsOf(group, false, SAMPLE, filled)
+    const parents = parentsOf(group, undefined, SAMPLE, filled)
     const [tuple] = await sampleParents(reader, table, parents, 1)
     const needed = parents.columns.find((name) => columnOf(table, name)?.notNull)
     if (!tuple && needed !== undefined && !group.some((k) => filled.has(k.to.id))) {
@@ -196,7 +207,7 @@ async function placingOf(reader: Queries, { table, groups }: Layout, rows: numbe
   const numbers = new Map<string, string>()
   const deciding = table.partitions?.columns ?? []
   for (const group of groups) {
-    const parents = parentsOf(group, false, SAMPLE, new Map())
+    const parents = parentsOf(group, undefined, SAMPLE, new Map())
     const [only] = parents.columns
     if (parents.columns.length > 1 || only === undefined || !deciding.includes(only)) continue
     const tuples = await sampleParents(reader, table, parents, PINNED)
@@ -271,8 +282,10 @@ function assemble(
   }
   const picks = pickings(table, groups, unique)
   const parents = groups.map((group, i) => {
-    const each = picks[i]?.how === 'each'
-    return parentsOf(group, each, each ? Math.max(SAMPLE, rows) : SAMPLE, filled)
+    if (picks[i]?.how !== 'each') return parentsOf(group, undefined, SAMPLE, filled)
+    const keys = keysOf(table, group)
+    const limit = group.length > 1 ? SAMPLE : Math.max(SAMPLE, rows)
+    return parentsOf(group, keys.length > 0 ? keys : [group.flatMap((k) => k.columns)], limit, filled)
   })
   for (const [parent, { columns }] of parents.entries()) {
     for (const [at, name] of columns.entries()) {
@@ -301,10 +314,12 @@ function pickings(table: Table, groups: readonly ForeignKey[][], unique: Readonl
     return { how: 'any', nulls: optional ? NULLS : 0, optional }
   })
   for (const index of table.indexes.filter((i) => i.unique)) {
-    if (index.uses.some((name) => unique.has(name) || columnOf(table, name)?.sequence)) continue
-    const used = columns.flatMap((names, i) => (names.some((name) => index.uses.includes(name)) ? [i] : []))
+    const parts = partsOf(index)
+    if (parts.some((name) => unique.has(name) || columnOf(table, name)?.sequence)) continue
+    const used = columns.flatMap((names, i) => (names.some((name) => parts.includes(name)) ? [i] : []))
     const [first, second] = used.map((i) => picks[i])
-    if (used.length === 1 && first && groups[used[0] ?? 0]?.length === 1) first.how = 'each'
+    const [group = []] = used.map((i) => groups[i])
+    if (used.length === 1 && first && (group.length === 1 || keysOf(table, group).length > 0)) first.how = 'each'
     if (used.length === 2 && first?.how === 'any' && second?.how === 'any') first.how = second.how = 'diagonal'
   }
   return picks
@@ -313,7 +328,7 @@ function pickings(table: Table, groups: readonly ForeignKey[][], unique: Readonl
 function collisionsOf(table: Table, sources: ReadonlyMap<string, Source>): Cooked['collisions'] {
   const unique = table.indexes.filter((i) => i.unique || i.exclusion)
   if (unique.some((i) => !i.immediate)) return 'fail'
-  const safe = unique.every((i) => i.uses.some((name) => tells(columnOf(table, name), sources.get(name))))
+  const safe = unique.every((i) => partsOf(i).some((name) => tells(columnOf(table, name), sources.get(name))))
   return safe ? 'none' : 'skip'
 }
 

@@ -33,7 +33,7 @@ const source = z.discriminatedUnion('from', [
 
 /** How each row picks among the sampled rows that its foreign keys may refer to. */
 const picking = z.object({
-  /** `each` uses every one once, and ends the batch with the last; `diagonal` gives pairs that differ. */
+  /** `each` uses every one once, then NULL if optional, else it ends the batch; `diagonal` gives pairs that differ. */
   how: z.enum(['any', 'each', 'diagonal']),
   nulls: z.number(),
   /** Without any parents the columns stay NULL. */
@@ -146,7 +146,7 @@ function picker(
   const pick = picks[which]
   const sample = parents[which] ?? []
   if (!pick || sample.length === 0) return () => (pick?.optional ? null : 'none left')
-  if (pick.how === 'each') return (i) => sample[i] ?? 'none left'
+  if (pick.how === 'each') return (i) => sample[i] ?? (pick.optional ? null : 'none left')
   if (pick.how === 'diagonal') return diagonal(picks, parents, which)
   return () => (random.next() < pick.nulls ? null : (random.pick(sample) ?? null))
 }
