@@ -1,10 +1,11 @@
 /** Finding values that CHECKs (of tables and domains) let pass: candidates are made here and tried by the server, read-only. */
+import { seededRandom } from '../../core/random.ts'
 import type { Random } from '../../core/random.ts'
 import type { Column, Queries, Table } from './table-facts.ts'
 import { anyPartition } from './partitions.ts'
 import type { Value } from './rows.ts'
 import { quoteIdent, quoteTable } from './sql.ts'
-import { formsOf, lengthOf, maker } from './values.ts'
+import { base36, formsOf, lengthOf, maker } from './values.ts'
 
 export interface Wanted {
   column: Column
@@ -33,7 +34,10 @@ const POOL = 50
 const TRIED = 400
 const OF_A_FORM = 60
 
-/** Finds values for every column that a CHECK speaks of. The text returned says why there are none. */
+/**
+ * Finds values for every column that a CHECK speaks of. The text returned says why there are none. Whether there are any
+ * does not depend on `random`, so that a survey and every run judge alike: one seed happens on a value where others do not.
+ */
 export async function satisfyChecks(
   reader: Queries,
   table: Table,
@@ -41,21 +45,28 @@ export async function satisfyChecks(
   random: Random,
 ): Promise<Satisfied | string> {
   const found: Satisfied = { forms: new Map(), pools: [] }
+  const fixed = seededRandom(`CHECKs of ${table.id}`)
+  const run = base36(fixed.fork('run'), 6)
   for (const group of groups(predicates(table))) {
     const columns = group.columns.flatMap((name) => wanted.get(name) ?? [])
+    const same = columns.map((one) => ({ ...one, run }))
     const trial = new Trial(reader, table, group.predicates, columns)
     const [only] = columns
-    const form = columns.length === 1 && only ? await passingForm(trial, only, random) : undefined
+    const form = columns.length === 1 && only ? await passingForm(trial, only, [random, fixed]) : undefined
     if (only && form !== undefined) {
       found.forms.set(only.column.name, form)
       continue
     }
-    const candidates = await tuples(reader, table, group.predicates, columns, random)
-    const rows = (await trial.passing(candidates)).slice(0, POOL)
-    if (rows.length === 0) {
+    const judged = await trial.passing([
+      ...tuples(group.predicates, same, fixed),
+      ...(await borrowed(reader, table, columns)),
+    ])
+    if (judged.length === 0) {
       const names = [...new Set(group.predicates.map((p) => p.name))].join(', ')
       return `no value was found that satisfies ${names}`
     }
+    const own = await trial.passing(tuples(group.predicates, columns, random))
+    const rows = distinct([...own, ...judged]).slice(0, POOL)
     found.pools.push({ columns: columns.map((c) => c.column.name), rows })
   }
   return found
@@ -156,38 +167,44 @@ class Trial {
 }
 
 /** A form of which every value passes: then values need not be chosen from a few, and may be unique. */
-async function passingForm(trial: Trial, wanted: Wanted, random: Random): Promise<string | undefined> {
+async function passingForm(
+  trial: Trial,
+  wanted: Wanted,
+  [random, fixed]: [Random, Random],
+): Promise<string | undefined> {
   if (wanted.omitted !== undefined || wanted.parent !== undefined || wanted.parents) return undefined
   const forms = [...new Set([wanted.form, ...formsOf(wanted.column.value)])]
   for (const form of forms) {
-    const make = maker({ ...spec(wanted), form }, random.fork(form))
+    const makers = [
+      maker({ ...spec(wanted), form }, random.fork(form)),
+      maker({ ...spec(wanted), run: base36(fixed.fork('run'), 6), form }, valuesOf(wanted, form, fixed)),
+    ]
     // Far apart, so that what holds for the first rows holds for the last.
-    const samples = Array.from({ length: OF_A_FORM }, (_, i) => [make(i < 30 ? i : i ** 3)])
-    if ((await trial.passing(samples)).length === OF_A_FORM) return form
+    const samples = makers.flatMap((make) => Array.from({ length: OF_A_FORM }, (_, i) => [make(i < 30 ? i : i ** 3)]))
+    if ((await trial.passing(samples)).length === samples.length) return form
   }
   return undefined
+}
+
+/** The first values of a form are the same wherever they are tried: a form that passes has values for a pool. */
+function valuesOf({ column }: Wanted, form: string, random: Random): Random {
+  return random.fork(column.name).fork(form)
 }
 
 function spec({ column, form, unique, base, run }: Wanted) {
   return { type: column.value, form, unique, base, run }
 }
 
-/** Candidates: made up first, then those with literals of the predicates, then what existing rows have. */
-async function tuples(
-  reader: Queries,
-  table: Table,
-  predicates: Predicate[],
-  columns: Wanted[],
-  random: Random,
-): Promise<Value[][]> {
+/** Candidates: made up first, then those with literals of the predicates. */
+function tuples(predicates: Predicate[], columns: Wanted[], random: Random): Value[][] {
   const literals = predicates.flatMap((p) => literalsOf(p.sql))
-  const choices = columns.map((wanted) => choicesOf(wanted, literals, random.fork(wanted.column.name)))
+  const choices = columns.map((wanted) => choicesOf(wanted, literals, random))
   const [single, ...more] = choices
   const made =
     single && more.length === 0
       ? single.map((value) => [value])
       : Array.from({ length: TRIED }, () => choices.map((choice) => random.pick(choice) ?? null))
-  return distinct([...made, ...(await borrowed(reader, table, columns))])
+  return distinct(made)
 }
 
 function choicesOf(wanted: Wanted, literals: string[], random: Random): Value[] {
@@ -197,7 +214,7 @@ function choicesOf(wanted: Wanted, literals: string[], random: Random): Value[] 
   if (parents) return [...parents, ...none]
   if (parent !== undefined) return [parent, ...none]
   const made = formsOf(column.value).flatMap((form) => {
-    const make = maker({ ...spec(wanted), form }, random.fork(form))
+    const make = maker({ ...spec(wanted), form }, valuesOf(wanted, form, random))
     return Array.from({ length: 4 }, (_, i) => make(i))
   })
   return [...made, ...none, ...literals.filter((literal) => fits(literal, column))]
