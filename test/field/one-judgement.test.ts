@@ -36,7 +36,9 @@ describe('D18: discover and run judge alike', () => {
   before(async () => {
     server = await startPostgres()
     await server.sql(
-      ['create schema app', ...Object.entries(TABLES).map(([name, sql]) => `create table app.${name} (${sql})`)].join('; '),
+      ['create schema app', ...Object.entries(TABLES).map(([name, sql]) => `create table app.${name} (${sql})`)].join(
+        '; ',
+      ),
     )
   })
   after(() => server.stop())
