@@ -1,10 +1,11 @@
 /**
- * Makes a clone ready: installs the packages package-lock.json names, and builds src into dist. Says one line per
- * thing it does, and nothing when there is nothing to do. Plain JavaScript: it runs before anything is installed.
+ * Makes a clone ready: installs the packages package-lock.json names, and builds src into dist. Says what it does, how
+ * far it is every few seconds, and how long it took; nothing when there is nothing to do. Plain JavaScript: it runs
+ * before anything is installed.
  *
  *   node scripts/setup.mjs [--no-build]
  */
-import { spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import * as fs from 'node:fs'
 import { basename, join } from 'node:path'
@@ -13,6 +14,8 @@ import { fileURLToPath } from 'node:url'
 const OLDEST_NODE = [20, 19]
 /** Longest that another set-up of this clone is waited for. */
 const WAIT_MS = 10 * 60_000
+/** Longest silence. */
+const SAY_MS = 5_000
 /** All of src as ES modules into dist, and the fault library again as CommonJS into dist/cjs. */
 const PROJECTS = ['tsconfig.json', 'tsconfig.cjs.json']
 
@@ -20,13 +23,13 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 const at = (...parts) => join(root, ...parts)
 
 try {
-  setUp(process.argv.slice(2))
+  await setUp(process.argv.slice(2))
 } catch (error) {
   console.error(`setup: ${error.message}`)
   process.exitCode = 1
 }
 
-function setUp(args) {
+async function setUp(args) {
   const unknown = args.find((arg) => arg !== '--no-build')
   if (unknown !== undefined) throw new Error(`unknown option ${unknown}; the only one is --no-build`)
   const [major, minor] = process.versions.node.split('.').map(Number)
@@ -36,10 +39,12 @@ function setUp(args) {
   const build = !args.includes('--no-build')
   const ready = () => installed() && (!build || built())
   if (ready()) return
-  withLock(() => {
-    if (!installed()) install()
-    if (build && !built()) compile()
+  const began = Date.now()
+  await withLock(async () => {
+    if (!installed()) await install()
+    if (build && !built()) await compile()
   })
+  console.log(`setup: ready after ${secondsSince(began)}`)
 }
 
 // ── packages ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -63,9 +68,22 @@ function installed() {
 }
 
 /** `--include=dev`: NODE_ENV=production in the caller's environment must not leave out the compiler. */
-function install() {
-  step('installing packages (npm ci)', () => npm('ci', '--include=dev', '--no-audit', '--no-fund'))
+async function install() {
+  const paths = wantedHere()
+  const what = `installing ${paths.length} packages (npm ci), about a minute the first time`
+  const howFar = () =>
+    `${paths.filter((path) => fs.existsSync(at(path, 'package.json'))).length} of ${paths.length} packages`
+  await step(what, howFar, () => npm('ci', '--include=dev', '--no-audit', '--no-fund'))
   fs.writeFileSync(at('node_modules', '.chaos-installed'), lockHash())
+}
+
+/** Paths of the packages that npm installs on this platform. */
+function wantedHere() {
+  const fits = (list, ours) =>
+    list === undefined || list.includes(ours) || (list[0]?.startsWith('!') && !list.includes(`!${ours}`))
+  return Object.entries(JSON.parse(fs.readFileSync(at('package-lock.json'), 'utf8')).packages)
+    .filter(([path, { os, cpu }]) => path !== '' && fits(os, process.platform) && fits(cpu, process.arch))
+    .map(([path]) => path)
 }
 
 /** The npm that is running us, else the one on the path. */
@@ -93,11 +111,15 @@ function built() {
   )
 }
 
-function compile() {
+async function compile() {
   const hash = sourceHash()
-  step('building dist (tsc)', () => {
-    for (const config of PROJECTS)
-      exec(process.execPath, [at('node_modules', 'typescript', 'bin', 'tsc'), '-p', at(config)])
+  let done = 0
+  const howFar = () => `${done} of ${PROJECTS.length} builds`
+  await step('building dist (tsc)', howFar, async () => {
+    for (const config of PROJECTS) {
+      await exec(process.execPath, [at('node_modules', 'typescript', 'bin', 'tsc'), '-p', at(config)])
+      done += 1
+    }
   })
   removeStrays()
   // Without it Node would take dist/cjs for ES modules, as the package is.
@@ -145,12 +167,12 @@ function walk(folder) {
 // ── one at a time ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** A file that holds our pid. It lies in dist because npm ci empties node_modules. */
-function withLock(work) {
+async function withLock(work) {
   const lock = at('dist', '.setup-lock')
   fs.mkdirSync(at('dist'), { recursive: true })
   acquire(lock)
   try {
-    work()
+    await work()
   } finally {
     fs.rmSync(lock, { force: true })
   }
@@ -158,7 +180,7 @@ function withLock(work) {
 
 function acquire(lock) {
   const deadline = Date.now() + WAIT_MS
-  let told = false
+  let sayAt = 0
   for (;;) {
     try {
       return fs.writeFileSync(lock, String(process.pid), { flag: 'wx' })
@@ -169,9 +191,9 @@ function acquire(lock) {
     if (holder > 0 && !alive(holder)) removeStale(lock)
     else if (Date.now() > deadline)
       throw new Error(`process ${holder} does not finish; if it is not a set-up, remove ${lock}`)
-    else if (!told && holder > 0) {
+    else if (Date.now() > sayAt && holder > 0) {
       console.log(`setup: waiting for process ${holder}, which is setting this clone up`)
-      told = true
+      sayAt = Date.now() + SAY_MS
     }
     sleep(100)
   }
@@ -204,18 +226,34 @@ function sleep(ms) {
 
 // ── helpers ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-function step(what, work) {
+/** Says what is done, and until it is done how far it is. */
+async function step(what, howFar, work) {
   console.log(`setup: ${what}`)
-  work()
+  const began = Date.now()
+  const timer = setInterval(() => console.log(`setup: ${howFar()} after ${secondsSince(began)}`), SAY_MS)
+  try {
+    await work()
+  } finally {
+    clearInterval(timer)
+  }
+}
+
+function secondsSince(time) {
+  return `${Math.round((Date.now() - time) / 1000)} s`
 }
 
 /** Runs a command in the clone; its output is shown only if it fails. */
-function exec(command, args, options = {}) {
-  const done = spawnSync(command, args, { cwd: root, encoding: 'utf8', maxBuffer: 1 << 28, ...options })
-  if (done.error) throw new Error(`cannot run ${command}: ${done.error.message}`)
-  if (done.status === 0) return
-  process.stderr.write(done.stdout + done.stderr)
-  throw new Error(`${[basename(command), ...args].join(' ')} ended with ${done.signal ?? `exit code ${done.status}`}`)
+async function exec(command, args, options = {}) {
+  const child = spawn(command, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'], ...options })
+  const said = []
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => said.push(chunk))
+  const [code, signal] = await new Promise((resolve, reject) => {
+    child.once('error', (error) => reject(new Error(`cannot run ${command}: ${error.message}`)))
+    child.once('close', (...end) => resolve(end))
+  })
+  if (code === 0) return
+  process.stderr.write(Buffer.concat(said))
+  throw new Error(`${[basename(command), ...args].join(' ')} ended with ${signal ?? `exit code ${code}`}`)
 }
 
 /** A file of the clone as text; undefined when there is none. */

@@ -18,19 +18,21 @@ import { test, type TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 
 const SETUP = fileURLToPath(new URL('../../scripts/setup.mjs', import.meta.url))
-const INSTALLS = 'setup: installing packages (npm ci)'
+const INSTALLS = 'setup: installing 1 packages (npm ci), about a minute the first time'
 const BUILDS = 'setup: building dist (tsc)'
+/** Without the time, which differs. */
+const READY = 'setup: ready'
 
 test('a fresh clone gets its packages and is built, once', (t) => {
   const clone = makeClone(t)
-  assert.deepEqual(setUp(clone), { said: [INSTALLS, BUILDS], status: 0 })
+  assert.deepEqual(setUp(clone), { said: [INSTALLS, BUILDS, READY], status: 0 })
   assert.equal(statSync(join(clone, 'dist/main.js')).mode & 0o111, 0o111)
   assert.deepEqual(setUp(clone), { said: [], status: 0 })
 })
 
 test('--no-build installs and does not build', (t) => {
   const clone = makeClone(t)
-  assert.deepEqual(setUp(clone, '--no-build'), { said: [INSTALLS], status: 0 })
+  assert.deepEqual(setUp(clone, '--no-build'), { said: [INSTALLS, READY], status: 0 })
   assert.equal(existsSync(join(clone, 'dist/main.js')), false)
 })
 
@@ -38,9 +40,9 @@ test('packages are installed again when the lock file asks for others, and when 
   const clone = makeClone(t)
   setUp(clone)
   write(clone, 'package-lock.json', lockFile({ typescript: '2.0.0' }))
-  assert.deepEqual(setUp(clone).said, [INSTALLS, BUILDS])
+  assert.deepEqual(setUp(clone).said, [INSTALLS, BUILDS, READY])
   write(clone, 'node_modules/.package-lock.json', lockFile({}))
-  assert.deepEqual(setUp(clone).said, [INSTALLS, BUILDS])
+  assert.deepEqual(setUp(clone).said, [INSTALLS, BUILDS, READY])
 })
 
 test('packages that npm ci installed by hand are taken as they are, without those for other platforms', (t) => {
@@ -63,7 +65,7 @@ test('a changed source is built again, and the output of a removed one is remove
   setUp(clone)
   write(clone, 'src/main.ts', 'changed')
   rmSync(join(clone, 'src/core/old.ts'))
-  assert.deepEqual(setUp(clone).said, [BUILDS])
+  assert.deepEqual(setUp(clone).said, [BUILDS, READY])
   assert.equal(readFileSync(join(clone, 'dist/main.js'), 'utf8'), 'changed')
   assert.equal(existsSync(join(clone, 'dist/core/old.js')), false)
 })
@@ -72,7 +74,7 @@ test('a missing output is built again', (t) => {
   const clone = makeClone(t)
   setUp(clone)
   rmSync(join(clone, 'dist/core/old.js'))
-  assert.deepEqual(setUp(clone).said, [BUILDS])
+  assert.deepEqual(setUp(clone).said, [BUILDS, READY])
 })
 
 test('a build that fails fails the set-up, and is tried again the next time', (t) => {
@@ -82,7 +84,7 @@ test('a build that fails fails the set-up, and is tried again the next time', (t
   assert.equal(status, 1)
   assert.match(said.join('\n'), /main\.ts: wrong[^]*ended with exit code 2/)
   write(clone, 'src/main.ts', 'right')
-  assert.deepEqual(setUp(clone), { said: [BUILDS], status: 0 })
+  assert.deepEqual(setUp(clone), { said: [BUILDS, READY], status: 0 })
 })
 
 test('of two set-ups at once one does the work and the other waits for it', async (t) => {
@@ -92,7 +94,7 @@ test('of two set-ups at once one does the work and the other waits for it', asyn
     runs.map(({ status }) => status),
     [0, 0],
   )
-  const said = runs.flatMap((run) => run.said).filter((line) => !line.includes('waiting'))
+  const said = runs.flatMap((run) => run.said).filter((line) => !line.includes('waiting') && line !== READY)
   assert.deepEqual(said, [INSTALLS, BUILDS])
 })
 
@@ -100,8 +102,29 @@ test('the lock of a set-up that was killed is taken over', (t) => {
   const clone = makeClone(t)
   const { pid } = spawnSync(process.execPath, ['-e', ''])
   write(clone, 'dist/.setup-lock', String(pid))
-  assert.deepEqual(setUp(clone), { said: [INSTALLS, BUILDS], status: 0 })
+  assert.deepEqual(setUp(clone), { said: [INSTALLS, BUILDS, READY], status: 0 })
   assert.equal(existsSync(join(clone, 'dist/.setup-lock')), false)
+})
+
+test('S15: an install that was silent until its end says how many packages it installs, and how far it is', (t) => {
+  const clone = makeClone(t)
+  const other = process.platform === 'linux' ? 'darwin' : 'linux'
+  const packages = {
+    '': {},
+    'node_modules/typescript': { version: '1.0.0' },
+    'node_modules/here': { version: '1.0.0', os: [process.platform], cpu: [process.arch] },
+    'node_modules/not-there': { version: '1.0.0', optional: true, os: [`!${other}`] },
+    'node_modules/elsewhere': { version: '1.0.0', optional: true, os: [other] },
+  }
+  write(clone, 'package-lock.json', JSON.stringify({ packages }))
+  // Slower than the longest silence; one package of three is there, of another only its folder.
+  const slow = 'mkdir -p node_modules/here node_modules/not-there; echo {} > node_modules/here/package.json; sleep 7'
+  write(clone, '../bin/npm', NPM.replace('sleep 0.3;', `${slow};`))
+  const { status, said } = setUp(clone)
+  assert.equal(status, 0)
+  assert.equal(said[0], 'setup: installing 3 packages (npm ci), about a minute the first time')
+  assert.match(said[1] ?? '', /^setup: 1 of 3 packages after \d+ s$/)
+  assert.deepEqual(said.slice(-2), [BUILDS, READY])
 })
 
 test('an unknown option is refused', (t) => {
@@ -179,5 +202,8 @@ function place(clone: string) {
 }
 
 function lines(text: string): string[] {
-  return text.split('\n').filter((line) => line !== '')
+  return text
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => line.replace(/^(setup: ready) after \d+ s$/, '$1'))
 }
