@@ -1,8 +1,8 @@
-/** A fault on the command line: `latency,duration_ms=500,probability=0.3`. */
+/** A fault on the command line of `mcp-proxy`: `latency,duration_ms=500,probability=0.3`. */
 import { faultSchema } from '../config/chaos-experiment.ts'
 import { FaultConfigError } from '../faults/index.ts'
 import type { FaultConfig } from '../faults/index.ts'
-import { readFault } from '../faults/fault.ts'
+import { readToolFault } from '../faults/fault.ts'
 import { usageError } from './usage.ts'
 
 /** Fields that hold texts, whatever they look like. */
@@ -35,7 +35,7 @@ export function readFaultOption(text: string): FaultConfig {
   // Only what was given is there.
   const fault = { fault_type: type?.trim(), ...given } as FaultConfig
   try {
-    readFault(fault, JSON.stringify(text))
+    readToolFault(fault, JSON.stringify(text))
   } catch (error) {
     if (error instanceof FaultConfigError) throw usageError('--fault', error.message)
     throw error

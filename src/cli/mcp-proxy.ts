@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { loadChaosExperiment } from '../config/chaos-experiment.ts'
 import { messageOf } from '../core/errors.ts'
 import type { FaultConfig } from '../faults/index.ts'
-import { uselessFields } from '../faults/fields.ts'
+import { uselessForTools } from '../faults/fields.ts'
 import { openFiredLog } from '../mcp/fired-log.ts'
 import type { FiredLog } from '../mcp/fired-log.ts'
 import { httpProxy } from '../mcp/http-proxy.ts'
@@ -76,7 +76,7 @@ function leaveUnread(): void {
 
 async function readSettings(context: Context, options: McpProxyOptions): Promise<ToolFaultsOptions> {
   const { config, seed, tool } = options
-  const file = config === undefined ? undefined : await loadChaosExperiment(config, context.env, uselessFields)
+  const file = config === undefined ? undefined : await loadChaosExperiment(config, context.env, uselessForTools)
   const own: FaultConfig[] = options.fault.map(readFaultOption)
   // The schema leaves a field that is not there undefined; the library wants it absent.
   const ofFile = JSON.parse(JSON.stringify(file?.faults ?? [])) as FaultConfig[]

@@ -5,6 +5,7 @@ import { isPlainlySync, speaksOfPromises } from './likely.ts'
 import { isAsyncIterable, reshape, reshapeSync } from './streams.ts'
 import { answerLater, failedLike, hiddenThen, isPlainPromise, isThenable } from './thenables.ts'
 import type { Fault } from './fault.ts'
+import { isForStreams, warnOfUnchanged } from './unmet.ts'
 import type { Decision } from './rule.ts'
 
 /**
@@ -191,7 +192,10 @@ export async function callAsync<T>(
     for (const decision of plan.alterations) {
       const change = changeOf(decision, { signal })
       const isBehind = decision.action.alter?.behind === true
-      altered = await (isBehind ? (change.value(altered) as Awaited<T>) : inside(altered, change))
+      const before = altered
+      altered = await (isBehind ? (change.value(before) as Awaited<T>) : inside(before, change))
+      if (plan.chaos && Object.is(altered, before) && isForStreams(decision.rule.fault))
+        warnOfUnchanged(plan.chaos, decision, before)
     }
     return altered
   } finally {
@@ -246,10 +250,15 @@ function* lazily(call: () => unknown): Generator<unknown, unknown> {
 /** The answer after everything that changes it. */
 function alteredAnswer(plan: Plan, answer: unknown, how: How = {}): unknown {
   if (!plan.alters) return answer
+  const alter = (one: unknown, decision: Decision): unknown => {
+    const other = alterOne(one, decision, how)
+    if (plan.chaos && Object.is(other, one) && !isAsyncIterable(one)) warnOfUnchanged(plan.chaos, decision, one)
+    return other
+  }
   return plan.alterations.reduce((altered, decision) => {
     // A fault behind the call may wait.
-    if (altered !== answer && isPlainPromise(altered)) return altered.then((value) => alterOne(value, decision, how))
-    return alterOne(altered, decision, how)
+    if (altered !== answer && isPlainPromise(altered)) return altered.then((value) => alter(value, decision))
+    return alter(altered, decision)
   }, answer)
 }
 

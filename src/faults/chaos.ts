@@ -8,11 +8,12 @@ import { FaultConfigError, readFault, readNames } from './fault.ts'
 import type { FaultConfig } from './fault-type.ts'
 import { Lease } from './lease.ts'
 import { HeldMemory } from './memory.ts'
-import { Placement } from './placement.ts'
+import { componentsOf, Placement } from './placement.ts'
 import type { PlacementOptions } from './placement.ts'
 import { mintSeed } from './random.ts'
 import type { FiredFault } from './rule.ts'
 import { FaultSequence } from './sequence.ts'
+import { warnOfUnknown } from './unmet.ts'
 import { MOST_BLOCK_MS, Waits } from './waits.ts'
 
 /**
@@ -49,6 +50,8 @@ export interface LeaseOptions {
 export class Chaos {
   /** False: every wrapped call is the bare call. The one thing that is looked at when nothing is to be done. */
   on = false
+  /** Something is wrapped whose components are known with their calls only: hosts of a fetch, tools of an MCP client. */
+  openEnded = false
   /** Tells this one from that of another process, or of the same program started again. */
   readonly instance = mintSeed() + mintSeed()
   readonly memory: HeldMemory
@@ -125,6 +128,10 @@ export class Chaos {
   /** Puts faults in place until the placement is ended. Throws ChaosDisabledError unless enabled. */
   place(options: PlacementOptions): Placement {
     if (!this.enabled) throw new ChaosDisabledError(NOT_ENABLED)
+    warnOfUnknown(
+      this,
+      options.faults.flatMap((fault) => componentsOf(fault, options.components ?? [])),
+    )
     return this.#place(options)
   }
 

@@ -1,7 +1,7 @@
 /** A FaultConfig checked and completed: inside the library nothing is asked twice. */
 import { ERROR_BODIES, FAULT_MODES, FaultType } from './fault-type.ts'
 import type { FaultConfig, FaultMode, Range } from './fault-type.ts'
-import { uselessFields } from './fields.ts'
+import { uselessFields, uselessForTools } from './fields.ts'
 import { knownToAllCopies } from './shared.ts'
 
 /** Every default filled in; what has no default is undefined. */
@@ -105,6 +105,19 @@ export function readFault(config: FaultConfig, where = 'fault'): Fault {
   const missing = whatIsMissing(config)
   if (missing) throw new FaultConfigError(`${where}: ${missing.message}`, missing.field)
   return fault
+}
+
+/** The same for a fault in calls of MCP tools: a field that means nothing there is a mistake, too. */
+export function readToolFault(config: FaultConfig, where = 'fault'): Fault {
+  const fault = readFault(config, where)
+  const [useless] = uselessForTools(config)
+  if (useless) throw new FaultConfigError(`${where}: ${useless.message}`, useless.field)
+  return fault
+}
+
+/** It stalls a stream or breaks it off: nothing is done to the data. */
+export function breaksStreams({ stall_ms: stall, reset_after_items: reset }: Fault): boolean {
+  return stall !== undefined || reset !== undefined
 }
 
 /** What a fault cannot do without, or what two of its fields say against each other. */

@@ -57,6 +57,23 @@ export function uselessFields(config: { fault_type: FaultType; mode?: FaultMode 
   })
 }
 
+/** They act inside a stream, or on a callback. A call of an MCP tool has neither. */
+const NOT_OF_TOOLS: readonly Field[] = ['stall_ms', 'stall_after_items', 'reset_after_items', 'keep_items', 'callback']
+
+/** The same for calls of MCP tools, whose results are no streams. */
+export function uselessForTools(config: { fault_type: FaultType; mode?: FaultMode | undefined }): FieldProblem[] {
+  const problems = uselessFields(config)
+  if (config.mode === 'cut_stream')
+    problems.push({ field: 'mode', message: `mode cut_stream means nothing for calls of MCP tools: ${NO_STREAM}` })
+  for (const [field, value] of Object.entries<unknown>(config))
+    if (isOf(field, NOT_OF_TOOLS) && value !== undefined && value !== false && problems.every((p) => p.field !== field))
+      problems.push({ field, message: `${field} means nothing for calls of MCP tools: ${WHY[field] ?? NO_STREAM}` })
+  return problems
+}
+
+const NO_STREAM = 'their results are no streams'
+const WHY: Readonly<Record<string, string>> = { callback: 'they answer without callbacks' }
+
 function allFields(): Field[] {
   const own = Object.values(OF_MODE).flatMap((modes) => Object.values(modes).flat())
   return [...new Set([...EVERY_FAULT, ...own])]

@@ -2,6 +2,7 @@
 import type { Chaos } from './chaos.ts'
 import type { Component } from './component.ts'
 import type { Decision, Rule } from './rule.ts'
+import { warnOfUnknown } from './unmet.ts'
 
 /** One place in the program where calls are made. */
 export interface Site {
@@ -9,9 +10,13 @@ export interface Site {
   readonly component: Component
   /** Of the wrapper itself; they act only where injection is enabled. */
   readonly own: readonly Rule[] | undefined
+  /** Other components that its faults name; undefined when they have been looked for, with the first call. */
+  others: readonly string[] | undefined
 }
 
 export class Plan {
+  /** Whom to tell of what does nothing. */
+  readonly chaos: Chaos | undefined
   readonly #decisions: Decision[] = []
   /** A rule has raised: the rules after it do not see the call. */
   raises = false
@@ -25,6 +30,10 @@ export class Plan {
   changes = false
   /** Somebody must know when the call has ended. */
   releases = false
+
+  constructor(chaos?: Chaos) {
+    this.chaos = chaos
+  }
 
   add(decision: Decision): void {
     const { wait_ms: ms = 0, error, alter, release } = decision.action
@@ -71,19 +80,33 @@ export class Plan {
 }
 
 /** Undefined when the call is to be left alone, which is nearly always. */
-export function planFor({ chaos, component, own }: Site, args?: readonly unknown[]): Plan | undefined {
+export function planFor(site: Site, args?: readonly unknown[]): Plan | undefined {
+  const { chaos, component, own } = site
+  if (site.others !== undefined) lookForOthers(site)
   let plan: Plan | undefined
-  if (own !== undefined && chaos.enabled) plan = planOf(own, plan, args)
-  if (component.rules !== undefined) plan = planOf(component.rules, plan, args)
+  if (own !== undefined && chaos.enabled) plan = planOf(own, plan, chaos, args)
+  if (component.rules !== undefined) plan = planOf(component.rules, plan, chaos, args)
   return plan
 }
 
+/** With the first call: what is wrapped together is there by then. */
+export function lookForOthers(site: Site): void {
+  const { others = [] } = site
+  site.others = undefined
+  warnOfUnknown(site.chaos, others)
+}
+
 /** Makes a plan only when there is something to put into it. */
-function planOf(rules: readonly Rule[], plan: Plan | undefined, args?: readonly unknown[]): Plan | undefined {
+function planOf(
+  rules: readonly Rule[],
+  plan: Plan | undefined,
+  chaos: Chaos,
+  args?: readonly unknown[],
+): Plan | undefined {
   // By index: an iterator costs more than asking the rule.
   for (let i = 0; i < rules.length && plan?.raises !== true; i++) {
     const decision = rules[i]?.decide(args)
-    if (decision) (plan ??= new Plan()).add(decision)
+    if (decision) (plan ??= new Plan(chaos)).add(decision)
   }
   return plan
 }

@@ -2,14 +2,16 @@
 import { callAsync, callWithFaults, learnt, LOOKS } from './call.ts'
 import type { BareFunction, CallKind, CallSite, Inside } from './call.ts'
 import type { Chaos } from './chaos.ts'
+import { EVERY } from './component.ts'
 import { FaultConfigError, readFault } from './fault.ts'
 import type { FaultConfig } from './fault-type.ts'
 import { copyMetadata } from './metadata.ts'
-import { planFor } from './plan.ts'
+import { lookForOthers, planFor } from './plan.ts'
 import type { Site } from './plan.ts'
 import { Rule } from './rule.ts'
 import type { FiredFault } from './rule.ts'
 import { FaultSequence } from './sequence.ts'
+import { listOf } from './unmet.ts'
 
 /** Any function: nothing is assumed about its arguments. */
 export type AnyFunction = (this: never, ...args: never[]) => unknown
@@ -40,7 +42,7 @@ export function wrapFunction<F extends AnyFunction>(chaos: Chaos, fn: F, options
   const name = options.component ?? (fn.name === '' ? 'anonymous' : fn.name)
   const kind = kindOf(fn, options.async)
   const found = siteOf(chaos, name, options)
-  const looks = kind === 'unknown' ? LOOKS : found.own ? 1 : 0
+  const looks = kind === 'unknown' ? LOOKS : found.own !== undefined || found.others !== undefined ? 1 : 0
   const site: CallSite = { ...found, kind, looks, fn, like: undefined, callback: options.callback === true }
   const { component } = site
   const bare = fn as unknown as BareFunction
@@ -54,14 +56,32 @@ export function wrapFunction<F extends AnyFunction>(chaos: Chaos, fn: F, options
       return callWithFaults(site, plan, bare, this, args)
     },
   }
+  if (chaos.state !== 'disabled') warnOfMethods(chaos, name, fn)
   const own: PropertyDescriptorMap = Object.getOwnPropertyDescriptors(fn)
   delete own['prototype']
   copyMetadata(fn, wrapped)
   return Object.defineProperties(wrapped, own) as unknown as F
 }
 
+/** `wrap(axios).get`: methods of a function stay what they are, and so meet no faults. */
+function warnOfMethods(chaos: Chaos, name: string, fn: AnyFunction): void {
+  const methods = Object.keys(fn).filter(
+    (key) => typeof (Reflect.getOwnPropertyDescriptor(fn, key)?.value as unknown) === 'function',
+  )
+  const [first] = methods
+  // The methods of mocks are not for the application to call.
+  if (first === undefined || MOCKS.some((mark) => mark in fn)) return
+  chaos.warn(
+    `${name} has methods of its own (${listOf(methods)}), and only calls of ${name} itself meet faults: wrap each method that is to meet them, e.g. wrap(${name}.${first}, { component: ${JSON.stringify(`${name}.${first}`)} })`,
+  )
+}
+
+/** Of jest and vitest, sinon, and node:test. */
+const MOCKS = ['_isMockFunction', 'isSinonProxy', 'mock']
+
 function looked(site: CallSite, answer: unknown): unknown {
   warnIfAsleep(site)
+  if (site.others !== undefined && site.chaos.state !== 'disabled') lookForOthers(site)
   const given = learnt(site, answer)
   if (site.kind !== 'unknown' && site.kind !== 'sync') site.looks = 0
   return given
@@ -110,11 +130,13 @@ function siteOf(chaos: Chaos, name: string, { faults = [], seed, sequence, fired
   const component = chaos.component(name)
   component.wrapped = true
   const source = sequence ?? (seed === undefined ? chaos.sequence : new FaultSequence({ seed }))
-  const own = faults
-    .map((config, i) => readFault(config, `faults[${i}]`))
+  const read = faults.map((config, i) => readFault(config, `faults[${i}]`))
+  const others = read.flatMap((fault) => fault.affected_components).filter((other) => other !== name && other !== EVERY)
+  const own = read
     .map((fault, i) => ({ fault, i }))
     .filter(
-      ({ fault: { affected_components: names } }) => names.length === 0 || names.includes(name) || names.includes('*'),
+      ({ fault: { affected_components: names } }) =>
+        names.length === 0 || names.includes(name) || names.includes(EVERY),
     )
     .map(({ fault, i }) => {
       const track = source.track(`${name}/${i}`)
@@ -125,7 +147,7 @@ function siteOf(chaos: Chaos, name: string, { faults = [], seed, sequence, fired
       }
       return new Rule({ fault, component: name, track, memory, waits, fired: tell })
     })
-  return { chaos, component, own: own.length > 0 ? own : undefined }
+  return { chaos, component, own: own.length > 0 ? own : undefined, others: others.length > 0 ? others : undefined }
 }
 
 const KINDS: Readonly<Record<string, CallKind>> = {

@@ -3,7 +3,7 @@ import { Chaos, FaultSequence, InjectedFaultError, callSite } from '../faults/in
 import type { AdapterSite, FaultConfig, FiredFault } from '../faults/index.ts'
 import { isNetworkError, retryAfterOf, statusOf, textOf } from '../faults/adapters/refusal.ts'
 import { errorResult, insideToolResult } from '../faults/adapters/tool-result.ts'
-import { readFault } from '../faults/fault.ts'
+import { readToolFault } from '../faults/fault.ts'
 import type { Placement } from '../faults/placement.ts'
 import { errorMessage } from './message.ts'
 import type { Id } from './message.ts'
@@ -43,7 +43,7 @@ export class ToolFaults {
   constructor({ faults, tools = [], seed, duration_ms: ms, protocolError = false, fired }: ToolFaultsOptions) {
     this.#protocolError = protocolError
     this.#placement = this.#chaos.place({
-      faults: faults.map((fault, i) => readFault(fault, `faults[${i}]`)),
+      faults: faults.map((fault, i) => readToolFault(fault, `faults[${i}]`)),
       components: tools,
       sequence: new FaultSequence({ seed }),
       ...(fired && { fired }),

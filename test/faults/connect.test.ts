@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Hello, Leases } from '../../src/faults/connect/protocol.ts'
+import { wrapFetch, wrapMcpClient, wrapMcpTool } from '../../src/faults/adapters/index.ts'
 import { Chaos, connectChaos, FaultConfigError, wrap } from '../../src/faults/index.ts'
 import type { ChaosConnection } from '../../src/faults/index.ts'
 import { errorOf } from './helpers.ts'
@@ -215,4 +216,17 @@ test('listening keeps no process alive, and its socket goes with it', () => {
   })
   assert.deepEqual([child.status, child.stdout], [0, 'listens\n'], child.stderr)
   assert.equal(existsSync(path), false)
+})
+
+test('A13: an application says whether there may be more components than it knows, as of a fetch or an MCP client', async () => {
+  const { address } = await onSocket()
+  const isOpenEnded = async () => ((await ask(address, 'GET', '/v1/hello')).body as unknown as Hello).open_ended
+  wrapFetch(fetch, { chaos, component: 'model' })
+  wrapMcpTool('tool', () => 1, { chaos })
+  assert.equal(await isOpenEnded(), undefined)
+  wrapFetch(fetch, { chaos, component: ({ pathname }) => pathname })
+  assert.equal(await isOpenEnded(), true)
+  const other = new Chaos()
+  wrapMcpClient({ callTool: () => Promise.resolve({}) }, { chaos: other })
+  assert.equal(other.openEnded, true)
 })

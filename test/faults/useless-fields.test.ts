@@ -5,12 +5,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { readFaultOption } from '../../src/cli/fault-option.ts'
+import { mcpProxy } from '../../src/cli/mcp-proxy.ts'
 import { loadChaosExperiment } from '../../src/config/chaos-experiment.ts'
 import { ConfigError } from '../../src/core/errors.ts'
 import { chaosMonkey, FaultConfigError, wrap } from '../../src/faults/index.ts'
 import type { FaultConfig } from '../../src/faults/index.ts'
-import { wrapFetch } from '../../src/faults/adapters/index.ts'
+import { wrapFetch, wrapMcpClient, wrapMcpTool } from '../../src/faults/adapters/index.ts'
 import { uselessFields } from '../../src/faults/fields.ts'
+import { ToolFaults } from '../../src/mcp/tool-faults.ts'
 import { application } from '../../src/targets/application/index.ts'
 import { enabled, error503, errorOf } from './helpers.ts'
 
@@ -118,4 +120,64 @@ describe('in YAML', () => {
 test('on the command line of the proxy', async () => {
   const error = await errorOf(() => readFaultOption('latency,duration_ms=5,keep_items=1'))
   assert.match(error.message, /keep_items means nothing for latency/)
+})
+
+describe('calls of MCP tools took faults that only streams have, and nothing happened', () => {
+  const OF_STREAMS: [FaultConfig, string][] = [
+    [{ fault_type: 'latency', stall_ms: 5 }, 'stall_ms'],
+    [{ fault_type: 'latency', duration_ms: 1, stall_ms: 5 }, 'stall_ms'],
+    [{ fault_type: 'error', reset_after_items: 1 }, 'reset_after_items'],
+    [{ fault_type: 'partial_failure', mode: 'drop', keep_items: 2 }, 'keep_items'],
+    [{ fault_type: 'data_corruption', mode: 'cut_stream' }, 'mode'],
+    [{ fault_type: 'error', error_code: 503, callback: true }, 'callback'],
+  ]
+  for (const [fault, field] of OF_STREAMS)
+    test(`${JSON.stringify(fault)} is refused by mcp-proxy, wrapMcpClient and wrapMcpTool with the place`, async () => {
+      const text = Object.entries(fault)
+        .map(([name, value]) => (name === 'fault_type' ? String(value) : `${name}=${String(value)}`))
+        .join(',')
+      const said = new RegExp(`${field}( cut_stream)? means nothing for calls of MCP tools: the`)
+      assert.match((await errorOf(() => readFaultOption(text))).message, said)
+      const client = { callTool: () => Promise.resolve({ content: [] }) }
+      const faults = [error503, fault]
+      for (const make of [
+        () => new ToolFaults({ faults }),
+        () => wrapMcpClient(client, { faults, chaos }),
+        () => wrapMcpTool('t', () => 1, { faults, chaos }),
+      ]) {
+        const error = await errorOf(make)
+        assert.ok(error instanceof FaultConfigError)
+        assert.match(error.message, said)
+        assert.match(error.message, /^faults\[1\]: /)
+      }
+      // A function may answer with a stream.
+      wrap(() => 1, { faults, chaos })
+    })
+
+  test('in the file of mcp-proxy, with the line', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'chaos-fields-'))
+    try {
+      const file = join(folder, 'proxy.yaml')
+      const lines = ['experiment_id: a', 'name: b', 'faults:', '  - fault_type: latency', '    stall_ms: 5']
+      writeFileSync(file, [...lines, '  - fault_type: error', '    reset_after_items: 1', ''].join('\n'))
+      await loadChaosExperiment(file, {}, uselessFields)
+      const told: string[] = []
+      const context = { env: {}, out: () => undefined, err: (text: string) => void told.push(text) } as never
+      const options = { config: file, fault: [], tool: [], listen: '', maxMessageBytes: '1024' }
+      await assert.rejects(mcpProxy(context, ['true'], options), (error: unknown) => {
+        assert.ok(error instanceof ConfigError)
+        assert.deepEqual(
+          error.problems.map(({ line, path }) => [line, path]),
+          [
+            [5, 'faults[0].stall_ms'],
+            [7, 'faults[1].reset_after_items'],
+          ],
+        )
+        return true
+      })
+      assert.deepEqual(told, [])
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
+  })
 })

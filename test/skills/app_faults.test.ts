@@ -6,6 +6,8 @@ import { after, before, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { systemClock } from '../../src/core/clock.ts'
 import { markOf } from '../../src/core/skill.ts'
+import { wrapFetch } from '../../src/faults/adapters/index.ts'
+import type { FaultConfig } from '../../src/faults/index.ts'
 import { connectApplication } from '../../src/targets/application/agent.ts'
 import { applicationClient } from '../../src/targets/application/client.ts'
 import { config } from '../../src/targets/application/config.ts'
@@ -19,6 +21,8 @@ import { timeout } from '../../src/targets/application/skills/timeout.ts'
 import { openRig, skillContract } from '../contract/skill.ts'
 import type { SkillCase } from '../contract/skill.ts'
 import { FakeApplication } from '../fakes/application.ts'
+
+const error503: FaultConfig = { fault_type: 'error', error_code: 503 }
 
 const CASES = [
   { skill: latency, params: { duration_ms: 20 }, effect: 'slow' },
@@ -112,6 +116,44 @@ describe('the application target', () => {
       /no component "serch"; it has mail, pay/,
     )
     await rig.close()
+  })
+
+  test('A13: a host that its application has not called yet is planned with a note, and met with its first call', async () => {
+    const own = new FakeApplication()
+    try {
+      const { chaos } = await own.start('one')
+      const rig = await openRig({
+        ...caseOf(error, { error_code: 503 }),
+        connect: (options) => connectApplication(config.parse(own.config), all, options),
+      })
+      const named = { error_code: 503, lease: '10s', components: ['search', 'api.example.com', 'serch'] }
+      // As an older application answers, and one whose components are all known.
+      await assert.rejects(rig.plan(named), /no component "api.example.com"; it has mail, pay, search/)
+      const get = wrapFetch<(url: string) => Promise<Response>>(() => Promise.resolve(new Response('{}')), { chaos })
+      const { steps, notes = [] } = await rig.plan(named)
+      assert.deepEqual(
+        steps.map(({ resource }) => resource),
+        named.components,
+      )
+      assert.match(notes.join('\n'), /"api.example.com" is not met yet: the application/)
+      assert.match(notes.join('\n'), /"serch" is not met yet \(did you mean "search"\?\)/)
+      // Everything is never meant by a name that is not there.
+      await assert.rejects(rig.plan({ ...named, components: ['*'] }), /no component "\*"/)
+      await rig.close()
+
+      const client = applicationClient(config.parse(own.config))
+      const signal = AbortSignal.timeout(60_000)
+      const { instances } = await client.look(signal)
+      const address = instances[0]?.address ?? ''
+      const grant = { mark: 'chaos-a-b-1', faults: [error503], components: ['api.example.com'], lease_ms: 60_000 }
+      await client.grant(address, grant, signal)
+      // Nobody has called: the run would be ineffective.
+      assert.deepEqual((await client.leases(address, signal)).map(({ calls, fired }) => [calls, fired]), [[0, 0]]) // prettier-ignore
+      assert.equal((await get('https://api.example.com/x')).status, 503)
+      assert.deepEqual((await client.leases(address, signal)).map(({ calls, fired }) => [calls, fired]), [[1, 1]]) // prettier-ignore
+    } finally {
+      await own.stop()
+    }
   })
 
   test('a held fault outlives its lease many times, and one that nobody holds does not', async () => {

@@ -1,5 +1,6 @@
 /** `wrapFetch(fetch)`: faults in HTTP calls, and through it in every SDK that takes a fetch. */
 import { signalIn } from '../call.ts'
+import { application } from '../enable.ts'
 import { ChaosTimeoutError, InjectedFaultError } from '../errors.ts'
 import { RESET } from '../socket.ts'
 import { insideResponse } from './inside-response.ts'
@@ -23,6 +24,7 @@ export function wrapFetch<F extends FetchLike>(fetch: F, options: WrapFetchOptio
   const site = sitesOf(options)
   // Known before its first call, so that an experiment or a run finds it.
   if (typeof component === 'string') site(component)
+  else (options.chaos ?? application).openEnded = true
   const bare = fetch as unknown as (input: unknown, init?: unknown) => Promise<Response>
   const wrapped = async (input: unknown, init?: unknown): Promise<Response> => {
     const name = typeof component === 'string' ? component : component(urlOf(input))

@@ -1,8 +1,9 @@
 /** The data of a HTTP answer is its body: JSON and text as a whole, event streams event by event, the rest as bytes. */
 import type { Change } from '../call.ts'
+import { breaksStreams } from '../fault.ts'
 import { terminated } from '../socket.ts'
 import { eventsOf, sseFrames } from './sse.ts'
-import { breaksStreams, insideStream } from './inside-stream.ts'
+import { insideStream } from './inside-stream.ts'
 
 /** A body said to be larger, or an event that is, is left alone rather than held in memory. */
 const MOST_BYTES = 64 * 2 ** 20

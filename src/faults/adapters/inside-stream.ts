@@ -1,16 +1,10 @@
 /** Changes the data in a stream of frames, and leaves alone the frames that carry none. */
 import type { Change } from '../call.ts'
-import type { Fault } from '../fault.ts'
 
 export interface Frames<F> {
   /** Undefined where the frame is envelope only. */
   dataOf(frame: F): string | undefined
   withData(frame: F, data: string): F
-}
-
-/** It stalls or breaks off: nothing is done to the data. */
-export function breaksStreams({ stall_ms: stall, reset_after_items: reset }: Fault): boolean {
-  return stall !== undefined || reset !== undefined
 }
 
 /** A stream that is cut ends right there: what would follow does not come. */

@@ -1,6 +1,8 @@
 /** MCP: the tools that a client calls, and the handlers of a server's tools. Nothing of an SDK is loaded. */
 import { signalIn } from '../call.ts'
+import { application } from '../enable.ts'
 import { InjectedFaultError } from '../errors.ts'
+import { readToolFault } from '../fault.ts'
 import { asSdkError, CallLimit, INTERNAL_ERROR, REQUEST_TIMEOUT } from './mcp-limits.ts'
 import { sitesOf } from './options.ts'
 import type { AdapterOptions } from './options.ts'
@@ -70,8 +72,9 @@ export function wrapMcpTools<T extends Record<string, (...args: never[]) => unkn
 
 /** `known`: the name of the one tool, which is there before its first call. */
 function caller(options: WrapMcpOptions, known?: string) {
-  const site = sitesOf(options)
-  if (known !== undefined) site(known)
+  const site = sitesOf(options, readToolFault)
+  if (known === undefined) (options.chaos ?? application).openEnded = true
+  else site(known)
   return async (
     tool: string,
     call: () => unknown,

@@ -21,9 +21,9 @@ export interface AdapterOptions {
 }
 
 /** Each component's site is made when it is first asked for. Throws FaultConfigError. */
-export function sitesOf(options: AdapterOptions): (component: string) => AdapterSite {
+export function sitesOf(options: AdapterOptions, read = readFault): (component: string) => AdapterSite {
   // Wrong fields show where they are written, not at the first call.
-  for (const [i, fault] of (options.faults ?? []).entries()) readFault(fault, `faults[${i}]`)
+  for (const [i, fault] of (options.faults ?? []).entries()) read(fault, `faults[${i}]`)
   const sites = new Map<string, AdapterSite>()
   return (component) => {
     const site = sites.get(component) ?? callSite(component, options)

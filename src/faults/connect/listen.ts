@@ -129,7 +129,7 @@ function tokenCheck(token: string): (header: string | undefined) => boolean {
 function helloOf(chaos: Chaos, app: string): () => Hello {
   const started_at = new Date(performance.timeOrigin).toISOString()
   const who = { protocol: PROTOCOL, app, instance: chaos.instance, pid: process.pid, started_at, process: ourselves() }
-  return () => ({ ...who, components: chaos.calls() }) as Hello
+  return () => ({ ...who, components: chaos.calls(), ...(chaos.openEnded && { open_ended: true }) }) as Hello
 }
 
 /** On Linux: which kernel and which of its pid spaces, and when the process started there. */

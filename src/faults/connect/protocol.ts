@@ -27,6 +27,8 @@ export interface Hello {
   process: { machine: string; start: string } | null
   /** `is_sync`: it answers without a promise, so that a delay blocks its whole process. Absent where that is not so, or not known. */
   components: { name: string; calls: number; is_sync?: boolean }[]
+  /** There may be more components, each known with its first call. Absent where that is not so, or not known. */
+  open_ended?: boolean
 }
 
 /** `POST /v1/leases`: puts faults in place; with a mark that is in place already it renews. */

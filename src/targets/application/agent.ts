@@ -107,9 +107,12 @@ function discoveryOf({ instances, silences }: Seen, config: ApplicationConfig): 
   const names = [...new Set(instances.flatMap(({ hello }) => hello.components.map(({ name }) => name)))].sort()
   const who = instances.map(({ hello }) => `pid ${hello.pid}`).join(', ')
   const count = (n: number, what: string): string => `${n.toLocaleString('en-US')} ${what}${n === 1 ? '' : 's'}`
+  const more = instances.some(({ hello }) => hello.open_ended === true)
+    ? ', and those that come with their first call'
+    : ''
   return {
     resources: names.map((name) => resourceOf(name, instances, count)),
-    summary: `application ${config.app}, ${count(instances.length, 'instance')} (${who}), ${count(names.length, 'component')}`,
+    summary: `application ${config.app}, ${count(instances.length, 'instance')} (${who}), ${count(names.length, 'component')}${more}`,
   }
 }
 

@@ -7,8 +7,10 @@ import { formatDuration, parseDuration } from '../../core/duration.ts'
 import { ConfigError, RollbackError, StaleError, StepError } from '../../core/errors.ts'
 import type { Plan, PlanContext, Skipped, SkillSpec } from '../../core/skill.ts'
 import { within } from '../../core/within.ts'
+import { EVERY } from '../../faults/component.ts'
 import { FAULT_MODES } from '../../faults/fault-type.ts'
 import type { FaultConfig, FaultType } from '../../faults/fault-type.ts'
+import { nearest } from '../../faults/fields.ts'
 import type { AppClient, AppReader, Instance } from './client.ts'
 import { remember, remembered } from './fate.ts'
 import { faultOf, faultParams, isFault } from './params.ts'
@@ -61,7 +63,7 @@ export function faultSkill(spec: FaultSkill): SkillSpec<AppReader, AppClient, Pa
 
     asks: (resources) => resources.map(({ id }) => ({ resource: id, params: { ...spec.example, components: [id] } })),
 
-    plan: (ctx, params) => Promise.resolve(planOf(ctx, params, faultOf(type, params), spec)),
+    plan: (ctx, params) => planOf(ctx, params, faultOf(type, params), spec),
 
     async apply({ target, mark, soakMs, clock, signal, record, hold }, { component, fault, lease_ms, seed }) {
       const instances = await everyInstance(target, signal)
@@ -110,18 +112,17 @@ export function faultSkill(spec: FaultSkill): SkillSpec<AppReader, AppClient, Pa
   }
 }
 
-function planOf(
-  { resources, all, taken, mayPick, random }: PlanContext<AppReader>,
+async function planOf(
+  { target, resources, all, taken, mayPick, random, signal }: PlanContext<AppReader>,
   { components: named, lease }: Params,
   fault: FaultConfig,
   spec: FaultSkill,
-): Plan<Step> {
-  const known = named
-    ? namedComponents(
-        named,
-        all.map(({ id }) => id),
-      )
-    : undefined
+): Promise<Plan<Step>> {
+  const names = all.map(({ id }) => id)
+  const unmet = (named ?? []).filter((name) => name !== EVERY && !names.includes(name))
+  const mayCome =
+    unmet.length > 0 && (await target.look(signal)).instances.some(({ hello }) => hello.open_ended === true)
+  const known = named ? namedComponents(named, mayCome ? [...names, ...unmet] : names) : undefined
   const free = (id: string): boolean => !taken.has(id)
   const chosen = known ?? random.shuffle(resources.map(({ id }) => id).filter(free)).slice(0, mayPick('component'))
   const skipped: Skipped[] = chosen
@@ -147,6 +148,7 @@ function planOf(
     })),
     skipped,
     notes: [
+      ...(mayCome ? unmet.map((name) => unmetNote(name, names)) : []),
       ...never.map((id) => `${id} has not been called since its application was started: nobody may notice`),
       ...blocks.map(
         (id) =>
@@ -154,6 +156,13 @@ function planOf(
       ),
     ],
   }
+}
+
+/** It may be a host or a tool that nobody has called yet, or a mistake: the run will tell. */
+function unmetNote(name: string, known: readonly string[]): string {
+  const near = nearest(name, known)
+  const meant = near === undefined ? '' : ` (did you mean ${JSON.stringify(near)}?)`
+  return `${JSON.stringify(name)} is not met yet${meant}: the application knows hosts and tools with their first call; a run in which none is made is ineffective`
 }
 
 /** Every name that is not there is reported at once. */
