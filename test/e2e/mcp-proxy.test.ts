@@ -133,7 +133,7 @@ describe('chaos mcp-proxy in front of server-everything', () => {
       `experiment_id: e1
 name: Sums fail
 seed: 42
-duration_seconds: 3
+duration_seconds: 10
 target_components: [get-sum]
 faults:
   - { fault_type: error, error_code: 500, probability: 0.5 }
@@ -146,7 +146,7 @@ faults:
         for (let i = 0; i < 20; i++) failed.push((await sum(client)).isError === true)
         const { content } = await client.callTool({ name: 'echo', arguments: { message: 'x' } })
         assert.deepEqual(content, [{ type: 'text', text: '[418] injected error' }])
-        await new Promise((resolve) => setTimeout(resolve, 3000))
+        await new Promise((resolve) => setTimeout(resolve, 10_000))
         for (let i = 0; i < 10; i++) assert.deepEqual(await sum(client), SUM)
       })
       return failed
