@@ -146,7 +146,7 @@ for (const { name, start, missing } of [
           await server.sql(
             `drop role if exists stranger; create role stranger login; grant all on accounts, orders to stranger`,
           )
-          await occupy('lock table accounts', { user: 'stranger', name: steps[0]?.mark ?? '' })
+          await occupy('lock table accounts in share mode', { user: 'stranger', name: steps[0]?.mark ?? '' })
         },
         end: async () => {
           await endAll()
