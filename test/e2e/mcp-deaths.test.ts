@@ -186,9 +186,10 @@ describe('what passes the proxy', () => {
       ['slowness', /fault_type/],
       ['latency', /latency needs duration_ms/],
       ['error,error_code', /"error_code" has no value/],
-      ['error,code=5', /[Uu]nrecognized key.*code/],
+      ['error,colour=5', /[Uu]nrecognized key.*colour/],
     ] as const) {
       const wrong = proxied(['--fault', fault])
+      wrong.child.stdin.end()
       assert.equal(await wrong.exit, 2)
       assert.match(wrong.err, message)
     }
