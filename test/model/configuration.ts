@@ -90,6 +90,12 @@ export class Configuration {
     this.passwords()
   }
 
+  /** What the file says now of where an experiment goes. */
+  of(name: string | undefined): { url: string; password: string } | undefined {
+    const found = this.now.experiments.find(({ experiment }) => experiment.name === name)
+    return found?.experiment.target_config as { url: string; password: string } | undefined
+  }
+
   get now(): Config {
     return {
       file: 'model.yaml',

@@ -4,6 +4,7 @@ import type { Operation } from './operations.ts'
 import { perform } from './operations.ts'
 import { runOf } from '../../src/daemon/blocked.ts'
 import { Service } from './service.ts'
+import { FIRST_PASSWORD } from './system.ts'
 import { World } from './world.ts'
 import type { Bug } from './workers.ts'
 
@@ -80,16 +81,25 @@ async function finish(world: World, service: Service): Promise<{ accepted: numbe
   return { accepted: damaged.size, moved }
 }
 
-/** By design nothing is changed on another system than the run's: where its system is now, an operator has to say. */
+/**
+ * By design nothing is changed on another system than the run's: where its system is now, an operator has to say. So he has
+ * where its address leads elsewhere, or its password was changed after its experiment was moved away from it.
+ */
 async function handOver(world: World, service: Service): Promise<number> {
   let moved = 0
+  const state = await service.looking().open()
   for (const { file, damage, started } of await service.looking().journals()) {
     const id = started?.identity.parts['id']
     if (damage.length > 0 || (id !== 'one' && id !== 'two')) continue
     const url = `model://${id}`
-    if (world.at(started?.endpoint ?? '') === world.systems[id])
+    const { password } = world.systems[id]
+    const stored = (await state.secret(runOf({ file }))) as { url: string; password: string } | undefined
+    const leads = (config: { url: string; password: string } | undefined): boolean =>
+      config?.password === password && world.at(config.url) === world.systems[id]
+    const kept = password === FIRST_PASSWORD && world.at(started?.endpoint ?? '') === world.systems[id]
+    if (kept || leads(stored) || leads(world.configuration.of(started?.experiment)))
       world.violation(`run ${runOf({ file })} is not undone, although its system answers`)
-    await service.recover({ run: runOf({ file }), url, password: world.systems[id].password })
+    await service.recover({ run: runOf({ file }), url, password })
     moved++
   }
   return moved
