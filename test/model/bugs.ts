@@ -24,7 +24,8 @@ export const BUGS: Record<string, Bug> = {
   'a recovery does not read back': {
     agent: calling(() => ({ inspect: () => Promise.resolve({ inEffect: 0, restored: 1, foreign: 0 }) }), 'recover'),
   },
-  'a value of a stranger is overwritten': { blind: true },
+  'a value of a stranger is overwritten': { knows: 'nothing' },
+  'a thing with our name is taken for the one we changed': { knows: 'value' },
   'residue is not reported': { report: (report) => ({ ...report, residue: [], exit_code: 0 }) },
   'nothing is quiesced': { agent: calling(() => ({ quiesce: () => Promise.resolve() })) },
   'a failed step is taken for one that changed nothing': {

@@ -20,6 +20,7 @@ export type Operation =
   | { do: 'room again'; after?: undefined }
   | { do: 'disk error'; of: 'changes' | 'reads'; forever: boolean; after: number }
   | { do: 'foreign write'; system: SystemName; nth: number; of: 'ours' | 'any'; remove: boolean; after: number }
+  | { do: 'replace'; system: SystemName; nth: number; of: 'ours' | 'any'; after: number }
   | { do: 'target down'; system: SystemName; after: number }
   | { do: 'target up'; system: SystemName; after?: undefined }
   | { do: 'no undo'; system: SystemName; how: 'refuse' | 'silent'; after?: undefined }
@@ -32,7 +33,7 @@ export type Operation =
 
 export const KINDS = [
   ...['start', 'due', 'pass', 'abort', 'signal', 'kill', 'power cut', 'disk full', 'room again', 'disk error'],
-  ...['foreign write', 'target down', 'target up', 'no undo', 'second daemon', 'edit', 'new password'],
+  ...['foreign write', 'replace', 'target down', 'target up', 'no undo', 'second daemon', 'edit', 'new password'],
   ...['another system there', 'clock jump', 'recover'],
 ] as readonly string[] as readonly Operation['do'][]
 
@@ -77,6 +78,10 @@ export const operation: fc.Arbitrary<Operation> = fc.oneof(
       remove: fc.boolean(),
       after,
     }),
+  },
+  {
+    weight: 2,
+    arbitrary: does('replace', { system, nth: fc.nat({ max: 6 }), of: fc.constantFrom('ours', 'any'), after }),
   },
   { weight: 2, arbitrary: does('target down', { system, after }) },
   { weight: 2, arbitrary: does('target up', { system }) },
@@ -148,6 +153,9 @@ async function act(op: Operation, world: World, service: Service): Promise<void>
       break
     case 'foreign write':
       trap(() => systems[op.system].foreign(op.nth, op))
+      break
+    case 'replace':
+      trap(() => systems[op.system].replace(op.nth, op.of))
       break
     case 'target down':
       trap(() => (systems[op.system].up = false))

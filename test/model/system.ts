@@ -14,6 +14,8 @@ export interface Change {
   keys: string[]
   touches: string[]
   before: Record<string, string | null>
+  /** Which thing of the name each key was. */
+  of: Record<string, number>
   /** A session that holds the keys, instead of values. */
   held: boolean
 }
@@ -47,9 +49,11 @@ export class System extends FakeWorld {
   readonly keptFrom: { mark: string; key: string }[] = []
   /** Changes of the target. */
   writes = 0
-  /** An undo that does not look whose value it is: for the check of the model itself. */
-  blind = false
+  /** How an undo knows whose a value is: by value and thing, or, for the check of the model itself, by less. */
+  knows: 'all' | 'value' | 'nothing' = 'all'
   readonly #known = new Map<string, Change & { order: number }>()
+  /** A table that is dropped and made again has its old name, and is another thing. */
+  readonly #things = new Map<string, number>()
   readonly #around: Surroundings
   #strangers = 0
 
@@ -66,21 +70,48 @@ export class System extends FakeWorld {
 
   /** A stranger comes by: to what is ours, where something is and he looks for it, else to any key. */
   foreign(nth: number, { of, remove }: { of: 'ours' | 'any'; remove: boolean }): void {
-    const mine = [...this.values].flatMap(([key, value]) => (markIn(value) === undefined ? [] : [key])).sort()
-    const among = of === 'ours' && mine.length > 0 ? mine : KEYS
-    const key = among[nth % among.length]!
-    const now = this.values.get(key)
+    const key = this.#pick(nth, of)
     const value = remove ? undefined : `theirs ${++this.#strangers}`
-    const owner = markIn(now)
+    const owner = this.#owner(key)
     if (owner !== undefined && (this.#known.get(owner)?.before[key] ?? null) !== (value ?? null))
       this.keptFrom.push({ mark: owner, key })
     this.#set(this.values, key, value)
     this.#set(this.theirs, key, value)
   }
 
+  /** A stranger puts another thing in the place of one, which looks the same: a value of ours in it is now his. */
+  replace(nth: number, of: 'ours' | 'any'): void {
+    const key = this.#pick(nth, of)
+    const mark = this.#owner(key)
+    if (mark !== undefined) this.keptFrom.push({ mark, key })
+    this.#things.set(key, this.thing(key) + 1)
+    this.#set(this.theirs, key, this.values.get(key))
+  }
+
+  thing(key: string): number {
+    return this.#things.get(key) ?? 0
+  }
+
+  /** Whether a step with this mark finds its own value there. */
+  isOf(mark: string, key: string, of: Record<string, number> | undefined): boolean {
+    if (this.knows === 'nothing') return true
+    return this.values.get(key) === ours(mark) && (this.knows === 'value' || of?.[key] === this.thing(key))
+  }
+
+  #owner(key: string): string | undefined {
+    const mark = markIn(this.values.get(key))
+    return mark !== undefined && this.#known.get(mark)?.of[key] === this.thing(key) ? mark : undefined
+  }
+
+  #pick(nth: number, of: 'ours' | 'any'): string {
+    const mine = [...this.values.keys()].filter((key) => this.#owner(key) !== undefined).sort()
+    const among = of === 'ours' && mine.length > 0 ? mine : KEYS
+    return among[nth % among.length]!
+  }
+
   /** Marks of what is in effect now, or may still land. */
   get live(): string[] {
-    const values = [...this.values.values()].flatMap((value) => markIn(value) ?? [])
+    const values = [...this.values.keys()].flatMap((key) => this.#owner(key) ?? [])
     return [...new Set([...values, ...[...this.sessions, ...this.inFlight].map((c) => c.mark)])]
   }
 
@@ -103,7 +134,7 @@ export class System extends FakeWorld {
       if (known && runIn(other) !== run && overlap(known.touches, touches))
         this.#around.violation(`${mark} begins on ${touches.join(' ')} while ${other} is in effect there`)
     }
-    this.#known.set(mark, { mark, touches, keys: [], before: {}, held: false, order: this.#known.size })
+    this.#known.set(mark, { mark, touches, keys: [], before: {}, of: {}, held: false, order: this.#known.size })
     return this.outcomes.shift() ?? 'ok'
   }
 
@@ -135,12 +166,13 @@ export class System extends FakeWorld {
   }
 
   #land(change: Change, half: boolean): void {
-    const { mark, keys, before, held } = change
+    const { mark, keys, before, of, held } = change
     if (held) {
       this.sessions.push(change)
       return
     }
-    if (keys.some((key) => (this.values.get(key) ?? null) !== before[key])) throw new StaleError('somebody was faster')
+    const moved = keys.some((key) => (this.values.get(key) ?? null) !== before[key] || this.thing(key) !== of[key])
+    if (moved) throw new StaleError('somebody was faster')
     for (const key of half ? keys.slice(0, Math.ceil(keys.length / 2)) : keys) this.#set(this.values, key, ours(mark))
   }
 
@@ -162,7 +194,7 @@ export class System extends FakeWorld {
   }
 
   /** The undo of one step: last in, first out, wherever two touch the same. */
-  undo(mark: string, keys: string[], before: Record<string, string | null> | undefined): void {
+  undo(mark: string, keys: string[], { before, of }: { [fact in 'before' | 'of']?: Change[fact] | undefined }): void {
     const mine = this.#known.get(mark)
     for (const other of this.live) {
       const known = this.#known.get(other)
@@ -173,8 +205,7 @@ export class System extends FakeWorld {
     if (this.reverts === 'silent') return
     this.endSession(mark)
     for (const key of keys) {
-      if (before && (this.blind || this.values.get(key) === ours(mark)))
-        this.#set(this.values, key, before[key] ?? undefined)
+      if (before && this.isOf(mark, key, of)) this.#set(this.values, key, before[key] ?? undefined)
     }
   }
 

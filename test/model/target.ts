@@ -4,7 +4,6 @@ import { StaleError, TargetError } from '../../src/core/errors.ts'
 import type { Phase, Scope, SkillSpec } from '../../src/core/skill.ts'
 import { defineTarget, runSkills } from '../../src/core/target.ts'
 import type { Agent, ConnectOptions, Target } from '../../src/core/target.ts'
-import { ours } from './system.ts'
 import type { System } from './system.ts'
 
 const params = z.strictObject({ steps: z.array(z.array(z.string())), also: z.array(z.string()).default([]) })
@@ -12,6 +11,7 @@ const step = z.strictObject({
   keys: z.array(z.string()),
   touches: z.array(z.string()),
   before: z.record(z.string(), z.string().nullable()).optional(),
+  of: z.record(z.string(), z.number()).optional(),
 })
 const config = z.strictObject({ url: z.string(), password: z.string() })
 
@@ -99,7 +99,8 @@ function skill(name: Skill['name'], phase: Phase, scope: Scope): Skill {
       if (outcome === 'error') throw new Error('the server says no')
       if (outcome === 'stale') throw new StaleError('it has moved on')
       const before = Object.fromEntries(keys.map((key) => [key, target.values.get(key) ?? null]))
-      await record({ before })
+      const of = Object.fromEntries(keys.map((key) => [key, target.thing(key)]))
+      await record({ before, of })
       const held = phase === 'held'
       if (held) {
         const close = async (): Promise<void> => {
@@ -108,10 +109,10 @@ function skill(name: Skill['name'], phase: Phase, scope: Scope): Skill {
         }
         hold({ close })
       }
-      await target.send({ mark, keys, touches, before, held }, outcome, signal)
+      await target.send({ mark, keys, touches, before, of, held }, outcome, signal)
     },
-    inspect({ target, mark }, { keys, before }) {
-      const inEffect = keys.filter((key) => target.values.get(key) === ours(mark))
+    inspect({ target, mark }, { keys, before, of }) {
+      const inEffect = keys.filter((key) => target.isOf(mark, key, of))
       if (target.sessions.some((c) => c.mark === mark)) inEffect.push('session')
       const foreign =
         before === undefined || phase === 'held'
@@ -120,8 +121,8 @@ function skill(name: Skill['name'], phase: Phase, scope: Scope): Skill {
       const counts = { inEffect: inEffect.length, foreign: foreign.length, names: [...inEffect, ...foreign] }
       return Promise.resolve({ ...counts, restored: Math.max(0, keys.length - inEffect.length - foreign.length) })
     },
-    revert({ target, mark }, { keys, before }) {
-      target.undo(mark, phase === 'held' ? [] : keys, before)
+    revert({ target, mark }, { keys, ...facts }) {
+      target.undo(mark, phase === 'held' ? [] : keys, facts)
       return Promise.resolve()
     },
     byHand: ({ keys }) => ({ lines: keys.map((key) => `put ${key}`), holdsValues: false }),

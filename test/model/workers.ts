@@ -21,7 +21,7 @@ export interface Bug {
   report?(report: Report): Report
   /** Claims are not asked for. */
   claimless?: true
-  blind?: true
+  knows?: 'value' | 'nothing'
   lazy?: 'bytes' | 'names'
 }
 

@@ -58,7 +58,7 @@ export class World {
       after: (ms: number): Promise<void> => this.clock.of(server).sleep(ms),
     }
     this.systems = { one: new System('one', around), two: new System('two', around) }
-    for (const system of Object.values(this.systems)) system.blind = bug.blind === true
+    for (const system of Object.values(this.systems)) system.knows = bug.knows ?? 'all'
     this.configuration = new Configuration(this.systems)
   }
 
