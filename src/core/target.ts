@@ -144,13 +144,48 @@ export function runSkills<Reader, Client extends Reader>(
     return found
   }
   return {
-    plan: async (name, params, ctx) =>
-      spec(name).plan({ ...ctx, target: await reader() }, spec(name).params.parse(params)),
-    apply: (name, step, ctx) => spec(name).apply({ ...ctx, target: client() }, stepOf(spec(name), step)),
+    plan: async (name, params, ctx) => {
+      const plan = await spec(name).plan({ ...ctx, target: await reader() }, spec(name).params.parse(params))
+      for (const { step } of plan.steps) refuseUnreadable(spec(name), step)
+      return plan
+    },
+    apply: (name, step, ctx) => {
+      const record = readableAgain(spec(name), step, (facts) => ctx.record(facts))
+      return spec(name).apply({ ...ctx, record, target: client() }, stepOf(spec(name), step))
+    },
     inspect: (name, step, ctx) => spec(name).inspect({ ...ctx, target: client() }, stepOf(spec(name), step)),
     observe: async (name, step, ctx) => spec(name).observe?.({ ...ctx, target: client() }, stepOf(spec(name), step)),
-    revert: (name, step, ctx) => spec(name).revert({ ...ctx, target: client() }, stepOf(spec(name), step)),
+    revert: (name, step, ctx) => {
+      const progress = readableAgain(spec(name), step, (facts) => ctx.progress(facts))
+      return spec(name).revert({ ...ctx, progress, target: client() }, stepOf(spec(name), step))
+    },
   }
+}
+
+type StepShape = { name: string; step: ZodType<object> }
+
+/** Writes facts, unless the step could not be read with them afterwards: nobody could undo it then. */
+function readableAgain(
+  spec: StepShape,
+  step: unknown,
+  write: (facts: object) => Promise<void>,
+): (facts: object) => Promise<void> {
+  let known = step as object
+  return async (facts) => {
+    known = { ...known, ...facts }
+    if (Object.keys(facts).length > 0) refuseUnreadable(spec, known)
+    await write(facts)
+  }
+}
+
+/** As it will be read from the journal: through JSON. */
+function refuseUnreadable({ name, step: shape }: StepShape, step: object): void {
+  const parsed = shape.safeParse(JSON.parse(JSON.stringify(step)))
+  if (parsed.success) return
+  throw new StepError(
+    'STEP_FAILED',
+    `${name} would write a step that cannot be read again (${firstIssue(parsed.error)})`,
+  )
 }
 
 /** A step as it stands in the journal. Throws StepError; final, like a skill that is not there: what was written stays. */

@@ -10,6 +10,7 @@ import type { Journal, JournalRecord, RunContinued, Stamped } from './journal.ts
 import { LAST_PART, partFile } from './parts.ts'
 import { PartWriter } from './part-writer.ts'
 import { readJournal } from './read-journal.ts'
+import { isRecord } from './record-shape.ts'
 import { JournalMeter } from './totals.ts'
 
 export { emptyState, loadStep, notRead, readJournal } from './read-journal.ts'
@@ -101,6 +102,10 @@ export class FileJournal implements Journal {
         new JournalError('JOURNAL_WRITE', `a record of ${json.length} characters is too long for the journal (1 MiB)`),
       )
     }
+    if (!isRecord(JSON.parse(json)))
+      return Promise.reject(
+        new JournalError('JOURNAL_WRITE', `a record ${record.type} has not the form that reading it would need`),
+      )
     const durable = options.durable === true
     const appending = new Promise<void>((resolve, reject) => {
       this.#waiting.push({ json, durable, undo, resolve, reject })

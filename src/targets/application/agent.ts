@@ -4,7 +4,7 @@ import { runMark } from '../../core/skill.ts'
 import type { Resource } from '../../core/skill.ts'
 import { runSkills } from '../../core/target.ts'
 import type { Agent, AnySkill, ConnectOptions, Discovery } from '../../core/target.ts'
-import type { LeaseView } from '../../faults/connect/protocol.ts'
+import type { CheckedLease } from './answers.ts'
 import { applicationClient } from './client.ts'
 import type { AppClient, AppReader, Instance, Seen } from './client.ts'
 import { keyOf } from './config.ts'
@@ -19,7 +19,7 @@ export async function connectApplication(
   const client = applicationClient(config)
   refuseDenied(await client.look(signal), config)
 
-  const inForce = async (seen: Seen, signal: AbortSignal): Promise<{ instance: Instance; lease: LeaseView }[]> => {
+  const inForce = async (seen: Seen, signal: AbortSignal): Promise<{ instance: Instance; lease: CheckedLease }[]> => {
     const each = seen.instances.map(async (instance) =>
       (await client.leases(instance.address, signal)).flatMap((lease) => (lease.in_force ? [{ instance, lease }] : [])),
     )
@@ -62,7 +62,7 @@ export async function connectApplication(
       const prefix = runMark(install, run)
       await Promise.all(instances.map(({ address }) => client.end(address, { prefix }, signal)))
       // Who denies us has denied every grant as well. Who is silent may still have one to read.
-      const silent = silences.filter(({ why }) => why === 'silent')
+      const silent = silences.filter(({ why }) => why === 'silent' || why === 'garbled')
       if (silent.length > 0)
         throw new RollbackError('RESIDUE', `${config.app} cannot be asked to end its faults: ${textOf(silent)}`)
     },

@@ -198,7 +198,7 @@ export function modeOf({ fault_type, mode }: FaultConfig): string {
 
 async function everyInstance(target: AppClient, signal: AbortSignal): Promise<Instance[]> {
   const { instances, silences } = await target.look(signal)
-  const mute = silences.find(({ why }) => why === 'silent' || why === 'denied')
+  const mute = silences.find(({ why }) => why === 'silent' || why === 'garbled' || why === 'denied')
   if (mute) throw new StepError('STEP_FAILED', `${target.app} at ${mute.address} cannot be asked: ${mute.message}`)
   if (instances.length === 0) throw new StaleError(`no instance of ${target.app} answers any more`)
   return instances

@@ -1,7 +1,7 @@
 /** What an application says of a step: whether its fault is in force, and what it has counted. */
 import type { Observed } from '../../core/observed.ts'
 import type { Inspection } from '../../core/skill.ts'
-import type { LeaseView } from '../../faults/connect/protocol.ts'
+import type { CheckedLease } from './answers.ts'
 import type { AppClient, Instance } from './client.ts'
 import { fateOf, nameOf, remember } from './fate.ts'
 import type { Remembered } from './fate.ts'
@@ -63,6 +63,6 @@ async function leaseOf(
   { address }: Instance,
   mark: string,
   signal: AbortSignal,
-): Promise<LeaseView | undefined> {
+): Promise<CheckedLease | undefined> {
   return (await target.leases(address, signal)).find((one) => one.mark === mark)
 }
