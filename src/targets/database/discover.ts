@@ -4,23 +4,52 @@ import type { Resource } from '../../core/skill.ts'
 import type { Discovery } from '../../core/target.ts'
 import { bookkeeping, SUSPICIOUS } from './bookkeeping.ts'
 import type { DbReader } from './client.ts'
+import { isPlain, isUnreadable } from './encoding.ts'
 
 /** Tables of all schemas that are the user's, or of `schemas` when given. Throws ConfigError for a schema that is not there. */
 export async function discover(client: DbReader, schemas: string[], signal: AbortSignal): Promise<Discovery> {
-  await refuseUnknown(client, schemas)
+  await refuseUnknown(client, schemas, ALL).catch(withoutUnreadable(() => refuseUnknown(client, schemas, READABLE)))
   signal.throwIfAborted()
-  const resources = await tables(client, schemas)
+  let unread = ''
+  const resources = await tables(client, schemas, ALL).catch(
+    withoutUnreadable(() => {
+      unread = '; tables with names that cannot be read in UTF-8 are left out'
+      return tables(client, schemas, READABLE)
+    }),
+  )
   signal.throwIfAborted()
-  return { resources, summary: await summary(client) }
+  return { resources, summary: `${await summary(client)}${unread}` }
 }
 
 /** Schemas that are neither the system's nor of temporary tables. */
 const USER_SCHEMA = `n.nspname not in ('pg_catalog', 'information_schema', 'pg_toast') and n.nspname !~ '^pg_(toast_)?temp_'`
 
-async function refuseUnknown(client: DbReader, schemas: string[]): Promise<void> {
+/** Which names are read: SQL about each. */
+interface Which {
+  schema: string
+  table: string
+  columns: string
+}
+
+const ALL: Which = { schema: 'true', table: 'true', columns: 'true' }
+/** Where a database that is not in UTF-8 has names that cannot be shown: those of ASCII can. */
+const READABLE: Which = {
+  schema: isPlain('n.nspname::text'),
+  table: isPlain('c.relname::text'),
+  columns: isPlain(`(select string_agg(a.attname::text, '') from pg_attribute a where a.attrelid = c.oid)`),
+}
+
+function withoutUnreadable<T>(again: () => Promise<T>): (error: unknown) => Promise<T> {
+  return (error) => {
+    if (!isUnreadable(error)) throw error
+    return again()
+  }
+}
+
+async function refuseUnknown(client: DbReader, schemas: string[], which: Which): Promise<void> {
   if (schemas.length === 0) return
   const rows = await client.query<{ name: string }>(
-    `select n.nspname::text as name from pg_namespace n where ${USER_SCHEMA} order by 1`,
+    `select n.nspname::text as name from pg_namespace n where ${USER_SCHEMA} and ${which.schema} order by 1`,
   )
   const known = rows.map((row) => row.name)
   const unknown = schemas.flatMap((name, index) => (known.includes(name) ? [] : [{ name, index }]))
@@ -37,7 +66,7 @@ async function refuseUnknown(client: DbReader, schemas: string[]): Promise<void>
   )
 }
 
-async function tables(client: DbReader, schemas: string[]): Promise<Resource[]> {
+async function tables(client: DbReader, schemas: string[], which: Which): Promise<Resource[]> {
   // Sizes are the planner's estimates: asking for exact ones would wait behind somebody's ACCESS EXCLUSIVE lock.
   const rows = await client.query<{
     id: string
@@ -48,12 +77,12 @@ async function tables(client: DbReader, schemas: string[]): Promise<Resource[]> 
     bytes: string
   }>(
     `select quote_ident(n.nspname) || '.' || quote_ident(c.relname) as id, n.nspname::text as schema, c.relname::text as name,
-            case when c.relname ~* $2 then (select json_agg(a.attname) from pg_attribute a
+            case when c.relname ~* $2 and ${which.columns} then (select json_agg(a.attname) from pg_attribute a
                where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped) end::text as columns,
             greatest(c.reltuples::bigint, pg_stat_get_live_tuples(c.oid))::text as rows,
             ((c.relpages + coalesce(t.relpages, 0))::bigint * current_setting('block_size')::bigint)::text as bytes
        from pg_class c join pg_namespace n on n.oid = c.relnamespace left join pg_class t on t.oid = c.reltoastrelid
-      where c.relkind in ('r', 'p') and c.relpersistence <> 't' and ${USER_SCHEMA}
+      where c.relkind in ('r', 'p') and c.relpersistence <> 't' and ${USER_SCHEMA} and ${which.schema} and ${which.table}
         and (cardinality($1::text[]) = 0 or n.nspname = any($1::text[]))
       order by n.nspname, c.relname`,
     [schemas, SUSPICIOUS],

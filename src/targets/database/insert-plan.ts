@@ -1,7 +1,7 @@
 /** Choosing tables for db.insert_load and cutting the load into batches; changes nothing. */
 import { z } from 'zod'
 import type { Plan, PlanContext, Planned } from '../../core/skill.ts'
-import { loadCatalog } from './catalog.ts'
+import { readCatalog } from './encoding.ts'
 import type { Table } from './table-facts.ts'
 import type { DbReader } from './client.ts'
 import { Headroom, tooManyKeys } from './headroom.ts'
@@ -109,8 +109,8 @@ async function choose(
   const free = ctx.resources.filter((r) => r.kind === 'table' && !ctx.taken.has(r.id))
   const candidates = named ?? ctx.random.shuffle(free.filter((r) => r.aside === undefined)).map(tableOf)
   const limit = named ? Infinity : ctx.mayPick('table')
-  const catalog = await loadCatalog(ctx.target, candidates)
-  const tables = [...catalog.values()].map(({ oid }) => oid)
+  const catalog = await readCatalog(ctx.target, candidates)
+  const tables = [...catalog.known.values()].map(({ oid }) => oid)
   const headroom = new Headroom(await loadNumbers(ctx.target, tables), ctx.taken)
   const chosen: Chosen[] = []
   const filled = new Map<string, number>()
@@ -135,7 +135,8 @@ async function choose(
       ctx.signal.throwIfAborted()
       if (chosen.length >= limit) return { chosen, unfit, headroom }
       if (filled.has(ref.id)) continue
-      const cooked = await judge(ctx, params, catalog.get(ref.id), { named: named !== undefined, filled })
+      const table = catalog.known.get(ref.id) ?? catalog.unreadable.get(ref.id)
+      const cooked = await judge(ctx, params, table, { named: named !== undefined, filled })
       if ('reason' in cooked) {
         unfit.set(ref, cooked)
         waiting.delete(ref)
@@ -151,10 +152,11 @@ async function choose(
 async function judge(
   { target, random, taken }: PlanContext<DbReader>,
   { rows_per_table: rows, triggers }: InsertParams,
-  table: Table | undefined,
+  table: Table | Unfit | undefined,
   { named, filled }: { named: boolean; filled: ReadonlyMap<string, number> },
 ): Promise<Chosen | Unfit> {
   if (!table) return { reason: 'it is gone' }
+  if ('reason' in table) return table
   const unfit = unfitForWrites(table, 'insert', NEEDS, target.role, triggers) ?? unfitForDeletes(table, target.role)
   if (unfit) return unfit
   const slow = table.referencedBy.find((k) => !k.fromIndexed && k.fromRows * rows > TOO_SLOW)

@@ -1,5 +1,6 @@
 /** Rows that a table's foreign keys may refer to: which keys belong together, and how existing rows are sampled. */
 import { z } from 'zod'
+import { foreignEncoding, isPlain, isUnreadable, returnsExactly } from './encoding.ts'
 import type { ForeignKey, Queries, Table } from './table-facts.ts'
 import type { Value } from './rows.ts'
 import { quoteIdent, quoteTable } from './sql.ts'
@@ -20,6 +21,8 @@ export const parentsSchema = z.object({
       equality: z.array(z.string()).optional(),
       /** Share of a large table to look at, percent. */
       percent: z.number().optional(),
+      /** Only rows whose texts are ASCII: others have keys that do not reach us as they are. */
+      plain: z.literal(true).optional(),
     }),
   ),
   /** Only tuples that no row of the referring table has yet. */
@@ -70,6 +73,7 @@ export function parentsOf(
         refs: key.refs,
         at: key.columns.map((column) => columns.indexOf(column)),
         equality: key.equality,
+        ...(key.plain === true ? { plain: true as const } : {}),
         ...(rows > EVENLY ? { percent: Math.min(100, Math.max(0.01, (500 * limit) / rows)) } : {}),
       }
     }),
@@ -88,6 +92,39 @@ export async function sampleParents(
     ? sampled
     : await on.query(sampleSql(table, parents, limit, false))
   return rows.map((row) => parents.columns.map((_, i) => row[`c${i}`] ?? null))
+}
+
+/** Rows of a parent that are read to see whether their keys reach us as they are. */
+const READ = 200_000
+
+/** The table's foreign keys, marked where some of their parents have keys that do not reach us as they are. */
+export async function markPlain(reader: Queries, table: Table): Promise<{ table: Table; encoding?: string }> {
+  const texts = (key: ForeignKey): boolean =>
+    key.columns.some((name) => !ASCII.test(table.columns.find((c) => c.name === name)?.value.name ?? ''))
+  const encoding = table.references.some(texts) ? await foreignEncoding(reader) : undefined
+  if (encoding === undefined) return { table }
+  const references: ForeignKey[] = []
+  for (const key of table.references) {
+    const plain = texts(key) && !(await allReturn(reader, key))
+    references.push(plain ? { ...key, plain } : key)
+  }
+  return { table: { ...table, references }, encoding }
+}
+
+/** Types whose texts are ASCII. */
+const ASCII = /^(int|uuid|numeric|float|date|time|bool|oid|bytea|inet|cidr|macaddr|interval)/
+
+async function allReturn(reader: Queries, { to, refs }: ForeignKey): Promise<boolean> {
+  const exact = refs.map((ref) => returnsExactly(`x.${quoteIdent(ref)}::text`)).join(' and ')
+  try {
+    const [row] = await reader.query<{ ok: string | null }>(
+      `select pg_catalog.bool_and(${exact})::text as ok from (select * from ${quoteTable(to)} limit ${READ}) x`,
+    )
+    return row?.ok !== 'false'
+  } catch (error) {
+    if (!isUnreadable(error)) throw error
+    return false
+  }
 }
 
 /** How many tuples a sample would have now, at most `limit`. */
@@ -127,12 +164,15 @@ function sampleSql(
   // Of one table the server finds unused rows by itself; several are combined first.
   const alone = unused && tables.length === 1
   const each = unused && !alone ? Math.floor(COMBINED ** (1 / tables.length)) : limit
-  const joins = tables.map(({ refs, at, percent, equality = [], ...parent }, p) => {
+  const joins = tables.map(({ refs, at, percent, equality = [], plain, ...parent }, p) => {
     const equal = at.flatMap((column, r) => {
       const already = filled.get(column)
       return already === undefined ? [] : [`x.${quoteIdent(refs[r] ?? '')} ${equality[r] ?? '='} ${already.cell}`]
     })
-    const present = refs.map((ref) => `x.${quoteIdent(ref)} is not null`)
+    const present = refs.flatMap((ref) => [
+      `x.${quoteIdent(ref)} is not null`,
+      ...(plain === true ? [isPlain(`x.${quoteIdent(ref)}::text`)] : []),
+    ])
     at.forEach((column, r) => {
       if (!filled.has(column)) filled.set(column, { cell: `p${p}.r${r}`, equality: equality[r] ?? '=' })
     })

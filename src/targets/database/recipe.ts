@@ -5,7 +5,8 @@ import { satisfyChecks } from './checks.ts'
 import type { Satisfied, Wanted } from './checks.ts'
 import { insertKeyOf } from './insert-key.ts'
 import type { Key } from './keys.ts'
-import { groupReferences, parentsOf, SAMPLE, sampleParents } from './parents.ts'
+import { noForm } from './encoding.ts'
+import { groupReferences, markPlain, parentsOf, SAMPLE, sampleParents } from './parents.ts'
 import { combineCrowded, keysOf, partsOf, roomFor } from './room.ts'
 import type { Parents } from './parents.ts'
 import type { Picking, Recipe, Source, Value } from './rows.ts'
@@ -44,9 +45,10 @@ export async function cook(
   filled: ReadonlyMap<string, number>,
   random: Random,
 ): Promise<Cooked | string> {
+  const { table: marked, encoding } = await markPlain(reader, planned)
   const unmade = await refused(reader, planned, random)
   const { made: able } = layoutOf(planned, unmade)
-  const key = insertKeyOf(planned, (column) => able.includes(column))
+  const key = insertKeyOf(marked, (column) => able.includes(column))
   if (typeof key === 'string') return key
   const { table } = key
   const single = layoutOf(table, unmade)
@@ -62,7 +64,7 @@ export async function cook(
       layout.unique.has(c.name) && key.index.columns.includes(c.name) && !bases.has(c.name) && room(c.value) < rows,
   )
   if (full) return `its key column ${full.name} has no room for ${rows} more rows`
-  const parents = await oneParentEach(reader, layout, filled)
+  const parents = await oneParentEach(reader, layout, filled, encoding)
   if (typeof parents === 'string') return parents
   const placing = await placingOf(reader, layout, rows)
   const wanted = wantedOf(layout, bases, { parents, ...placing }, base36(random, 6))
@@ -182,6 +184,7 @@ async function oneParentEach(
   reader: Queries,
   { table, groups }: Layout,
   filled: ReadonlyMap<string, number>,
+  encoding: string | undefined,
 ): Promise<Map<string, Value> | string> {
   const values = new Map<string, Value>()
   for (const group of groups) {
@@ -189,7 +192,10 @@ async function oneParentEach(
     const [tuple] = await sampleParents(reader, table, parents, 1)
     const needed = parents.columns.find((name) => columnOf(table, name)?.notNull)
     if (!tuple && needed !== undefined && !group.some((k) => filled.has(k.to.id))) {
-      return `column ${needed} must refer to a row of ${group.map((k) => k.to.id).join(', ')}, and there is none`
+      const of = group.map((k) => k.to.id).join(', ')
+      if (encoding !== undefined && group.some((k) => k.plain))
+        return `column ${needed} must refer to a row of ${of}, and its texts ${noForm(encoding)}`
+      return `column ${needed} must refer to a row of ${of}, and there is none`
     }
     parents.columns.forEach((name, i) => values.set(name, tuple?.[i] ?? standIn(columnOf(table, name))))
   }

@@ -78,6 +78,8 @@ export interface ForeignKey {
   mayReadFrom: boolean
   mayReadTo: boolean
   fromHidden: boolean
+  /** Keys of some parents do not reach us as they are; those of ASCII do. Set by the plan. */
+  plain?: boolean
 }
 
 export interface Check {

@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { ConfigError } from '../../core/errors.ts'
 import type { Plan, PlanContext, Planned } from '../../core/skill.ts'
-import { loadCatalog } from './catalog.ts'
+import { foreignEncoding, isPlain, isUnreadable, noForm, readCatalog, returnsExactly } from './encoding.ts'
 import type { Column, Table } from './table-facts.ts'
 import type { DbReader } from './client.ts'
 import { keyCells, keyFrom, keyOf, keySchema } from './keys.ts'
@@ -77,18 +77,21 @@ export async function planUpdates(ctx: PlanContext<DbReader>, params: UpdatePara
   await refuseOnReplica(ctx.target, 'db.update_load', 'writes rows')
   const named = params.tables && (await resolveTables(ctx.target, ctx.all, params.tables))
   const { chosen, unfit } = await choose(ctx, params, named)
+  const encoding = chosen.length > 0 ? await foreignEncoding(ctx.target) : undefined
   const steps: Planned<UpdateStep>[] = []
   const notes: string[] = []
   let left = params.rows
   for (const [i, one] of chosen.entries()) {
     ctx.signal.throwIfAborted()
-    const rows = await sampleRows(ctx, one, Math.ceil(left / (chosen.length - i))).catch(unreadable)
-    if ('reason' in rows) {
-      unfit.set(one.table, rows)
+    const sampled = await sampleRows(ctx, one, Math.ceil(left / (chosen.length - i)), encoding).catch(unreadable)
+    if ('reason' in sampled) {
+      unfit.set(one.table, sampled)
       continue
     }
-    if (rows.length === 0) unfit.set(one.table, { reason: 'it has no rows left to change' })
+    const { rows, except } = sampled
+    if (rows.length === 0) unfit.set(one.table, { reason: noneLeft(except) })
     else if (one.pure) notes.push(noteOf(one))
+    if (rows.length > 0 && except !== undefined) notes.push(`rows of ${one.table.id} are left alone where ${except}`)
     left -= rows.length
     if (rows.length > 0) notes.push(...firingNotes(one.table, 'update', ctx.target.role))
     steps.push(...toSteps(one, rows, ctx))
@@ -109,12 +112,12 @@ async function choose(
 ): Promise<{ chosen: Chosen[]; unfit: Map<{ id: string }, Unfit> }> {
   const free = ctx.resources.filter((r) => r.kind === 'table' && !ctx.taken.has(r.id))
   const candidates = named ?? ctx.random.shuffle(free.filter((r) => r.aside === undefined)).map(tableOf)
-  const catalog = await loadCatalog(ctx.target, candidates)
-  if (wanted) refuseUnknown(wanted, [...catalog.values()])
+  const catalog = await readCatalog(ctx.target, candidates)
+  if (wanted && catalog.unreadable.size === 0) refuseUnknown(wanted, [...catalog.known.values()])
   const chosen: Chosen[] = []
   const unfit = new Map<{ id: string }, Unfit>(named ? [] : setAside(free))
   for (const ref of candidates) {
-    const judged = judge(catalog.get(ref.id), ctx, wanted, triggers)
+    const judged = judge(catalog.known.get(ref.id) ?? catalog.unreadable.get(ref.id), ctx, wanted, triggers)
     if ('reason' in judged) unfit.set(ref, judged)
     else chosen.push(judged)
   }
@@ -138,12 +141,13 @@ function refuseUnknown(wanted: readonly string[], tables: readonly Table[]): voi
 }
 
 function judge(
-  table: Table | undefined,
+  table: Table | Unfit | undefined,
   { target, random }: PlanContext<DbReader>,
   wanted: readonly string[] | undefined,
   triggers: 'allow' | undefined,
 ): Chosen | Unfit {
   if (!table) return { reason: 'it is gone' }
+  if ('reason' in table) return table
   const unfit = unfitForWrites(table, 'update', NEEDS, target.role, triggers)
   if (unfit) return unfit
   const found = keyOf(table)
@@ -206,18 +210,63 @@ interface Row {
   bytes: number
 }
 
+interface Sampled {
+  rows: Row[]
+  /** Which rows were left out for what is in them, as the rest of a sentence. */
+  except?: string
+}
+
+function noneLeft(except: string | undefined): string {
+  return except === undefined ? 'it has no rows left to change' : `of all its rows ${except}`
+}
+
 /** At most `count` rows spread over the table, none that an earlier invocation of this run has taken. */
-async function sampleRows(ctx: PlanContext<DbReader>, { table, key, columns }: Chosen, count: number): Promise<Row[]> {
+async function sampleRows(
+  ctx: PlanContext<DbReader>,
+  chosen: Chosen,
+  count: number,
+  encoding: string | undefined,
+): Promise<Sampled> {
+  if (encoding === undefined) return { rows: await sampleOf(ctx, chosen, count, 'all') }
+  const [one, first] = [...chosen.columns, ...chosen.key.columns]
+  const except = `the texts of ${first ? 'key and columns' : (one?.name ?? '')} ${noForm(encoding)}`
+  try {
+    const rows = await sampleOf(ctx, chosen, count, 'exact')
+    return rows.length > 0 ? { rows } : { rows: await sampleOf(ctx, chosen, count, 'plain'), except }
+  } catch (error) {
+    if (!isUnreadable(error)) throw error
+    return { rows: await sampleOf(ctx, chosen, count, 'plain'), except }
+  }
+}
+
+/**
+ * `exact`: only rows whose texts come to us and go back as they are, told from those that were sampled; throws (`isUnreadable`)
+ * where one does not come to us at all. `plain`: only rows whose texts are ASCII.
+ */
+async function sampleOf(
+  ctx: PlanContext<DbReader>,
+  { table, key, columns }: Chosen,
+  count: number,
+  texts: 'all' | 'exact' | 'plain',
+): Promise<Row[]> {
   const random = ctx.random.fork(`${table.id}/rows`)
   const seed = random.int(2 ** 31)
   const prefix = `${table.id}#`
   const spare = [...ctx.taken].filter((id) => id.startsWith(prefix)).length
   const wanted = count + spare
-  const bytes = [...columns, ...key.columns].map((c) => `coalesce(octet_length(t.${quoteIdent(c.name)}::text), 0)`)
+  const cells = [...columns, ...key.columns].map((c) => `t.${quoteIdent(c.name)}::text`)
+  const bytes = cells.map((cell) => `coalesce(octet_length(${cell}), 0)`)
+  const such = (test: (text: string) => string): string =>
+    cells.map((_, i) => `${test(`x.v${i}`)} is not false`).join(' and ')
+  const plain = texts === 'plain' ? `where ${such(isPlain)}` : ''
+  // Behind the limit: what is not sampled need not come to us.
+  const exact = texts === 'exact' ? `where ${such(returnsExactly)}` : ''
   const select = (sample: string, order: string): string =>
-    `select * from (select ${keyCells(key)}, (${bytes.join(' + ')}) as bytes, t.ctid as place
-        from ${quoteTable(table)} as t ${sample}) as s
-      where s.bytes <= ${ROW_BYTES} ${order} limit ${wanted}`
+    `select ${key.columns.map((_, i) => `x.k${i}`).join(', ')}, x.bytes from (
+       select * from (select x.* from (select ${keyCells(key)}, (${bytes.join(' + ')}) as bytes, t.ctid as place,
+             ${cells.map((cell, i) => `${cell} as v${i}`).join(', ')}
+         from ${quoteTable(table)} as t ${sample}) as x ${plain}) as s
+      where s.bytes <= ${ROW_BYTES} ${order} limit ${wanted}) as x ${exact}`
   const spread = `order by md5(s.place::text || '${seed}')`
   const percent = Math.min(100, (2_000 * wanted) / Math.max(1, table.rows))
   const read = async (sample: string, order: string): Promise<Row[]> => {

@@ -7,6 +7,7 @@ import type { Located } from '../catalog.ts'
 import type { Queries } from '../table-facts.ts'
 import { inPsql, literal, remark } from '../by-hand.ts'
 import type { DbClient, DbReader, DbSession } from '../client.ts'
+import { returnsExactly } from '../encoding.ts'
 import { fateOf, stubbornly, uncommitted } from '../fate.ts'
 import { finder, rowName } from '../keys.ts'
 import { namingBlockers } from '../locks.ts'
@@ -147,12 +148,16 @@ async function lockRows(on: Queries, { table, schema, key, keys, columns }: Upda
   const { from, where, params } = finder(key, keys)
   const cells = columns.map(({ name }, i) => `t.${quoteIdent(name)}::text as c${i}`)
   const order = key.columns.map((c) => `t.${quoteIdent(c.name)}`)
+  const exact = columns.map(({ name }) => `${returnsExactly(`t.${quoteIdent(name)}::text`)} is not false`)
   const rows = await on.query(
-    `select r.ord::text as ord, ${cells.join(', ')} from ${quoteTable({ schema, table })} as t, ${from}
+    `select r.ord::text as ord, (${exact.join(' and ')})::text as exact, ${cells.join(', ')}
+       from ${quoteTable({ schema, table })} as t, ${from}
       where ${where} order by ${order.join(', ')} for no key update of t`,
     params,
   )
-  return rows.map((row) => ({ at: Number(row['ord']) - 1, before: columns.map((_, i) => row[`c${i}`] ?? null) }))
+  // A text that has become one since the plan that would not go back as it was.
+  const able = rows.filter((row) => row['exact'] === 'true')
+  return able.map((row) => ({ at: Number(row['ord']) - 1, before: columns.map((_, i) => row[`c${i}`] ?? null) }))
 }
 
 /** As many as the journal takes in one record; values may have grown since the plan. */
