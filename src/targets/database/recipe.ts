@@ -7,6 +7,7 @@ import { insertKeyOf } from './insert-key.ts'
 import type { Key } from './keys.ts'
 import { noForm } from './encoding.ts'
 import { groupReferences, markPlain, parentsOf, SAMPLE, sampleParents } from './parents.ts'
+import { fitOnPage } from './row-width.ts'
 import { combineCrowded, keysOf, partsOf, roomFor } from './room.ts'
 import type { Parents } from './parents.ts'
 import type { Picking, Recipe, Source, Value } from './rows.ts'
@@ -71,6 +72,8 @@ export async function cook(
   const satisfied = await satisfyChecks(reader, table, wanted, random.fork('checks'))
   if (typeof satisfied === 'string') return satisfied
   const made = assemble(layout, wanted, satisfied, rows, filled)
+  const wide = await fitOnPage(reader, table, made.recipe, parents)
+  if (wide !== undefined) return wide
   const fits = await roomFor(reader, table, made, { rows, before, filled })
   if (fits.rows === 0) return fits.short ?? 'it has no room for more rows'
   const counter = key.integer ? columnOf(table, key.columns[0]?.name ?? '')?.counter : null

@@ -41,6 +41,10 @@ export interface Column {
   uses: string[]
   /** Domain CHECKs over `value`. */
   domainChecks: string[]
+  /** As it is stored: bytes (-1: as many as the value has), alignment (`c`, `s`, `i`, `d`) and whether long values are moved away (`p`: never). */
+  length: number
+  align: string
+  storage: string
   mayInsert: boolean
   mayUpdate: boolean
 }

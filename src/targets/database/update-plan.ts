@@ -9,6 +9,7 @@ import { keyCells, keyFrom, keyOf, keySchema } from './keys.ts'
 import type { Key } from './keys.ts'
 import { refuseOnReplica } from './replica.ts'
 import { valueTypeSchema } from './rows.ts'
+import { staysFitting } from './row-width.ts'
 import { quoteIdent, quoteTable } from './sql.ts'
 import { refusal, setAside, skippedFor, unfitForWrites, unreadable } from './suitable.ts'
 import type { Privilege, Unfit } from './suitable.ts'
@@ -227,15 +228,21 @@ async function sampleRows(
   count: number,
   encoding: string | undefined,
 ): Promise<Sampled> {
-  if (encoding === undefined) return { rows: await sampleOf(ctx, chosen, count, 'all') }
-  const [one, first] = [...chosen.columns, ...chosen.key.columns]
-  const except = `the texts of ${first ? 'key and columns' : (one?.name ?? '')} ${noForm(encoding)}`
+  const fits = await staysFitting(ctx.target, chosen.table, chosen.pure ? [] : chosen.columns)
+  const sample = (texts: 'all' | 'exact' | 'plain'): Promise<Row[]> => sampleOf(ctx, chosen, count, { texts, fits })
+  const full = { rows: [], ...(fits === undefined ? {} : { except: 'there is no room on a page for a longer value' }) }
+  if (encoding === undefined) {
+    const rows = await sample('all')
+    return rows.length > 0 ? { rows } : full
+  }
+  const except = `the texts of key and columns ${noForm(encoding)}`
+  const plain = async (): Promise<Sampled> => ({ rows: await sample('plain'), except })
   try {
-    const rows = await sampleOf(ctx, chosen, count, 'exact')
-    return rows.length > 0 ? { rows } : { rows: await sampleOf(ctx, chosen, count, 'plain'), except }
+    const rows = await sample('exact')
+    return rows.length > 0 ? { rows } : await plain()
   } catch (error) {
     if (!isUnreadable(error)) throw error
-    return { rows: await sampleOf(ctx, chosen, count, 'plain'), except }
+    return plain()
   }
 }
 
@@ -247,7 +254,7 @@ async function sampleOf(
   ctx: PlanContext<DbReader>,
   { table, key, columns }: Chosen,
   count: number,
-  texts: 'all' | 'exact' | 'plain',
+  { texts, fits }: { texts: 'all' | 'exact' | 'plain'; fits: string | undefined },
 ): Promise<Row[]> {
   const random = ctx.random.fork(`${table.id}/rows`)
   const seed = random.int(2 ** 31)
@@ -258,14 +265,14 @@ async function sampleOf(
   const bytes = cells.map((cell) => `coalesce(octet_length(${cell}), 0)`)
   const such = (test: (text: string) => string): string =>
     cells.map((_, i) => `${test(`x.v${i}`)} is not false`).join(' and ')
-  const plain = texts === 'plain' ? `where ${such(isPlain)}` : ''
+  const inside = [...(fits === undefined ? [] : ['x.fits']), ...(texts === 'plain' ? [such(isPlain)] : [])]
   // Behind the limit: what is not sampled need not come to us.
   const exact = texts === 'exact' ? `where ${such(returnsExactly)}` : ''
   const select = (sample: string, order: string): string =>
     `select ${key.columns.map((_, i) => `x.k${i}`).join(', ')}, x.bytes from (
-       select * from (select x.* from (select ${keyCells(key)}, (${bytes.join(' + ')}) as bytes, t.ctid as place,
+       select * from (select x.* from (select ${keyCells(key)}, (${bytes.join(' + ')}) as bytes, t.ctid as place, (${fits ?? 'true'}) as fits,
              ${cells.map((cell, i) => `${cell} as v${i}`).join(', ')}
-         from ${quoteTable(table)} as t ${sample}) as x ${plain}) as s
+         from ${quoteTable(table)} as t ${sample}) as x ${inside.length === 0 ? '' : `where ${inside.join(' and ')}`}) as s
       where s.bytes <= ${ROW_BYTES} ${order} limit ${wanted}) as x ${exact}`
   const spread = `order by md5(s.place::text || '${seed}')`
   const percent = Math.min(100, (2_000 * wanted) / Math.max(1, table.rows))
