@@ -21,8 +21,12 @@ export async function applicationWorld(): Promise<World> {
   const dir = mkdtempSync(join(tmpdir(), 'chaos-crash-app-'))
   const target_config = config.parse({ app: 'shop', socket: join(dir, '*.sock') })
   const client = applicationClient(target_config)
-  const shops = ['one', 'two'].map((name) => new ShopProcess({ socket: join(dir, `${name}.sock`), pause_ms: 5 }))
-  for (const shop of shops) await shop.healthy()
+  let shops: ShopProcess[] = []
+  const open = async (): Promise<void> => {
+    shops = ['one', 'two'].map((name) => new ShopProcess({ socket: join(dir, `${name}.sock`), pause_ms: 5 }))
+    for (const shop of shops) await shop.healthy()
+  }
+  await open()
 
   const callsOf = async (shop: ShopProcess): Promise<string> => {
     const { search, pay, mail } = await shop.next()
@@ -40,6 +44,11 @@ export async function applicationWorld(): Promise<World> {
     async picture() {
       const before = await Promise.all(shops.map(callsOf))
       return { residue: async () => [...(await leasesLeft()), ...(await changed(before))] }
+    },
+    /** The application is started anew at the same sockets. */
+    async replace() {
+      for (const shop of shops) await shop.kill()
+      await open()
     },
     async close() {
       for (const shop of shops) await shop.kill()

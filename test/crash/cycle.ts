@@ -2,6 +2,7 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { systemClock } from '../../src/core/clock.ts'
 import type { ChaosEvent } from '../../src/core/events.ts'
 import type { Experiment } from '../../src/core/experiment.ts'
@@ -21,6 +22,8 @@ export interface Kills {
   /** Points of the run and of its recovery, as a trace names them. */
   run?: string
   recover?: string
+  /** Done between the death of the run and its recovery. */
+  meanwhile?: () => Promise<void>
 }
 
 export interface Crash {
@@ -66,7 +69,7 @@ export class Crashes {
   }
 
   async crash(experiment: Experiment, kills: Kills): Promise<Crash> {
-    for (const name of ['hit', 'trace.run', 'trace.recover']) rmSync(join(this.#dir, name), { force: true })
+    for (const name of ['hit', 'hold', 'trace.run', 'trace.recover']) rmSync(join(this.#dir, name), { force: true })
     this.#events = []
     for (const kind of ['run', 'recover'] as const) {
       const wanted = kills[kind]
@@ -74,7 +77,9 @@ export class Crashes {
       else writeFileSync(join(this.#dir, `kill.${kind}`), wanted)
     }
     // The supervisor sends a recovery after a worker that died; after a recovery that died, the next round does.
-    const report = await this.#supervisor.run(experiment, { seed: 'crash', wait: 'skip' })
+    const running = this.#supervisor.run(experiment, { seed: 'crash', wait: 'skip' })
+    if (kills.meanwhile) await this.#meanwhile(running, kills.meanwhile)
+    const report = await running
     await this.#supervisor.recoverAll({ noProgressMs: 30_000 })
     return {
       report,
@@ -82,6 +87,20 @@ export class Crashes {
       passed: { run: this.#lines('trace.run'), recover: this.#lines('trace.recover') },
       left: await this.#left(),
       events: this.#events,
+    }
+  }
+
+  async #meanwhile(running: Promise<Report>, work: () => Promise<void>): Promise<void> {
+    const hold = join(this.#dir, 'hold')
+    writeFileSync(hold, '')
+    try {
+      const over = new AbortController()
+      const end = (): void => over.abort()
+      running.then(end, end)
+      while (!over.signal.aborted && this.#lines('hit').length === 0) await sleep(5)
+      await work()
+    } finally {
+      rmSync(hold)
     }
   }
 

@@ -7,7 +7,7 @@ import { crashMatrix, lineOf, seedOfCommit } from './matrix.ts'
 import { WORLDS } from './worlds.ts'
 import type { World } from './worlds.ts'
 
-/** Of each skill; a fifth as many recoveries are killed too. */
+/** Of each skill; a fifth as many recoveries are killed too, and after a tenth as many more the target is replaced. */
 const KILLS = Number(process.env['CHAOS_CRASH_KILLS'] ?? 24)
 /** For all skills together: a busy machine kills fewer. */
 const MINUTES = Number(process.env['CHAOS_CRASH_MINUTES'] ?? 5)
@@ -35,7 +35,8 @@ for (const target of targets) {
       test(`leaves nothing of ${name} behind, wherever it dies`, { timeout: 60 * 60_000 }, async (t) => {
         const until = Date.now() + (MINUTES * 60_000) / skills
         const doubles = Math.ceil(KILLS / 5)
-        const matrix = await crashMatrix(name, world, crashes, { kills: KILLS, doubles, until, least: LEAST, seed })
+        const amount = { kills: KILLS, doubles, replaced: Math.ceil(KILLS / 10), until, least: LEAST, seed }
+        const matrix = await crashMatrix(name, world, crashes, amount)
         t.diagnostic(lineOf(matrix))
         assert.deepEqual(matrix.residue, [], `seed ${seed}`)
         assert.ok(matrix.killed >= LEAST, `only ${matrix.killed} kills of ${KILLS} in ${MINUTES} minutes`)

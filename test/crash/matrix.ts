@@ -1,6 +1,7 @@
 /**
  * The crash matrix of one skill: a first run, not killed, names every point there is to die at; then one run dies at each
- * of them, and recoveries die at theirs. After each, the target must be as before and the state folder empty.
+ * of them, and recoveries die at theirs. After each, the target must be as before and the state folder empty. After some
+ * deaths strangers replace what the target is made of: then it must be as they made it.
  */
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -15,6 +16,8 @@ export interface Amount {
   kills: number
   /** Recoveries killed at most. */
   doubles: number
+  /** Runs killed at most, between whose death and recovery the target is replaced. */
+  replaced: number
   /** Begins nothing after it, `Date.now()`, once as many as `least` were killed: fewer would say nothing. */
   until: number
   least: number
@@ -27,6 +30,7 @@ export interface Matrix {
   killed: number
   doublePoints: number
   doubles: number
+  replaced: number
   /** Points that were not passed when it was their turn (a poll that needed a round less). */
   missed: number
   /** What was left, with where it died; the promise is that there is none. */
@@ -35,15 +39,20 @@ export interface Matrix {
 
 export async function crashMatrix(skill: string, world: World, crashes: Crashes, amount: Amount): Promise<Matrix> {
   const experiment = experimentOf(skill, world)
-  const picture = await world.picture()
-  const result: Matrix = { skill, points: 0, killed: 0, doublePoints: 0, doubles: 0, missed: 0, residue: [] }
+  let picture = await world.picture()
+  const result: Matrix = {
+    ...{ skill, points: 0, killed: 0, doublePoints: 0, doubles: 0, replaced: 0, missed: 0 },
+    residue: [],
+  }
   const random = seededRandom(`${amount.seed}/${skill}`)
   const die = async (kills: Kills, wanted: number): Promise<Crash> => {
     const crash = await crashes.crash(experiment, kills)
     const left = [...crash.left, ...(await picture.residue())]
-    const where = Object.entries(kills).map(([kind, at]) => `${kind} at ${at}`)
+    const { meanwhile, ...points } = kills
+    const where = Object.entries(points).map(([kind, at]) => `${kind} at ${at}`)
+    const then = meanwhile === undefined ? '' : ', then replaced'
     if (left.length > 0)
-      result.residue.push(`${skill}, killed in ${where.join(' and ') || 'nothing'}: ${left.join('; ')}`)
+      result.residue.push(`${skill}, killed in ${where.join(' and ') || 'nothing'}${then}: ${left.join('; ')}`)
     if (crash.hits < wanted) result.missed++
     return crash
   }
@@ -75,6 +84,13 @@ export async function crashMatrix(skill: string, world: World, crashes: Crashes,
     doubled.add(`${key} ${at}`)
     result.doubles += (await die({ run, recover: at }, 2)).hits === 2 ? 1 : 0
   }
+  // What the killed run has begun may be in effect: those points come first.
+  const meanwhile = async (): Promise<void> => {
+    await world.replace()
+    picture = await world.picture()
+  }
+  for (const run of order(points, random).slice(0, amount.replaced))
+    result.replaced += (await die({ run, meanwhile }, 1)).hits
   for (const [key, { after, points }] of situations) {
     result.doublePoints += points.length
     if (amount.doubles !== Infinity) continue
@@ -97,7 +113,7 @@ function order(points: readonly string[], random: Random): string[] {
   return [...shuffled(points.slice(Math.max(0, begin))), ...shuffled(points.slice(0, Math.max(0, begin)))]
 }
 
-export function experimentOf(skill: string, world: World): Experiment {
+export function experimentOf(skill: string, world: Omit<World, 'picture' | 'replace' | 'close'>): Experiment {
   return {
     name: `kill ${skill}`,
     target: world.target,
@@ -124,5 +140,5 @@ export function seedOfCommit(): string {
 
 export function lineOf(m: Matrix): string {
   const doubles = `${m.doubles} double crashes (of ${m.doublePoints} points seen)`
-  return `${m.skill}: ${m.points} kill points, ${m.killed} hit, ${doubles}, ${m.missed} not reached, residue ${m.residue.length}`
+  return `${m.skill}: ${m.points} kill points, ${m.killed} hit, ${doubles}, ${m.replaced} replaced meanwhile, ${m.missed} not reached, residue ${m.residue.length}`
 }

@@ -1,5 +1,5 @@
 /**
- * `npm run crash -- [--all | --kills N --doubles N] [--seed SEED] [--minutes N] [SKILL…]`: the crash matrix, a line per
+ * `npm run crash -- [--all | --kills N --doubles N --replaced N] [--seed SEED] [--minutes N] [SKILL…]`: the crash matrix, a line per
  * skill. `--all`: every point, and every point of every recovery that looks different. Ends 0 only where nothing was left.
  */
 import { parseArgs } from 'node:util'
@@ -16,13 +16,18 @@ const { values, positionals: only } = parseArgs({
     minutes: { type: 'string' },
     kills: { type: 'string' },
     doubles: { type: 'string' },
+    replaced: { type: 'string' },
   },
 })
 const seed = values.seed ?? seedOfCommit()
 const until = Date.now() + Number(values.minutes ?? 24 * 60) * 60_000
 const amount = values.all
-  ? { kills: Infinity, doubles: Infinity }
-  : { kills: Number(values.kills ?? 60), doubles: Number(values.doubles ?? 12) }
+  ? { kills: Infinity, doubles: Infinity, replaced: Infinity }
+  : {
+      kills: Number(values.kills ?? 60),
+      doubles: Number(values.doubles ?? 12),
+      replaced: Number(values.replaced ?? 12),
+    }
 console.log(`seed ${seed}`)
 let residue = 0
 for (const target of targets) {

@@ -4,9 +4,10 @@
  *
  * Beside the state folder: `kill.run` and `kill.recover` name the point where a job of that kind dies (used up by the
  * first one that reads it), `trace.run` and `trace.recover` are given every point it passed, `hit` the one it died at.
+ * A recovery does not begin while `hold` is there.
  * Bundled into one file first (bundle.ts), so that hundreds can be started quickly.
  */
-import { appendFileSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { appendFileSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { workerMain } from '../../src/daemon/worker.ts'
 import { nodeDisk } from '../../src/journal/disk.ts'
@@ -32,9 +33,13 @@ process.on('message', (message) => {
   }
   trace = beside('trace')
   writeFileSync(trace, '')
+  for (let waited = 0; kind === 'recover' && existsSync(join(dirname(state), 'hold')) && waited < HOLD_MS; waited += 10)
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10)
   hit = join(dirname(state), 'hit')
 })
 let hit
+/** Longest wait for `hold` to go: less than a supervisor's patience with a silent worker. */
+const HOLD_MS = 40_000
 
 /** A point is known by its name and by how often it was passed before: both are the same in every process. */
 function point(name) {

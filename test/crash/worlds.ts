@@ -13,6 +13,8 @@ export interface World {
   /** How long its fault is held, milliseconds. */
   soakMs(skill: string): number
   picture(): Promise<Picture>
+  /** Strangers replace what the target is made of, and own whatever has our names afterwards; it can be broken as before. */
+  replace(): Promise<void>
   close(): Promise<void>
 }
 
@@ -34,6 +36,13 @@ const TABLES = `
   insert into parents select i, 'parent ' || i, case when i % 2 = 0 then 'calm' end from generate_series(1, 4) i;
   insert into things (parent, body, amount, at)
     select i % 4 + 1, case when i % 3 > 0 then 'thing ' || i end, i, timestamptz '2020-01-01' + i * interval '1 day' from generate_series(1, 12) i;`
+
+/** Everything anew, from another backup: whatever keys we have used are somebody else's rows now. */
+const RELOADED = (used: number): string => `
+  drop table things, parents;
+  ${TABLES}
+  insert into things (parent, body, amount, at)
+    select i % 4 + 1, 'theirs ' || i, i, timestamptz '2021-01-01' from generate_series(13, ${used} + 50) i;`
 
 /** Few steps of few rows: what matters is the order of events, and every event is a point to die at. */
 const PARAMS: Record<string, Record<string, unknown>> = {
@@ -65,6 +74,15 @@ export async function databaseWorld(): Promise<World & { server: Postgres }> {
     async picture() {
       const before = await snapshot(server.url())
       return { residue: () => residueOf(server, before) }
+    },
+    async replace() {
+      const [row] = await server.sql('select last_value from things_id_seq')
+      await server.sql(RELOADED(Number(row?.['last_value'])))
+      // The settings are somebody's too, and neither what they were before us nor what we made of them.
+      const [now] = await server.sql(`select setting from pg_settings where name = 'maintenance_work_mem'`)
+      await server.sql(`alter system set maintenance_work_mem = '${(Number(now?.['setting']) % 2048) + 81_920}kB'`)
+      await server.sql(`alter system set work_mem = '7MB'`)
+      await server.sql('select pg_reload_conf()')
     },
     close: () => server.stop(),
   }

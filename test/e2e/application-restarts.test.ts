@@ -83,7 +83,7 @@ async function attempt(at?: string): Promise<{ report: Report; passed: string[] 
     if (event.type === 'run.phase') phase = event.phase
   }
   const common = { run, target: application, state, clock: systemClock, signal: new AbortController().signal, emit }
-  const experiment = experimentOf('app.error', { ...world, picture: nothing, close: nothing })
+  const experiment = experimentOf('app.error', world)
   let report = await runExperiment({
     ...{ ...common, experiment, seed: 'restarts' },
     claim: () => Promise.resolve({ waited: false }),
@@ -95,10 +95,6 @@ async function attempt(at?: string): Promise<{ report: Report; passed: string[] 
   if ((await state.journals()).length > 0)
     report = await recoverRun({ ...common, targetConfigs: [target_config], noProgressMs: 30_000 })
   return { report, passed }
-}
-
-function nothing(): Promise<never> {
-  return Promise.reject(new Error('not asked for here'))
 }
 
 async function leftovers(): Promise<string[]> {
