@@ -3,6 +3,7 @@ import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import type { Filled } from '../core/filled.ts'
 import type { Target } from '../core/target.ts'
+import { refuseExposed } from '../journal/exposed.ts'
 
 export interface Context {
   /** Loaded only by the commands that need it: `--help` must not pay for it. */
@@ -20,14 +21,19 @@ export interface Context {
   learn?(filled: readonly Filled[]): void
 }
 
-/** `--state-dir`, `CHAOS_STATE_DIR`, systemd's `STATE_DIRECTORY`, else the XDG state folder; absolute. */
+/**
+ * `--state-dir`, `CHAOS_STATE_DIR`, systemd's `STATE_DIRECTORY`, else the XDG state folder; absolute. Throws STATE_EXPOSED
+ * where others could change what is in it.
+ */
 export function stateDirOf(option: string | undefined, env: NodeJS.ProcessEnv): string {
   const named = [option, env['CHAOS_STATE_DIR'], env['STATE_DIRECTORY']?.split(':')[0]].find(
     (dir) => dir !== undefined && dir !== '',
   )
-  return resolve(
+  const stateDir = resolve(
     named ?? join(env['XDG_STATE_HOME'] ?? join(env['HOME'] ?? homedir(), '.local', 'state'), 'chaos-agents'),
   )
+  refuseExposed(stateDir)
+  return stateDir
 }
 
 /** Columns aligned with two spaces between them; the last one runs on. */

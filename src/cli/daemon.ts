@@ -8,6 +8,7 @@ import type { Report } from '../core/report.ts'
 import type { CommandTargets } from '../daemon/commands.ts'
 import type { Supervisor } from '../daemon/supervisor.ts'
 import { openOrders } from '../journal/orders.ts'
+import { refuseForeign } from '../journal/exposed.ts'
 import { slotLog } from '../journal/slots.ts'
 import { checkPidFile } from '../daemon/pid-file.ts'
 import { peekStateDir } from '../journal/state-dir.ts'
@@ -45,6 +46,7 @@ const NOTIFY_MS = 5_000
 export async function daemon(context: Context, file: string, options: DaemonCommandOptions): Promise<number> {
   const files = serviceFiles(options)
   const settled = { ...options, ...files, stateDir: stateDirOf(options.stateDir, context.env) }
+  refuseForeign(settled.stateDir)
   if (options.detach !== true && options.detached !== true) return serve(context, file, settled, () => undefined)
   const { detach, detached } = await import('./detach.ts')
   if (options.detached === true) {

@@ -5,6 +5,7 @@ import { Chaos, ExperimentScheduler } from '../faults/index.ts'
 import type { ChaosExperiment, ExperimentResult } from '../faults/index.ts'
 import { uselessFields } from '../faults/fields.ts'
 import { experimentStore } from '../journal/experiments.ts'
+import { refuseForeign } from '../journal/exposed.ts'
 import { json, stateDirOf, table } from './context.ts'
 import type { Context } from './context.ts'
 import { onStopSignals } from './signals.ts'
@@ -31,7 +32,9 @@ export async function runExperiment(context: Context, file: string, options: Exp
     if (given !== undefined)
       throw usageError(option, 'is for configurations of targets: leave it out with --experiment')
   const read = await loadChaosExperiment(file, context.env, uselessFields)
-  const store = experimentStore(stateDirOf(options.stateDir, context.env))
+  const stateDir = stateDirOf(options.stateDir, context.env)
+  refuseForeign(stateDir)
+  const store = experimentStore(stateDir)
   await store.open()
   // The command itself is the consent: nothing but this experiment is on this switch.
   const scheduler = new ExperimentScheduler({ chaos: new Chaos({ enabled: true }) })

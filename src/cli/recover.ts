@@ -10,6 +10,7 @@ import type { Request } from '../daemon/control.ts'
 import type { HandOver } from '../engine/recover.ts'
 import type { StuckRun } from '../engine/stuck.ts'
 import { refuseUndamaged } from '../journal/accept-loss.ts'
+import { refuseForeign } from '../journal/exposed.ts'
 import { pendingSteps } from '../journal/journal.ts'
 import type { Damage } from '../journal/journal.ts'
 import { findStateDir, peekStateDir } from '../journal/state-dir.ts'
@@ -57,6 +58,7 @@ export async function recover(context: Context, options: RecoverOptions): Promis
     context,
   )
   if (options.byHand !== undefined) {
+    refuseForeign(stateDir)
     const [stuck] = await stuckRuns(context, stateDir, new Map([[options.run ?? '', undefined]]))
     if (stuck) return writeByHand(context, options.byHand, stuck, stepsOf(options.step).steps)
     throw new ConfigError(

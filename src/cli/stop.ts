@@ -86,7 +86,7 @@ async function byStateDir(stateDir: string): Promise<Running | string> {
   if (note.command !== 'daemon')
     return `no daemon is up: ${stateDir} is in use by chaos ${note.command} (pid ${note.pid})`
   // A note may outlive a reboot, and where it was written there may have been no start times: before a signal, a second look.
-  const who = await whoIs(note.pid)
+  const who = await whoIs(note.pid, stateDir)
   if (who.kind === 'gone' || who.kind === 'stranger')
     return `no daemon is up: process ${note.pid}, which ${stateDir} names, is another program by now; it is left alone`
   return { note, stateDir }

@@ -6,10 +6,10 @@ import type { Experiment } from '../core/experiment.ts'
 import { lockState } from '../daemon/lock.ts'
 import type { StateLock } from '../daemon/lock.ts'
 import { Supervisor } from '../daemon/supervisor.ts'
+import { refuseForeign } from '../journal/exposed.ts'
 import { openStateDir } from '../journal/state-dir.ts'
 import type { StateDir } from '../journal/state-dir.ts'
 import type { Context } from './context.ts'
-import { exposureOf } from './exposed.ts'
 import { onStopSignals } from './signals.ts'
 import type { StopSignals } from './signals.ts'
 
@@ -33,6 +33,7 @@ export async function supervised<T>(
   options: SupervisedOptions,
   work: (all: Supervised) => Promise<T>,
 ): Promise<T> {
+  refuseForeign(options.stateDir)
   const state = await openStateDir(options.stateDir)
   const signals = onStopSignals((text) => context.err(text))
   try {
@@ -49,8 +50,6 @@ export async function supervised<T>(
       experiments: () => options.experiments(),
     })
     try {
-      const exposed = await exposureOf(state.path)
-      if (exposed !== undefined) supervisor.tell({ type: 'warning', message: exposed })
       return await work({ supervisor, state, signals, lock })
     } finally {
       await lock.release()

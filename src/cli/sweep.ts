@@ -5,6 +5,7 @@ import { ConfigError, ERROR_CODES } from '../core/errors.ts'
 import type { Experiment } from '../core/experiment.ts'
 import type { Supervisor } from '../daemon/supervisor.ts'
 import type { Swept } from '../engine/sweep.ts'
+import { refuseForeign } from '../journal/exposed.ts'
 import { findStateDir } from '../journal/state-dir.ts'
 import { chosen } from './chosen.ts'
 import { json, stateDirOf, table } from './context.ts'
@@ -25,7 +26,9 @@ type Found = Swept & { endpoint: string }
 export async function sweep(context: Context, file: string, options: SweepOptions): Promise<number> {
   const config = await loadConfig(file, { targets: await context.targets(), env: context.env, learn: context.learn })
   const experiments = chosen(config, options.only)
-  const own = (await findStateDir(stateDirOf(options.stateDir, context.env)))?.install
+  const stateDir = stateDirOf(options.stateDir, context.env)
+  if (options.remove === true) refuseForeign(stateDir)
+  const own = (await findStateDir(stateDir))?.install
   const order = orderOf(options, own)
   const supervisor = await onlooker(context, options.stateDir, experiments)
   const found: Found[] = []

@@ -1,5 +1,4 @@
 /** When the digest is told: on its schedule, each time of what has happened since it was last told. */
-import { readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parse } from 'node-cron'
 import type { Clock } from '../core/clock.ts'
@@ -8,6 +7,8 @@ import type { Digest } from '../core/digest.ts'
 import { messageOf } from '../core/errors.ts'
 import type { ChaosEvent } from '../core/events.ts'
 import { openZone } from '../core/zone.ts'
+import { replaceAsOwner } from '../journal/owner.ts'
+import { readRegular } from '../journal/regular.ts'
 
 export interface DigestScheduleOptions {
   stateDir: string
@@ -64,15 +65,14 @@ async function reached(due: number, clock: Clock, stop: AbortSignal): Promise<bo
 
 /** `<state>/digest.json`, so that a restart leaves nothing out and tells nothing twice. */
 async function lastTold(stateDir: string): Promise<number | undefined> {
-  const text = await readFile(join(stateDir, 'digest.json'), 'utf8').catch(() => '')
+  const text = String(await readRegular(join(stateDir, 'digest.json')).catch(() => ''))
   const at = Date.parse(/"told_until":"([^"]+)"/.exec(text)?.[1] ?? '')
   return Number.isNaN(at) ? undefined : at
 }
 
 async function writeLastTold(stateDir: string, until: number): Promise<void> {
-  const file = join(stateDir, 'digest.json')
-  await writeFile(`${file}.tmp`, `${JSON.stringify({ told_until: new Date(until).toISOString() })}\n`, { mode: 0o600 })
-  await rename(`${file}.tmp`, file)
+  const told = { told_until: new Date(until).toISOString() }
+  await replaceAsOwner(join(stateDir, 'digest.json'), `${JSON.stringify(told)}\n`)
 }
 
 /** A time that the clocks are set forward over is told when they are. */

@@ -3,12 +3,13 @@
  * where the pid is one of another PID namespace (a container that shares the volume).
  */
 import { spawnSync } from 'node:child_process'
-import { closeSync, constants, openSync } from 'node:fs'
+import { closeSync, constants } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import lockfile from 'proper-lockfile'
 import { CodedError, JournalError } from '../core/errors.ts'
 import { isCode } from '../journal/disk.ts'
+import { openRegularSync } from '../journal/regular.ts'
 import { cannotRead } from '../journal/unreadable.ts'
 import { isAlive, lockfileOptions, readHolder } from './lock.ts'
 import type { HolderNote } from './lock.ts'
@@ -40,7 +41,7 @@ export async function isLocked(stateDir: string): Promise<boolean> {
   const path = join(stateDir, 'lock')
   let fd: number
   try {
-    fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW)
+    fd = openRegularSync(path, constants.O_RDONLY)
   } catch (error) {
     if (isCode(error, 'ENOENT')) return false
     throw new JournalError('JOURNAL_READ', await cannotRead(path, error), { cause: error })

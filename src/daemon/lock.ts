@@ -3,7 +3,7 @@
  * the supervisor *and* all its workers are gone: an orphan can never commit after recovery has declared it undone.
  */
 import { spawnSync } from 'node:child_process'
-import { closeSync, constants, openSync } from 'node:fs'
+import { closeSync, constants, fstatSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import lockfile from 'proper-lockfile'
@@ -12,9 +12,11 @@ import { CodedError, JournalError, messageOf } from '../core/errors.ts'
 import { ballastOf } from '../journal/ballast.ts'
 import { isCode, isFull } from '../journal/disk.ts'
 import { giveToOwner, replaceAsOwner } from '../journal/owner.ts'
+import { openRegularSync, readRegular } from '../journal/regular.ts'
 import { fields, listOf, optional, text } from '../journal/shape.ts'
 import type { Shape } from '../journal/shape.ts'
 import { adviceFor, cannotRead, unreadableBy } from '../journal/unreadable.ts'
+import { holdsOpen } from './holds-open.ts'
 import { elsewhereText, isElsewhere, pidNamespace } from './pid-namespace.ts'
 
 /** A process, told apart from a later one with the same pid by when it started. */
@@ -93,17 +95,17 @@ export async function lockState(
 /** On a read-only disk the lock can be taken all the same, for what must not wait for it: the undo. It leaves no note then. */
 async function openLock(path: string, command: string): Promise<{ fd: number; readOnly: boolean }> {
   try {
-    const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600)
+    const fd = openRegularSync(path, constants.O_RDWR | constants.O_CREAT)
     giveToOwner(fd, path)
     return { fd, readOnly: false }
   } catch (error) {
     try {
       if (command === 'recover' && isCode(error, 'EROFS'))
-        return { fd: openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW), readOnly: true }
+        return { fd: openRegularSync(path, constants.O_RDONLY), readOnly: true }
     } catch {
       // There is none: then nothing was ever begun here.
     }
-    const notAFile = ['ELOOP', 'EISDIR', 'ENXIO'].some((code) => isCode(error, code))
+    const notAFile = ['ELOOP', 'EISDIR', 'ENXIO', 'EFTYPE'].some((code) => isCode(error, code))
     const code = unreadableBy(error, path)?.code ?? ''
     const advice = notAFile
       ? 'Only a plain file can be locked: remove what is there'
@@ -139,8 +141,9 @@ async function take(
       if (ended)
         throw new CodedError('LOCKED', `${stateDir} is locked by a process that left no note; end it, then start again`)
       // Their supervisor is dead and they have had their time: only after their death is the journal the whole truth.
+      const lock = fstatSync(fd)
       for (const worker of note?.workers ?? [])
-        if (worker.start_time !== '' && (await isAlive(worker))) kill(worker.pid)
+        if (worker.start_time !== '' && (await isAlive(worker)) && (await holdsOpen(worker.pid, lock))) kill(worker.pid)
       ended = true
       await clock.sleep(2_000)
     }
@@ -249,7 +252,7 @@ export async function readHolder(stateDir: string): Promise<HolderNote | undefin
   const file = join(stateDir, 'daemon.json')
   let text: string
   try {
-    text = await readFile(file, 'utf8')
+    text = (await readRegular(file)).toString()
   } catch (error) {
     if (isCode(error, 'ENOENT')) return undefined
     throw new JournalError('JOURNAL_READ', `${await cannotRead(file, error)}. ${NAME_IT}`, { cause: error })

@@ -3,9 +3,10 @@
  * that), so one that names a dead process, or another program that has got its pid, is only stale and is replaced.
  */
 import { constants } from 'node:fs'
-import { link, lstat, open, readFile, rename, unlink } from 'node:fs/promises'
+import { link, lstat, open, rename, unlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { CodedError, ConfigError, messageOf } from '../core/errors.ts'
+import { readRegular } from '../journal/regular.ts'
 import { randomName } from '../journal/state-dir.ts'
 import { whoIs } from './who-is.ts'
 
@@ -35,7 +36,7 @@ export async function writePidFile(path: string): Promise<PidFile> {
       async remove() {
         const now = await lstat(path).catch(() => undefined)
         if (now?.ino !== ino || now.dev !== dev) return
-        if ((await readFile(path, 'utf8').catch(() => '')) === ownText()) await unlink(path).catch(() => undefined)
+        if (String(await readRegular(path).catch(() => '')) === ownText()) await unlink(path).catch(() => undefined)
       },
     }
   } catch (error) {
@@ -55,7 +56,7 @@ export async function readPidFile(path: string): Promise<number | undefined> {
   if (!info) return undefined
   if (info.isSymbolicLink()) throw wrong(`${path} is a symbolic link, which is not followed: name the file itself`)
   if (!info.isFile()) throw wrong(`${path} is not a file: name another one`)
-  const text = info.size > 32 ? '?' : await readFile(path, 'utf8').catch((error: unknown) => messageOf(error))
+  const text = info.size > 32 ? '?' : String(await readRegular(path).catch((error: unknown) => messageOf(error)))
   if (text.trim() === '') return 0
   // Somebody's own file, named by mistake, is not ours to replace.
   if (!/^[1-9]\d{0,9}\s*$/.test(text)) throw wrong(`${path} is there and is not a pid file: remove it, or name another`)

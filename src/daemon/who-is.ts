@@ -1,5 +1,5 @@
 /** Whether a pid is a chaos daemon, and of which state folder: told by the lock it holds open, not by its name. */
-import { readdir, readFile, readlink } from 'node:fs/promises'
+import { readdir, readFile, readlink, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { isAlive, peekHolder } from './lock.ts'
 import type { HolderNote } from './lock.ts'
@@ -13,7 +13,8 @@ export type WhoIs =
   /** Alive, but this user may not look into it. `daemon`: its command line reads like one of ours. */
   | { kind: 'hidden'; daemon: boolean }
 
-export async function whoIs(pid: number): Promise<WhoIs> {
+/** `stateDir`: only a daemon of that folder counts, by the very lock in it; else whichever one it has open. */
+export async function whoIs(pid: number, stateDir?: string): Promise<WhoIs> {
   if (!(await isAlive({ pid, start_time: '' }))) return { kind: 'gone' }
   let open: string[]
   try {
@@ -25,11 +26,17 @@ export async function whoIs(pid: number): Promise<WhoIs> {
   for (const file of open.filter((path) => basename(path) === 'lock')) {
     const note = await peekHolder(dirname(file))
     // A worker holds the lock open too, but the note names its supervisor.
-    if (note?.pid === pid && note.command === 'daemon' && (await isAlive(note))) {
+    const isIt = stateDir === undefined || (await isSame(file, join(stateDir, 'lock')))
+    if (isIt && note?.pid === pid && note.command === 'daemon' && (await isAlive(note))) {
       return { kind: 'daemon', stateDir: dirname(file), note }
     }
   }
   return { kind: 'stranger' }
+}
+
+async function isSame(one: string, other: string): Promise<boolean> {
+  const [a, b] = await Promise.all([one, other].map((path) => stat(path).catch(() => undefined)))
+  return a !== undefined && a.dev === b?.dev && a.ino === b.ino
 }
 
 async function openFiles(pid: number): Promise<string[]> {

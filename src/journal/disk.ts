@@ -1,8 +1,9 @@
 /** The file system as the journal uses it: small, so that tests can break it at every operation. */
 import { constants } from 'node:fs'
-import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
+import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { giveFolderToOwner, giveToOwner } from './owner.ts'
+import { openRegular, readRegular } from './regular.ts'
 
 export interface DiskFile {
   /** Writes all of it at `position`; a short write is continued. */
@@ -17,7 +18,7 @@ export interface DiskFile {
 }
 
 export interface Disk {
-  /** `create` fails when the file exists; `write` when it does not. Files are 0600, and their folder's owner's. */
+  /** `create` fails when the file exists; `write` when it does not. Files are plain ones, 0600, and their folder's owner's. */
   open(path: string, mode: 'create' | 'write' | 'read'): Promise<DiskFile>
   /** The folder and its parents, 0700, with durable names. `inside` another of ours, it becomes that one's owner's. */
   mkdir(path: string, where?: { inside: boolean }): Promise<void>
@@ -31,14 +32,14 @@ export interface Disk {
 }
 
 const FLAGS = {
-  create: constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW,
-  write: constants.O_RDWR | constants.O_NOFOLLOW,
+  create: constants.O_RDWR | constants.O_CREAT | constants.O_EXCL,
+  write: constants.O_RDWR,
   read: constants.O_RDONLY,
 }
 
 export const nodeDisk: Disk = {
   async open(path, mode) {
-    const handle = await open(path, FLAGS[mode], 0o600)
+    const handle = await openRegular(path, FLAGS[mode])
     if (mode === 'create') giveToOwner(handle.fd, path)
     return {
       async write(bytes, position) {
@@ -85,7 +86,7 @@ export const nodeDisk: Disk = {
     await syncFolder(dirname(folder)).catch(() => undefined)
   },
   list: (path) => readdir(path),
-  readFile: (path) => readFile(path),
+  readFile: readRegular,
   rename: (from, to) => rename(from, to),
   remove: (path) => rm(path, { force: true }),
   syncFolder,

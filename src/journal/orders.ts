@@ -2,10 +2,11 @@
  * What an operator has said and what must outlive a restart: `<state>/orders.json`. Frozen, disabled experiments, and
  * the systems that may be broken although they were not known before.
  */
-import { readFile, rename } from 'node:fs/promises'
+import { rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { JournalError, messageOf } from '../core/errors.ts'
 import { nodeDisk, writeFileDurably } from './disk.ts'
+import { readRegular } from './regular.ts'
 import { adviceFor, unreadableBy } from './unreadable.ts'
 import { exactly, fields, listOf, mapOf, nullable, optional, text, time } from './shape.ts'
 
@@ -75,7 +76,7 @@ const isOrders = exactly({
 
 async function read(file: string, now: number): Promise<{ orders: Orders; damaged: boolean }> {
   try {
-    const found = JSON.parse(await readFile(file, 'utf8')) as unknown
+    const found = JSON.parse((await readRegular(file)).toString()) as unknown
     if (!isOrders(found)) throw new Error('it is not of the form that this version knows')
     return { orders: { ...NONE, ...(found as Partial<Orders>) }, damaged: false }
   } catch (error) {

@@ -5,6 +5,7 @@
 import { constants, fchownSync, fstatSync, statSync } from 'node:fs'
 import { open, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { openRegular } from './regular.ts'
 
 /** Whose what is in that folder should be; undefined where everything is as it should be by itself. */
 function ownerOf(folder: string): { uid: number; gid: number } | undefined {
@@ -44,8 +45,8 @@ export async function giveFolderToOwner(path: string): Promise<void> {
 
 /** Appends to a file, 0600 when it is made. Durable when it resolves. */
 export async function appendAsOwner(path: string, text: string): Promise<void> {
-  const { O_WRONLY, O_CREAT, O_APPEND, O_NOFOLLOW } = constants
-  const file = await open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW, 0o600)
+  const { O_WRONLY, O_CREAT, O_APPEND } = constants
+  const file = await openRegular(path, O_WRONLY | O_CREAT | O_APPEND)
   try {
     giveToOwner(file.fd, path)
     await file.appendFile(text)
@@ -59,8 +60,8 @@ export async function appendAsOwner(path: string, text: string): Promise<void> {
 export async function replaceAsOwner(path: string, text: string): Promise<void> {
   const temporary = `${path}.tmp`
   await rm(temporary, { force: true })
-  const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = constants
-  const file = await open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600)
+  const { O_WRONLY, O_CREAT, O_EXCL } = constants
+  const file = await openRegular(temporary, O_WRONLY | O_CREAT | O_EXCL)
   try {
     giveToOwner(file.fd, path)
     await file.writeFile(text)

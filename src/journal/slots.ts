@@ -2,11 +2,11 @@
  * What became of every due time: `<state>/slots.jsonl`, one JSON line each, oldest first. The digest, `status` and the
  * schedule read it. It is a record for people, not part of the undo: a line that a crash cut off is passed over.
  */
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { JournalError, messageOf } from '../core/errors.ts'
 import type { SkipCause } from '../core/events.ts'
 import { appendAsOwner, replaceAsOwner } from './owner.ts'
+import { readRegular } from './regular.ts'
 import { fields, optional, text, time } from './shape.ts'
 
 export interface SlotRecord {
@@ -42,7 +42,7 @@ export function slotLog(stateDir: string): SlotLog {
     return done
   }
   const read = async (since = 0): Promise<SlotRecord[]> => {
-    const lines = await readFile(file, 'utf8').catch((error: unknown) => {
+    const lines = await readRegular(file).catch((error: unknown) => {
       if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return ''
       throw new JournalError(
         'JOURNAL_READ',
@@ -50,10 +50,13 @@ export function slotLog(stateDir: string): SlotLog {
         { cause: error },
       )
     })
-    return lines.split('\n').flatMap((line) => {
-      const record = parse(line)
-      return record && Date.parse(record.at) >= since ? [record] : []
-    })
+    return lines
+      .toString()
+      .split('\n')
+      .flatMap((line) => {
+        const record = parse(line)
+        return record && Date.parse(record.at) >= since ? [record] : []
+      })
   }
   return {
     // Begins with a newline: what a crash left of the line before does not take this one with it.

@@ -3,9 +3,10 @@
  * two are told apart.
  */
 import { constants } from 'node:fs'
-import { access, readFile, stat } from 'node:fs/promises'
+import { access, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { messageOf } from '../core/errors.ts'
+import { loginOf, nameOf } from './users.ts'
 
 export interface Unreadable {
   path: string
@@ -34,8 +35,8 @@ export async function cannotRead(path: string, error: unknown, what = ''): Promi
 
 const ADVICE: Record<string, string> = {
   EISDIR: 'It is a folder: move it away, or put the file back in its place',
-  ELOOP: 'Its symbolic links lead in a circle: put the file back in its place',
-  ENOENT: 'It is a symbolic link to nothing: put back what it pointed to',
+  ELOOP: 'It is a symbolic link, which is not followed: put the file itself in its place',
+  EFTYPE: 'Only a plain file is read there: remove what is there, or put the file back in its place',
   EIO: 'The disk does not give it: copy the state folder to another disk, and name that with --state-dir',
   EMFILE: 'Too many files are open: raise the limit (ulimit -n) and try again',
   ENFILE: 'Too many files are open on this machine: end what has them open and try again',
@@ -45,6 +46,8 @@ const ADVICE: Record<string, string> = {
 /** What a person can do about it; empty where nothing is known. */
 export async function adviceFor(path: string, code: string): Promise<string> {
   if (code === 'EACCES' || code === 'EPERM') return ownerAdvice(path)
+  if (code === 'EXPOSED')
+    return `Look at what it says, then: chown ${process.geteuid?.() ?? 0} ${quoted(path)} && chmod 600 ${quoted(path)}`
   return ADVICE[code] ?? ''
 }
 
@@ -53,10 +56,10 @@ async function ownerAdvice(path: string): Promise<string> {
   if (!closed) return ''
   const { at, uid, isFolder } = closed
   const me = process.geteuid?.()
-  const owner = await nameOf(uid)
+  const owner = nameOf(uid)
   if (uid === me) return `${at} is ours and closed: chmod ${isFolder ? 'u+rwx' : 'u+rw'} ${quoted(at)}`
   const folderOf = await stat(dirname(at)).catch(() => undefined)
-  const be = `sudo -u ${await loginOf(uid)} chaos …`
+  const be = `sudo -u ${quoted(loginOf(uid))} chaos …`
   if (me === undefined || folderOf?.uid !== me) return `${at} belongs to ${owner}: run the command as that user (${be})`
   return `${at} belongs to ${owner}, its folder to us: sudo chown -R ${me}:${process.getegid?.() ?? me} ${quoted(dirname(at))}, or run the command as that user (${be})`
 }
@@ -85,19 +88,7 @@ async function closedPart(path: string): Promise<{ at: string; uid: number; isFo
   return writable ? undefined : { at: path, uid: info.uid, isFolder: info.isDirectory() }
 }
 
-/** `root (uid 0)`, or `uid 1234` where nobody has a name for it. */
-export async function nameOf(uid: number): Promise<string> {
-  const login = await loginOf(uid)
-  return login.startsWith('#') ? `uid ${uid}` : `${login} (uid ${uid})`
-}
-
-/** As sudo takes it. */
-async function loginOf(uid: number): Promise<string> {
-  const users = await readFile('/etc/passwd', 'utf8').catch(() => '')
-  const line = users.split('\n').find((user) => user.split(':')[2] === String(uid))
-  return line?.split(':')[0] ?? `#${uid}`
-}
-
-function quoted(path: string): string {
+/** As a shell takes it. */
+export function quoted(path: string): string {
   return /^[\w/.,:@%+=-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`
 }

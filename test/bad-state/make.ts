@@ -5,6 +5,7 @@ import {
   chmodSync,
   chownSync,
   copyFileSync,
+  lchownSync,
   lstatSync,
   mkdirSync,
   readdirSync,
@@ -55,6 +56,16 @@ const STEPS: Record<string, Step> = {
     each(making, owners, (path, owner) => chownSync(path, uidOf(owner), uidOf(owner))),
   'owner-all': ({ chaos }, owner: string) =>
     void execFileSync('chown', ['-R', String(uidOf(owner)), chaos.state, chaos.dir]),
+  /** A FIFO that nobody writes into: whoever opens it to read waits for ever. */
+  fifo: (making, path: string) => {
+    mkdirSync(dirname(pathOf(making, path)), { recursive: true })
+    execFileSync('mkfifo', [pathOf(making, path)])
+  },
+  group: (making, groups: Map<string | number>) =>
+    each(making, groups, (path, group) => chownSync(path, lstatSync(path).uid, uidOf(group))),
+  'link-owner': ({ chaos }, owner: number) => lchownSync(chaos.state, owner, owner),
+  /** The state folder, in one that everybody may write. */
+  'open-above': ({ chaos }) => chmodSync(chaos.dir, 0o777),
   remove: (making, path: string) => rmSync(pathOf(making, path), { recursive: true }),
   append: (making, texts: Map<string>) => each(making, texts, (path, text) => appendFileSync(path, text)),
   copy: (making, copies: Map<string>) => each(making, copies, (from, to) => copyFileSync(from, pathOf(making, to))),
@@ -88,6 +99,20 @@ const STEPS: Record<string, Step> = {
       writeFileSync(path, all.with(line - 1, 'garbage\n').join(''), 'latin1')
     }),
 
+  /** Whoever wrote the note says that a process is its worker which has nothing to do with us, and holds the lock. */
+  'forged-note'(making) {
+    const pid = stranger(making)
+    const start_time = readFileSync(`/proc/${pid}/stat`, 'utf8')
+      .replace(/^.*\) /, '')
+      .split(' ')[19]
+    const note = { pid: 2 ** 22 + 1, start_time: '1', command: 'daemon', started_at: '2026-01-01T00:00:00.000Z' }
+    const workers = [{ pid, start_time, run: making.run }]
+    write(pathOf(making, 'daemon.json'), JSON.stringify({ ...note, workers }))
+    write(pathOf(making, 'lock'), '')
+    const holder = spawn('flock', [pathOf(making, 'lock'), 'sleep', '600'], { stdio: 'ignore', detached: true })
+    making.after(() => void process.kill(-(holder.pid ?? 0), 'SIGKILL'))
+  },
+
   /** Its daemon and its worker are dead, and their pids those of a program that lives. */
   'stale-note'(making) {
     const pid = stranger(making)
@@ -109,6 +134,21 @@ const STEPS: Record<string, Step> = {
       await daemon.exit
     })
     await daemon.until((event) => event.type === 'daemon.ready')
+  },
+
+  /** The note is that of a daemon of another state folder, which goes on. */
+  async 'note-of-another'(making, config: string) {
+    const { chaos, after, fill } = making
+    const other = join(chaos.dir, 'other')
+    const daemon = chaos.start(['daemon', fill(config), '--json'], { CHAOS_STATE_DIR: other })
+    after(async () => {
+      if (daemon.child.exitCode !== null || !daemon.child.kill('SIGTERM')) throw new Error('another daemon was ended')
+      await daemon.exit
+    })
+    await daemon.until((event) => event.type === 'daemon.ready')
+    write(pathOf(making, 'install'), 'abcdef\n')
+    write(pathOf(making, 'lock'), '')
+    write(pathOf(making, 'daemon.json'), readFileSync(join(other, 'daemon.json')))
   },
 
   /** It lives and obeys nothing. */

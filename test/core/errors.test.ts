@@ -43,7 +43,7 @@ test('exit codes say who must act: 1 target or step, 2 configuration, 3 safety r
       'REFUSED_CALENDAR',
     ],
     4: ['BLOCKED_BY_RESIDUE', 'RESIDUE', 'IDENTITY_MISMATCH'],
-    5: ['JOURNAL_WRITE', 'JOURNAL_READ'],
+    5: ['JOURNAL_WRITE', 'JOURNAL_READ', 'STATE_EXPOSED'],
     75: ['LOCKED'],
     78: ['JOURNAL_NEWER'],
     130: ['ABORTED'],

@@ -31,6 +31,7 @@ interface Row {
   removes?: string[]
   kept?: string[]
   undone?: boolean
+  unharmed?: Record<string, string>
 }
 
 const folder = fileURLToPath(new URL('../bad-state/', import.meta.url))
@@ -175,6 +176,8 @@ function checkFiles(making: Making, row: Row, made: Record<string, string>): voi
     if (content === 'folder' || mayChange.includes(name)) continue
     assert.equal(now[name], content, `${name} is not what it was`)
   }
+  for (const [path, text] of Object.entries(row.unharmed ?? {}))
+    assert.equal(readFileSync(join(chaos.state, path), 'utf8'), text, `${path} was written`)
   for (const start of named(row.kept)) {
     const found = Object.keys(now).find((name) => name.startsWith(start))
     assert.ok(found, `nothing is kept as ${start}…: ${Object.keys(now).join(', ')}`)
