@@ -5,7 +5,11 @@ import type { Column, Queries, Table } from './table-facts.ts'
 import { anyPartition } from './partitions.ts'
 import type { Value } from './rows.ts'
 import { quoteIdent, quoteTable } from './sql.ts'
-import { base36, formsOf, lengthOf, maker } from './values.ts'
+import { candidatesFor, hintsOf, isReal, patternForms } from './candidates.ts'
+import type { Hints } from './candidates.ts'
+import { conjunctsOf, speaksOf } from './conjuncts.ts'
+import type { Maker } from './value-spec.ts'
+import { base36, formsOf, maker, patternOf } from './values.ts'
 
 export interface Wanted {
   column: Column
@@ -33,6 +37,10 @@ export interface Satisfied {
 const POOL = 50
 const TRIED = 400
 const OF_A_FORM = 60
+/** Queries for one trial, where tuples make the server fail. */
+const ASKED = 200
+/** Of more columns it is not tried which of them are NULL. */
+const SHAPED = 10
 
 /**
  * Finds values for every column that a CHECK speaks of. The text returned says why there are none. Whether there are any
@@ -52,20 +60,30 @@ export async function satisfyChecks(
     const same = columns.map((one) => ({ ...one, run }))
     const trial = new Trial(reader, table, group.predicates, columns)
     const [only] = columns
-    const form = columns.length === 1 && only ? await passingForm(trial, only, [random, fixed]) : undefined
+    const hints = hintsOf(group.predicates.map((predicate) => predicate.sql))
+    const form = columns.length === 1 && only ? await passingForm(trial, only, hints, [random, fixed]) : undefined
     if (only && form !== undefined) {
       found.forms.set(only.column.name, form)
       continue
     }
-    const judged = await trial.passing([
-      ...tuples(group.predicates, same, fixed),
-      ...(await borrowed(reader, table, columns)),
-    ])
+    const choices = same.map((one) => choicesOf(one, hints, fixed))
+    const judged = await trial.passing(
+      distinct([
+        ...(columns.length > 1 ? await builtUp(reader, table, group.predicates, columns, choices, fixed) : []),
+        ...tuples(choices, fixed),
+        ...(await borrowed(reader, table, columns)),
+      ]),
+    )
     if (judged.length === 0) {
       const names = [...new Set(group.predicates.map((p) => p.name))].join(', ')
       return `no value was found that satisfies ${names}`
     }
-    const own = await trial.passing(tuples(group.predicates, columns, random))
+    const own = await trial.passing(
+      tuples(
+        columns.map((one) => choicesOf(one, hints, random)),
+        random,
+      ),
+    )
     const rows = distinct([...own, ...judged]).slice(0, POOL)
     found.pools.push({ columns: columns.map((c) => c.column.name), rows })
   }
@@ -149,13 +167,20 @@ class Trial {
 
   /** Those that pass, in their order. A tuple that makes the server fail (a division by zero) does not. */
   async passing(tuples: Value[][]): Promise<Value[][]> {
-    try {
-      return await this.#ask(tuples)
-    } catch {
-      const passed: Value[][] = []
-      for (const tuple of tuples.slice(0, TRIED / 2)) passed.push(...(await this.#ask([tuple]).catch(() => [])))
-      return passed
+    const passed: Value[][] = []
+    const waiting = [tuples]
+    for (let asked = 0; asked < ASKED; asked++) {
+      const some = waiting.pop()
+      if (some === undefined) break
+      try {
+        passed.push(...(await this.#ask(some)))
+      } catch {
+        // One of them does: halves are asked for, the first one first.
+        const half = Math.ceil(some.length / 2)
+        if (some.length > 1) waiting.push(some.slice(half), some.slice(0, half))
+      }
     }
+    return passed
   }
 
   async #ask(tuples: Value[][]): Promise<Value[][]> {
@@ -170,10 +195,12 @@ class Trial {
 async function passingForm(
   trial: Trial,
   wanted: Wanted,
+  hints: Hints,
   [random, fixed]: [Random, Random],
 ): Promise<string | undefined> {
   if (wanted.omitted !== undefined || wanted.parent !== undefined || wanted.parents) return undefined
-  const forms = [...new Set([wanted.form, ...formsOf(wanted.column.value)])]
+  const { value } = wanted.column
+  const forms = [...new Set([wanted.form, ...formsOf(value), ...patternForms(hints, value)])]
   for (const form of forms) {
     const makers = [
       maker({ ...spec(wanted), form }, random.fork(form)),
@@ -181,6 +208,7 @@ async function passingForm(
     ]
     // Far apart, so that what holds for the first rows holds for the last.
     const samples = makers.flatMap((make) => Array.from({ length: OF_A_FORM }, (_, i) => [make(i < 30 ? i : i ** 3)]))
+    if (patternOf(form) !== undefined && samples.some(([text]) => isReal(text ?? ''))) continue
     if ((await trial.passing(samples)).length === samples.length) return form
   }
   return undefined
@@ -195,47 +223,94 @@ function spec({ column, form, unique, base, run }: Wanted) {
   return { type: column.value, form, unique, base, run }
 }
 
-/** Candidates: made up first, then those with literals of the predicates. */
-function tuples(predicates: Predicate[], columns: Wanted[], random: Random): Value[][] {
-  const literals = predicates.flatMap((p) => literalsOf(p.sql))
-  const choices = columns.map((wanted) => choicesOf(wanted, literals, random))
-  const [single, ...more] = choices
-  const made =
-    single && more.length === 0
-      ? single.map((value) => [value])
-      : Array.from({ length: TRIED }, () => choices.map((choice) => random.pick(choice) ?? null))
-  return distinct(made)
-}
-
-function choicesOf(wanted: Wanted, literals: string[], random: Random): Value[] {
+/** Values for each column, and NULL where it is taken. */
+function choicesOf(wanted: Wanted, hints: Hints, random: Random): Value[] {
   const { column, omitted, parent, parents } = wanted
   const none = column.notNull ? [] : [null]
   if (omitted !== undefined) return [omitted]
   if (parents) return [...parents, ...none]
   if (parent !== undefined) return [parent, ...none]
-  const made = formsOf(column.value).flatMap((form) => {
-    const make = maker({ ...spec(wanted), form }, valuesOf(wanted, form, random))
-    return Array.from({ length: 4 }, (_, i) => make(i))
+  const makers = new Map<string, Maker>()
+  const made = (form: string, index: number): string => {
+    const make = makers.get(form) ?? maker({ ...spec(wanted), form }, valuesOf(wanted, form, random))
+    makers.set(form, make)
+    return make(index)
+  }
+  return [...candidatesFor(column, hints, made, random.fork(`candidates of ${column.name}`)), ...none]
+}
+
+/** Tuples at random; of those that may be NULL each is there alone once, and each is missing once. */
+function tuples(choices: Value[][], random: Random): Value[][] {
+  const [single, ...more] = choices
+  if (!single) return []
+  if (more.length === 0) return single.map((value) => [value])
+  const draw = (isNull: (i: number) => boolean | undefined): Value[] =>
+    choices.map((choice, i) => {
+      const [wanted, values] = [isNull(i), choice.filter((value) => value !== null)]
+      if (wanted === undefined || values.length === 0) return random.pick(choice) ?? null
+      return wanted && choice.includes(null) ? null : (random.pick(values) ?? null)
+    })
+  const shapes =
+    choices.length > SHAPED ? [] : choices.flatMap((_, k) => [(i: number) => i !== k, (i: number) => i === k])
+  return distinct([
+    ...[...shapes, () => true, () => false].flatMap((shape) => Array.from({ length: 8 }, () => draw(shape))),
+    ...Array.from({ length: TRIED }, () => draw(() => undefined)),
+  ])
+}
+
+/**
+ * Tuples put together column by column: only values that satisfy what is said of a column alone are combined, and only
+ * combinations that satisfy what is said of the columns so far. Empty where that leads nowhere.
+ */
+async function builtUp(
+  reader: Queries,
+  table: Table,
+  predicates: Predicate[],
+  columns: Wanted[],
+  choices: Value[][],
+  random: Random,
+): Promise<Value[][]> {
+  const parts = predicates.flatMap((predicate) => partsOf(table, predicate))
+  const passing = async (known: Wanted[], rows: Value[][], added: string): Promise<Value[][]> => {
+    const names = known.map((one) => one.column.name)
+    const about = parts.filter((p) => p.columns.includes(added) && p.columns.every((name) => names.includes(name)))
+    return about.length === 0 ? rows : new Trial(reader, table, about, known).passing(rows)
+  }
+  let rows: Value[][] = [[]]
+  for (const [i, wanted] of columns.entries()) {
+    const { name } = wanted.column
+    const alone = (
+      await passing(
+        [wanted],
+        (choices[i] ?? []).map((value) => [value]),
+        name,
+      )
+    ).flat()
+    const all = rows.flatMap((row) => alone.map((value) => [...row, value]))
+    const some =
+      all.length <= TRIED
+        ? all
+        : Array.from({ length: TRIED }, () => [...(random.pick(rows) ?? []), random.pick(alone) ?? null])
+    rows = random
+      .shuffle(distinct(i === 0 ? some : await passing(columns.slice(0, i + 1), some, name)))
+      .slice(0, TRIED / 2)
+    if (rows.length === 0) return []
+  }
+  return rows
+}
+
+/** What a predicate says, in parts with the columns of each. */
+function partsOf(table: Table, predicate: Predicate): Predicate[] {
+  const parts = conjunctsOf(predicate.sql)
+  if (parts.length === 1) return [predicate]
+  return parts.map((sql) => {
+    const computed = table.columns.filter((c) => c.generated && speaksOf(sql, c.name)).flatMap((c) => c.uses)
+    return {
+      ...predicate,
+      sql,
+      columns: predicate.columns.filter((name) => computed.includes(name) || speaksOf(sql, name)),
+    }
   })
-  return [...made, ...none, ...literals.filter((literal) => fits(literal, column))]
-}
-
-/** Quoted texts and numbers of an expression, and the numbers beside them. */
-function literalsOf(sql: string): string[] {
-  const texts = [...sql.matchAll(/'((?:[^']|'')*)'/g)].map((m) => (m[1] ?? '').replaceAll("''", "'"))
-  const numbers = [...sql.matchAll(/(?<![\w.'])-?\d+(?:\.\d+)?(?![\w.'])/g)].map((m) => m[0])
-  return [...new Set([...texts, ...numbers.flatMap((n) => [n, `${Number(n) + 1}`, `${Number(n) - 1}`])])]
-}
-
-/** Whether a literal can be read as the column's type: one that cannot would fail the whole trial. */
-function fits(literal: string, { value }: Column): boolean {
-  if (value.array) return false
-  if (value.labels) return value.labels.includes(literal)
-  if (['text', 'varchar', 'bpchar', 'citext', 'name'].includes(value.name)) return literal.length <= lengthOf(value)
-  if (/^int[248]$/.test(value.name)) return /^-?\d{1,4}$|^-?[12]?\d{5,9}$/.test(literal)
-  if (/^(numeric|float[48])$/.test(value.name)) return /^-?\d{1,9}(\.\d+)?$/.test(literal)
-  if (/^(date|timestamp|timestamptz)$/.test(value.name)) return /^\d{4}-\d\d-\d\d( [\d:.+]+)?$/.test(literal)
-  return false
 }
 
 /** Values that existing rows have in these columns; a real mail address is left where it is. */

@@ -3,7 +3,8 @@ import type { Recipe, Source, Value } from './rows.ts'
 import { makeRows } from './rows.ts'
 import type { Batch } from './rows.ts'
 import type { ValueType } from './table-facts.ts'
-import { lengthOf, numericSize, tellsOurs } from './values.ts'
+import { textsOf } from './patterns.ts'
+import { lengthOf, numericSize, patternOf, tellsOurs } from './values.ts'
 
 /** A key alone proves nothing: a table that was truncated, or made anew, has rows of others under keys of ours. */
 export interface Proof {
@@ -90,6 +91,12 @@ function bitsOf(source: Source): number {
   if (type.labels) return 0.5
   if (TEXTS.includes(type.name)) {
     const room = lengthOf(type)
+    const pattern = patternOf(form)
+    if (pattern !== undefined) {
+      // An application writes texts of the same pattern, and not all of them equally often.
+      const digits = textsOf(pattern, room)?.size.toString(2).length ?? 0
+      return Math.min(unique ? 31 : 40, Math.floor(digits / 2))
+    }
     if (unique) return room >= 12 ? 45 : Math.min(31, 4 * room)
     return room >= 8 ? 40 : 4 * room
   }

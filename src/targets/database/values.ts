@@ -1,6 +1,7 @@
 /** One value of a type, in PostgreSQL's text form: pure, seeded, and recognisable as ours where there is room for it. */
 import type { Random } from '../../core/random.ts'
 import { composed, ODD } from './odd-values.ts'
+import { textsOf } from './patterns.ts'
 import type { ValueType } from './table-facts.ts'
 import type { Maker, ValueSpec } from './value-spec.ts'
 
@@ -35,7 +36,7 @@ export function room(type: ValueType): number {
 
 /** True when nobody else would come up with the same value: then a value names a row as ours. */
 export function tellsOurs(spec: ValueSpec): boolean {
-  if (spec.type.array || spec.type.labels) return false
+  if (spec.type.array || spec.type.labels || patternOf(spec.form) !== undefined) return false
   if (TEXTS.has(spec.type.name)) return lengthOf(spec.type) >= TOKEN
   return ['uuid', 'bytea', 'timestamp', 'timestamptz'].includes(spec.type.name)
 }
@@ -132,6 +133,8 @@ const TEXT_FORMS: Record<string, ((token: string) => string)[]> = {
   plain: [(token) => `chaos-${token}`, (token) => token],
   mail: [(token) => `chaos-${token}@example.invalid`, (token) => `${token}@x.invalid`],
   url: [(token) => `https://example.invalid/chaos-${token}`, (token) => `http://x.invalid/${token}`],
+  site: [(token) => `https://chaos${letters(token)}.invalid`, (token) => `http://${letters(token)}.invalid`],
+  host: [(token) => `chaos${letters(token)}.invalid`, (token) => `${letters(token)}.invalid`],
   phone: [(token) => `+1555${digits(token)}`],
   digits: [digits],
   upper: [(token) => `CHAOS${token.toUpperCase()}`, (token) => token.toUpperCase()],
@@ -153,7 +156,37 @@ function parseBase36(token: string): bigint {
   return value
 }
 
-function textMaker({ type, form, unique, run }: ValueSpec, random: Random): Maker {
+/** The form of texts that match a regular expression. */
+export function formOfPattern(pattern: string): string {
+  return `${MATCHING}${pattern}`
+}
+
+/** The other way round; undefined for every other form. */
+export function patternOf(form: string): string | undefined {
+  return form.startsWith(MATCHING) ? form.slice(MATCHING.length) : undefined
+}
+
+const MATCHING = 'matching '
+
+function matchingMaker(pattern: string, { type, unique, run }: ValueSpec, random: Random): Maker {
+  const texts = textsOf(pattern, lengthOf(type))
+  if (!texts) throw new RangeError(`texts that match ${pattern} cannot be made`)
+  const { size } = texts
+  if (!unique) return () => texts.at(below(size, random))
+  const start = parseBase36(run) % size
+  return (index) => texts.at((start + BigInt(index)) % size)
+}
+
+function below(size: bigint, random: Random): bigint {
+  let n = 0n
+  for (let most = 1n; most < size; most <<= 30n) n = (n << 30n) | BigInt(random.int(2 ** 30))
+  return n % size
+}
+
+function textMaker(spec: ValueSpec, random: Random): Maker {
+  const { type, form, unique, run } = spec
+  const pattern = patternOf(form)
+  if (pattern !== undefined) return matchingMaker(pattern, spec, random)
   const longest = lengthOf(type)
   const shapes = TEXT_FORMS[form] ?? [(token: string) => token]
   const fitting = shapes.find((shape) => shape('x'.repeat(TOKEN)).length <= longest)
