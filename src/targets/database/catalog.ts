@@ -1,6 +1,8 @@
 /** Everything the row skills must know about tables before they write to them, read from the catalog in four queries. */
 import { StaleError } from '../../core/errors.ts'
 import { loadColumns } from './columns.ts'
+import { finder } from './keys.ts'
+import type { Key, Keys } from './keys.ts'
 import { quoteIdent, quoteTable, sqlState } from './sql.ts'
 import type { ForeignKey, Queries, Table } from './table-facts.ts'
 import { PARTITIONS, treeOf } from './partitions.ts'
@@ -44,29 +46,54 @@ export async function loadReferencing(reader: Queries, table: TableRef): Promise
 export interface Located extends TableRef {
   /** It has the oid that the table had: the same one, whatever it is called. Otherwise it only has its name. */
   same: boolean
+  /** A partition that has been detached since: the same one, but its columns have numbers of their own. */
+  detached: boolean
   /** The file its rows are in; a table that was truncated or written anew has another. Null: it has none of its own. */
   filenode: string | null
 }
 
 /**
- * Where a table is now: by its oid (it may have been renamed), and by its name, where another one has that now (it may have
- * been made anew, with our rows in it or without). Empty: gone.
+ * Where a table is now: by its oid (it may have been renamed), by the oids of its partitions with our rows, where they are
+ * detached, and by its name, where another one has that now (it may have been made anew, with our rows in it or without).
+ * Empty: gone.
  */
 export async function locateTables(
   reader: Queries,
-  table: Pick<Table, 'oid' | 'schema' | 'table'>,
+  table: Pick<Table, 'oid' | 'schema' | 'table'> & { parts?: readonly string[] | undefined },
 ): Promise<Located[]> {
-  const rows = await reader.query<{ id: string; schema: string; name: string; same: string; filenode: string | null }>(
+  const rows = await reader.query<Record<'id' | 'schema' | 'name' | 'same' | 'detached', string> & Filed>(
     `select quote_ident(n.nspname) || '.' || quote_ident(c.relname) as id, n.nspname::text as schema, c.relname::text as name,
-            (c.oid = $1::oid)::text as same, pg_relation_filenode(c.oid)::text as filenode
+            (c.oid = $1::oid)::text as same, (c.oid = any(d.oids))::text as detached, pg_relation_filenode(c.oid)::text as filenode
        from pg_class c join pg_namespace n on n.oid = c.relnamespace
-      where c.relkind in ('r', 'p') and (c.oid = $1::oid or (n.nspname = $2 and c.relname = $3))
-      order by c.oid = $1::oid desc`,
-    [table.oid, table.schema, table.table],
+       cross join (select array(select u.oid from unnest($4::oid[]) as u(oid) where u.oid not in ${treeOf('$1::oid')}) as oids) as d
+      where c.relkind in ('r', 'p') and (c.oid = $1::oid or c.oid = any(d.oids) or (n.nspname = $2 and c.relname = $3))
+      order by c.oid = $1::oid desc, c.oid = any(d.oids) desc`,
+    [table.oid, table.schema, table.table, table.parts ?? []],
   )
-  return rows.map(({ id, schema, name, same, filenode }) => ({
-    ...{ id, schema, table: name, same: same === 'true', filenode },
+  return rows.map(({ id, schema, name, same, detached, filenode }) => ({
+    ...{
+      id,
+      schema,
+      table: name,
+      same: same === 'true' || detached === 'true',
+      detached: detached === 'true',
+      filenode,
+    },
   }))
+}
+
+interface Filed extends Record<string, string | null> {
+  filenode: string | null
+}
+
+/** The oids of the partitions that rows under these keys are in, so that those are found again that get detached. */
+export async function partsWith(on: Queries, table: TableRef, key: Key, keys: Keys): Promise<string[]> {
+  const { from, where, params } = finder(key, keys)
+  const rows = await on.query<{ oid: string }>(
+    `select distinct t.tableoid::text as oid from ${quoteTable(table)} as t, ${from} where ${where}`,
+    params,
+  )
+  return rows.map(({ oid }) => oid)
 }
 
 /**

@@ -56,6 +56,8 @@ export const insertStep = z.object({
   /** The file that the table's rows were in, and the server's timeline: another one has a history of its own. */
   filenode: z.string().nullable().optional(),
   timeline: z.string().nullable().optional(),
+  /** The oids of the partitions that took the rows. */
+  parts: z.array(z.string()).optional(),
   /** The keys are in the order in which the rows were made, none left out. */
   in_order: z.boolean().optional(),
 })

@@ -23,7 +23,7 @@ export interface ColumnThen {
 /** Finds a column of a step in the table as it is now; undefined when it was dropped. */
 export type Renamed = (column: ColumnThen) => ColumnNow | undefined
 
-/** By number where it is the same table, otherwise by name: in another one the numbers mean other columns. */
+/** By number where it is the same table, otherwise by name: in another one, and in a partition, the numbers mean other columns. */
 export async function columnsNow(on: Queries, table: Located): Promise<Renamed> {
   const rows = await on.query<{ num: string; name: string; type: string; equality: string; integer: string }>(
     `select a.attnum::text as num, a.attname::text as name, format_type(a.atttypid, a.atttypmod) as type,
@@ -42,7 +42,9 @@ export async function columnsNow(on: Queries, table: Located): Promise<Renamed> 
   )
   const found = rows.map((row) => ({ ...row, num: Number(row.num), integer: row.integer === 'true' }))
   return ({ name, attnum }) =>
-    found.find((column) => (table.same && attnum !== undefined ? column.num === attnum : column.name === name))
+    found.find((column) =>
+      table.same && !table.detached && attnum !== undefined ? column.num === attnum : column.name === name,
+    )
 }
 
 /** The key and its values in the table as it is now; a key without columns when one of them was dropped. */

@@ -49,6 +49,8 @@ export const updateStep = z.object({
   before: values.optional(),
   ours: values.optional(),
   xid: z.string().optional(),
+  /** The oids of the partitions that the rows are in. */
+  parts: z.array(z.string()).optional(),
 })
 
 export type UpdateStep = z.infer<typeof updateStep>

@@ -1,7 +1,7 @@
 /** db.insert_load: bulk-inserts rows into tables; the undo deletes exactly those rows, by key and by what proves them ours. */
 import { StepError } from '../../../core/errors.ts'
 import type { InspectContext, Inspection, SkillSpec } from '../../../core/skill.ts'
-import { loadReferencing, locateTables, lockAsPlanned } from '../catalog.ts'
+import { loadReferencing, locateTables, lockAsPlanned, partsWith } from '../catalog.ts'
 import type { Located } from '../catalog.ts'
 import { inPsql, remark } from '../by-hand.ts'
 import type { DbClient, DbReader, DbSession } from '../client.ts'
@@ -146,8 +146,10 @@ async function insertOnce(
     [step.oid],
   )
   const { start, timeline } = await historyOf(session)
+  const filenode = row?.filenode ?? null
   const facts = {
-    ...{ keys, xid: row?.xid ?? '', filenode: row?.filenode ?? null, timeline },
+    ...{ keys, xid: row?.xid ?? '', filenode, timeline },
+    ...(filenode === null ? { parts: await partsWith(session, step, step.key, keys) } : {}),
     in_order: (!skipCollisions && !avoid && step.triggers === undefined) || countKeys(step.key, keys) === step.rows,
   }
   if (step.triggers !== undefined) {
@@ -241,7 +243,14 @@ function proofOf(step: InsertStep, table: Located, writer: string | undefined, r
 
 /** The same for a person: values are written out, so only a few columns that prove a row in whichever place it is. */
 function provenByHand(step: InsertStep): { byKey: boolean; values: { column: string; texts: string[] }[] } {
-  const same = { same: true, filenode: step.filenode ?? null, id: step.id, schema: step.schema, table: step.table }
+  const same = {
+    same: true,
+    detached: false,
+    filenode: step.filenode ?? null,
+    id: step.id,
+    schema: step.schema,
+    table: step.table,
+  }
   const { byKey, traits, all } = proofOf(step, same, undefined, (column) => ({
     ...column,
     type: '',

@@ -2,7 +2,7 @@
 import { seededRandom } from '../../../core/random.ts'
 import { StaleError } from '../../../core/errors.ts'
 import type { InspectContext, Inspection, SkillSpec } from '../../../core/skill.ts'
-import { locateTables, lockAsPlanned } from '../catalog.ts'
+import { locateTables, lockAsPlanned, partsWith } from '../catalog.ts'
 import type { Located } from '../catalog.ts'
 import type { Queries } from '../table-facts.ts'
 import { inPsql, literal, remark } from '../by-hand.ts'
@@ -131,10 +131,15 @@ async function update(session: DbSession, step: UpdateStep): Promise<Partial<Upd
   const rows = fitting(step, await lockRows(session, step))
   if (rows.length === 0) throw new StaleError(`none of the rows planned in ${step.id} is there any more`)
   const written = await write(session, step, rows)
-  const [row] = await session.query<{ xid: string }>('select pg_current_xact_id()::text as xid')
+  const [row] = await session.query<{ xid: string; parted: string | null }>(
+    `select pg_current_xact_id()::text as xid, (select 'p' from pg_class c where c.oid = $1::oid and c.relkind = 'p') as parted`,
+    [step.oid],
+  )
   const facts = { changed: rows.map((r) => r.at), xid: row?.xid ?? '' }
   if (step.pure) return facts
-  return { ...facts, before: rows.map((r) => r.before), ours: rows.map((r) => written.get(r.at) ?? []) }
+  const keys = rows.map(({ at }) => step.keys[at] ?? [])
+  const parts = row?.parted == null ? {} : { parts: await partsWith(session, step, step.key, keys) }
+  return { ...facts, ...parts, before: rows.map((r) => r.before), ours: rows.map((r) => written.get(r.at) ?? []) }
 }
 
 interface Locked {
