@@ -1,9 +1,11 @@
 /** Everything the row skills must know about tables before they write to them, read from the catalog in four queries. */
 import { StaleError } from '../../core/errors.ts'
 import { loadColumns } from './columns.ts'
+import { foreignCode } from './foreign-code.ts'
 import { finder } from './keys.ts'
 import type { Key, Keys } from './keys.ts'
-import { quoteIdent, quoteTable, sqlState } from './sql.ts'
+import { lockDefinition } from './own-code.ts'
+import { quoteTable, sqlState } from './sql.ts'
 import type { ForeignKey, Queries, Table } from './table-facts.ts'
 import { PARTITIONS, treeOf } from './partitions.ts'
 import type { TableRef } from './tables.ts'
@@ -18,13 +20,28 @@ export async function loadCatalog(reader: Queries, tables: readonly TableRef[]):
   const oids = rows.map((row) => row.oid)
   const columns = await loadColumns(reader, oids)
   const keys = await loadForeignKeys(reader, oids)
+  const code = await foreignCode(reader, oids, 'write')
+  const beside = await foreignCode(
+    reader,
+    keys.flatMap((k) => [k.fromOid, k.toOid]),
+    'read',
+  )
   const found = rows.map(({ oid, facts }): Table => {
     const parsed = JSON.parse(facts) as TableFacts
     return {
       ...parsed,
       oid,
       denied: new Set(parsed.denied),
-      columns: columns.get(oid) ?? [],
+      foreignCode: code.get(oid)?.table ?? null,
+      foreignBeside:
+        keys
+          .filter((k) => k.fromOid === oid || k.toOid === oid)
+          .flatMap((k) => [k.fromOid, k.toOid])
+          .flatMap((other) => (other === oid ? [] : (beside.get(other)?.table ?? [])))[0] ?? null,
+      columns: (columns.get(oid) ?? []).map((c) => ({
+        ...c,
+        foreignDefault: code.get(oid)?.defaults.get(c.name) ?? null,
+      })),
       references: keys.filter((k) => k.fromOid === oid).map((k) => k.key),
       referencedBy: keys.filter((k) => k.toOid === oid).map((k) => k.key),
     }
@@ -44,6 +61,7 @@ export async function loadReferencing(reader: Queries, table: TableRef): Promise
 
 /** A table of a step as it is now. */
 export interface Located extends TableRef {
+  oid: string
   /** It has the oid that the table had: the same one, whatever it is called. Otherwise it only has its name. */
   same: boolean
   /** A partition that has been detached since: the same one, but its columns have numbers of their own. */
@@ -61,18 +79,20 @@ export async function locateTables(
   reader: Queries,
   table: Pick<Table, 'oid' | 'schema' | 'table'> & { parts?: readonly string[] | undefined },
 ): Promise<Located[]> {
-  const rows = await reader.query<Record<'id' | 'schema' | 'name' | 'same' | 'detached', string> & Filed>(
-    `select quote_ident(n.nspname) || '.' || quote_ident(c.relname) as id, n.nspname::text as schema, c.relname::text as name,
+  const rows = await reader.query<Record<'id' | 'oid' | 'schema' | 'name' | 'same' | 'detached', string> & Filed>(
+    `select c.oid::text as oid, quote_ident(n.nspname) || '.' || quote_ident(c.relname) as id, n.nspname::text as schema, c.relname::text as name,
             (c.oid = $1::oid)::text as same, (c.oid = any(d.oids))::text as detached, pg_relation_filenode(c.oid)::text as filenode
        from pg_class c join pg_namespace n on n.oid = c.relnamespace
        cross join (select array(select u.oid from unnest($4::oid[]) as u(oid) where u.oid not in ${treeOf('$1::oid')}) as oids) as d
-      where c.relkind in ('r', 'p') and (c.oid = $1::oid or c.oid = any(d.oids) or (n.nspname = $2 and c.relname = $3))
+      where c.relkind in ('r', 'p') and n.nspname not in ('pg_catalog', 'information_schema', 'pg_toast')
+        and (c.oid = $1::oid or c.oid = any(d.oids) or (n.nspname = $2 and c.relname = $3))
       order by c.oid = $1::oid desc, c.oid = any(d.oids) desc`,
     [table.oid, table.schema, table.table, table.parts ?? []],
   )
-  return rows.map(({ id, schema, name, same, detached, filenode }) => ({
+  return rows.map(({ id, oid, schema, name, same, detached, filenode }) => ({
     ...{
       id,
+      oid,
       schema,
       table: name,
       same: same === 'true' || detached === 'true',
@@ -96,21 +116,14 @@ export async function partsWith(on: Queries, table: TableRef, key: Key, keys: Ke
   return rows.map(({ oid }) => oid)
 }
 
-/**
- * Locks a table against changes of its definition until COMMIT, by a statement that we have the privilege for and that
- * changes nothing (LOCK TABLE asks for more). Throws StaleError when the table is not as it was planned for.
- */
+/** Locks a table against changes of its definition until COMMIT. Throws StaleError when it is not as it was planned for. */
 export async function lockAsPlanned(
   on: Queries,
   table: Pick<Table, 'id' | 'schema' | 'table' | 'shape'>,
   by: { delete: true } | { update: string },
 ): Promise<void> {
-  const name = quoteTable(table)
-  const column = 'update' in by ? quoteIdent(by.update) : undefined
   try {
-    await on.query(
-      column === undefined ? `delete from ${name} where false` : `update ${name} set ${column} = ${column} where false`,
-    )
+    await lockDefinition(on, table, 'update' in by ? by.update : undefined)
   } catch (error) {
     if (['42P01', '3F000', '42703'].includes(sqlState(error) ?? ''))
       throw new StaleError(`${table.id} is gone or was changed since the plan`)
@@ -124,7 +137,10 @@ export async function lockAsPlanned(
   if (row?.shape !== table.shape) throw new StaleError(`${table.id} was changed since the plan`)
 }
 
-type TableFacts = Omit<Table, 'oid' | 'denied' | 'columns' | 'references' | 'referencedBy'> & { denied: string[] }
+type TableFacts = Omit<
+  Table,
+  'oid' | 'denied' | 'columns' | 'references' | 'referencedBy' | 'foreignCode' | 'foreignBeside'
+> & { denied: string[] }
 
 const SHAPE = `md5(concat_ws('|', c.oid, c.relrowsecurity, c.relispartition, c.relhassubclass,
   case when c.relkind = 'p' then (select string_agg(concat_ws(',', pt.relid,

@@ -43,13 +43,17 @@ export async function loadColumns(reader: Queries, oids: string[]): Promise<Map<
       baseType: type.baseType ?? column.type,
       value: type.value,
       domainChecks: type.checks,
+      foreignDefault: null,
     }
     columns.set(oid, [...(columns.get(oid) ?? []), resolved])
   }
   return columns
 }
 
-type ColumnFacts = Omit<Column, 'value' | 'baseType' | 'domainChecks'> & { typeOid: string; typmod: number }
+type ColumnFacts = Omit<Column, 'value' | 'baseType' | 'domainChecks' | 'foreignDefault'> & {
+  typeOid: string
+  typmod: number
+}
 
 /** Types whose values can be made wherever their extension was installed. */
 const EXTENSIONS = `'{citext,hstore,ltree,lquery,cube,vector,halfvec,geometry,geography}'::text[]`

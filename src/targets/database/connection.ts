@@ -29,6 +29,10 @@ export function pinned(version: number, options: SessionOptions & { readOnly?: b
     default_transaction_isolation: 'read\\ committed',
     default_transaction_deferrable: 'off',
     ...TEXT_FORM,
+    // CHECKs of partitions are evaluated in part where they may rule a partition out.
+    constraint_exclusion: 'off',
+    // Anybody may have put a function or an operator that suits better than the server's into another schema.
+    search_path: 'pg_catalog,pg_temp',
     array_nulls: 'on',
     transform_null_equals: 'off',
     quote_all_identifiers: 'off',

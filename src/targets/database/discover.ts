@@ -101,8 +101,9 @@ async function summary(client: DbReader): Promise<string> {
     bytes: string | null
     sessions: string
     replica: string
+    role: string | null
   }>(
-    `select pg_is_in_recovery()::text as replica, current_setting('server_version') as version, current_database()::text as database,
+    `select (select r.rolname from pg_roles r where r.rolname = session_user and r.rolsuper)::text as role, pg_is_in_recovery()::text as replica, current_setting('server_version') as version, current_database()::text as database,
             case when has_database_privilege(current_database(), 'CONNECT') then pg_database_size(current_database()) end::text as bytes,
             (select count(*) from pg_stat_activity a where a.datname = current_database()
                 and a.pid <> pg_backend_pid() and not starts_with(a.application_name, 'chaos-')
@@ -112,7 +113,10 @@ async function summary(client: DbReader): Promise<string> {
   const bytes = row.bytes === null ? '' : ` (${size(row.bytes)})`
   const logins = await loginTriggers(client)
   const replica = row.replica === 'true' ? ', a read replica' : ''
-  return `PostgreSQL ${row.version}${replica}, database ${row.database}${bytes}, ${count(row.sessions, 'other session')}${logins}`
+  // What owners of tables have written into them runs with the rights of whoever touches rows.
+  const role =
+    row.role === null ? '' : `; our role ${row.role} is a superuser: give skills that touch rows one of their own`
+  return `PostgreSQL ${row.version}${replica}, database ${row.database}${bytes}, ${count(row.sessions, 'other session')}${logins}${role}`
 }
 
 /** Triggers that each connection of ours fires: what they write down stays. */

@@ -41,6 +41,8 @@ export const insertStep = z.object({
   counter: z.string().optional(),
   /** Triggers of the application fire for the rows. */
   triggers: z.literal('allow').optional(),
+  /** Those that were named when somebody let them, as `schema.name`. */
+  trigger_functions: z.array(z.string()).optional(),
   collisions: z.enum(['none', 'skip', 'fail']),
   seed: z.string(),
   batch: z.int(),
@@ -223,6 +225,7 @@ function batches(
     .toString(36)
   const neighbours = [...table.references.map((k) => k.to.id), ...table.referencedBy.map((k) => k.from.id)]
   const { id, schema, table: name, oid, shape } = table
+  const fires = firing(table, 'insert')
   return sizes.map((rows, batch) => {
     const first = batch * size
     const takes = [
@@ -238,7 +241,7 @@ function batches(
       step: {
         ...{ id, schema, table: name, oid, shape, key, common },
         ...(counter === undefined ? {} : { counter }),
-        ...(firing(table, 'insert').length === 0 ? {} : { triggers: 'allow' as const }),
+        ...(fires.length === 0 ? {} : { triggers: 'allow' as const, trigger_functions: fires.map((t) => t.function) }),
         ...{ collisions, seed, batch, first, rows, recipe, parents },
       },
     }

@@ -68,7 +68,7 @@ async function copyCounted(
   await session.query('set local enable_seqscan = off')
   const keys = await rangesOf(
     session,
-    `select ${column} as k0 from ${quoteTable(table)} as t where ${column} > ${before?.n ?? '0'} and t.xmin = pg_catalog.pg_current_xact_id()::xid`,
+    `select ${column}::pg_catalog.int8 as k0 from ${quoteTable(table)} as t where ${column}::pg_catalog.int8 operator(pg_catalog.>) ${before?.n ?? '0'} and t.xmin operator(pg_catalog.=) pg_catalog.pg_current_xact_id()::xid`,
   )
   if (countKeys(load.key, keys) !== count) {
     throw new TargetError('TARGET_FAILED', `${count} rows went into ${table.table} but not all are to be found again`)

@@ -74,5 +74,5 @@ export async function orphaned(
 
 /** `t."id" OPERATOR(pg_catalog.=) c."parent_id"` */
 function refers({ columns, equality }: ForeignKey, i: number, referred: string): string {
-  return `${referred} ${equality[i] ?? '='} c.${quoteIdent(columns[i] ?? '')}`
+  return `${referred} ${equality[i] ?? 'OPERATOR(pg_catalog.=)'} c.${quoteIdent(columns[i] ?? '')}`
 }

@@ -167,14 +167,17 @@ function sampleSql(
   const joins = tables.map(({ refs, at, percent, equality = [], plain, ...parent }, p) => {
     const equal = at.flatMap((column, r) => {
       const already = filled.get(column)
-      return already === undefined ? [] : [`x.${quoteIdent(refs[r] ?? '')} ${equality[r] ?? '='} ${already.cell}`]
+      return already === undefined
+        ? []
+        : [`x.${quoteIdent(refs[r] ?? '')} ${equality[r] ?? 'OPERATOR(pg_catalog.=)'} ${already.cell}`]
     })
     const present = refs.flatMap((ref) => [
       `x.${quoteIdent(ref)} is not null`,
       ...(plain === true ? [isPlain(`x.${quoteIdent(ref)}::text`)] : []),
     ])
     at.forEach((column, r) => {
-      if (!filled.has(column)) filled.set(column, { cell: `p${p}.r${r}`, equality: equality[r] ?? '=' })
+      if (!filled.has(column))
+        filled.set(column, { cell: `p${p}.r${r}`, equality: equality[r] ?? 'OPERATOR(pg_catalog.=)' })
     })
     const cells = refs.map((ref, r) => `x.${quoteIdent(ref)} as r${r}`).join(', ')
     if (p === 0 || (unused && starts.has(p))) {
@@ -224,7 +227,7 @@ function cellOf(
   name: string,
 ): Cell {
   const r = at.indexOf(columns.indexOf(name))
-  return { cell: `x.${quoteIdent(refs[r] ?? '')}`, equality: equality[r] ?? '=' }
+  return { cell: `x.${quoteIdent(refs[r] ?? '')}`, equality: equality[r] ?? 'OPERATOR(pg_catalog.=)' }
 }
 
 function freeOf(

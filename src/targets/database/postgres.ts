@@ -60,9 +60,11 @@ export class PostgresClient implements DbClient {
     const control = await openFirst(options)
     try {
       const [facts] = await control.query<{ path: string; role: string; version: string }>(
-        `select array_to_json(current_schemas(false))::text as path, current_user::text as role, current_setting('server_version_num') as version`,
+        // Along a path that is not ours yet: everything is qualified.
+        `select pg_catalog.array_to_json(pg_catalog.current_schemas(false))::pg_catalog.text as path,
+                current_user::pg_catalog.text as role, pg_catalog.current_setting('server_version_num') as version`,
       )
-      await control.query('set search_path = pg_catalog')
+      await control.query('set search_path = pg_catalog, pg_temp')
       if (!facts) throw new TargetError('TARGET_FAILED', 'the database answered nothing')
       return new PostgresClient(options, control, {
         searchPath: JSON.parse(facts.path) as string[],
@@ -101,9 +103,9 @@ export class PostgresClient implements DbClient {
     )
     connection.answerMs = (options.statementMs ?? STATEMENT_MS) + ANSWER_GRACE_MS
     try {
-      if (!options.unpinned?.includes('search_path')) await connection.query('set search_path = pg_catalog')
       const [self] = await connection.query<{ pid: string; backend_start: string }>(
-        'select pid::text, backend_start::text from pg_catalog.pg_stat_activity where pid = pg_backend_pid() and application_name = $1',
+        `select pid::pg_catalog.text, backend_start::pg_catalog.text from pg_catalog.pg_stat_activity
+          where pid operator(pg_catalog.=) pg_catalog.pg_backend_pid() and application_name operator(pg_catalog.=) $1::pg_catalog.text`,
         [mark],
       )
       if (!self) {
@@ -171,7 +173,6 @@ export class PostgresClient implements DbClient {
     const settings = pinned(this.serverVersion, { readOnly: true, statementMs: 30_000 })
     const config = openingOf(place, mark, settings, ssl)
     const connection = await Connection.open(config, this.#options.signal)
-    await connection.query('set search_path = pg_catalog')
     this.#readers.push(connection)
     return {
       searchPath: this.searchPath,
@@ -234,10 +235,9 @@ export class PostgresClient implements DbClient {
     if (this.#closed) throw new TargetError('TARGET_UNREACHABLE', 'the connection to the database was closed')
     if (this.#control.lost) {
       const control = await within(CONNECT_MS, (signal) =>
-        openControl({ ...this.#options, signal }, this.serverVersion),
+        openControl({ ...this.#options, signal }, this.serverVersion, []),
       )
       try {
-        await control.query('set search_path = pg_catalog')
         await this.onReconnect((sql, params) => control.query(sql, params))
       } catch (error) {
         await control.close()
@@ -257,13 +257,13 @@ export class PostgresClient implements DbClient {
 
 /** Which settings there are to pin depends on the version, which the first connection tells without running a statement. */
 async function openFirst(options: Reached): Promise<Connection> {
-  const first = await openControl(options, 0)
+  const first = await openControl(options, 0, ['search_path'])
   if (first.majorVersion < 140_000) return first
   await first.close()
-  return openControl(options, first.majorVersion)
+  return openControl(options, first.majorVersion, ['search_path'])
 }
 
-async function openControl(options: Reached, version: number): Promise<Connection> {
-  const settings = pinned(version, { lockMs: 5_000 })
+async function openControl(options: Reached, version: number, unpinned: readonly string[]): Promise<Connection> {
+  const settings = pinned(version, { lockMs: 5_000, unpinned })
   return Connection.open(openingOf(options.place, options.mark, settings, options.ssl), options.signal)
 }

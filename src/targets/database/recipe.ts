@@ -57,6 +57,10 @@ export async function cook(
   const lost = layout.left.find((c) => c.notNull && !c.hasDefault)
   if (lost) return `column ${lost.name} is NOT NULL and values of its type ${lost.type} cannot be made`
   if (layout.made.length + layout.referring.size === 0) return 'it has no column to fill but those the server fills'
+  const strange = table.columns.find(
+    (c) => c.foreignDefault !== null && !layout.made.includes(c) && !layout.referring.has(c.name),
+  )
+  if (strange) return `code of others would run: ${strange.foreignDefault ?? ''}`
   const barred = table.columns.find((c) => layout.referring.has(c.name) && !c.mayInsert)
   if (barred) return `our role may not write its column ${barred.name}`
   const bases = await numberBases(reader, layout, rows)

@@ -1,4 +1,5 @@
 /** Taking rows of ours out again, without touching a row of anybody else's. */
+import type { Located } from './catalog.ts'
 import type { ForeignKey, Queries } from './table-facts.ts'
 import { countKeys, finder, keyCells, keyFrom } from './keys.ts'
 import type { Finder, Key, Keys } from './keys.ts'
@@ -6,11 +7,10 @@ import { bitsInCommon, COMPARED, STRONG } from './proof.ts'
 import type { Proof } from './proof.ts'
 import type { Value } from './rows.ts'
 import { quoteIdent, quoteTable } from './sql.ts'
-import type { TableRef } from './tables.ts'
 
 /** Rows of ours by key, in a table as it is now. */
 export interface Ours {
-  table: TableRef
+  table: Located
   /** As its columns are called now; without columns when one of them was dropped: then only the writer finds rows. */
   key: Key
   keys: Keys
@@ -218,7 +218,9 @@ function partition(ours: Ours, proven: readonly string[]): string {
   const cell = (name: string): string => `c${columns.indexOf(name)}`
   /** A row of the table that a foreign key comes from refers to row `o`. */
   const refers = ({ refs, columns, equality }: ForeignKey, column: (name: string) => string): string =>
-    refs.map((ref, i) => `o.${cell(ref)} ${equality[i] ?? '='} ${column(columns[i] ?? '')}`).join(' and ')
+    refs
+      .map((ref, i) => `o.${cell(ref)} ${equality[i] ?? 'OPERATOR(pg_catalog.=)'} ${column(columns[i] ?? '')}`)
+      .join(' and ')
   const inTable = (name: string): string => `c.${quoteIdent(name)}`
   const reasons = [
     'not o.mine',

@@ -1,5 +1,6 @@
 /** The sequences behind columns: how far they are, where they end, and what else they fill; read from the catalog. */
 import type { DbReader } from './client.ts'
+import { foreignCode } from './foreign-code.ts'
 import type { NumberSource } from './headroom.ts'
 import { quoteIdent } from './sql.ts'
 
@@ -29,7 +30,7 @@ interface Raw extends Pick<NumberSource, 'name' | 'cycle'> {
   last: string | null
   /** We may draw from it through a column but not look at it. */
   hidden: boolean
-  columns: NumberSource['columns']
+  columns: (NumberSource['columns'][number] & { oid: string })[]
 }
 
 /** Of a sequence that we may not look at: the furthest number that went into its columns. */
@@ -39,7 +40,13 @@ async function lastWritten(
   increment: bigint,
 ): Promise<bigint | null> {
   let last: bigint | null = null
-  for (const { table, column } of columns) {
+  const code = await foreignCode(
+    reader,
+    columns.map(({ oid }) => oid),
+    'read',
+  )
+  for (const { oid, table, column } of columns) {
+    if (code.get(oid)?.table !== undefined) continue
     const far = `${increment > 0n ? 'max' : 'min'}(${quoteIdent(column)})::numeric`
     const [row] = await reader
       .query<{ n: string | null }>(`select trunc(${far})::text as n from ${table}`)
@@ -65,7 +72,7 @@ select q.seqrelid::text as oid, json_build_object(
   'hidden', not has_sequence_privilege(c.oid, 'SELECT,USAGE'),
   'last', case when has_sequence_privilege(c.oid, 'SELECT,USAGE') then pg_sequence_last_value(c.oid) end::text,
   'columns', (select json_agg(json_build_object('table', quote_ident(tn.nspname) || '.' || quote_ident(t.relname),
-       'column', a.attname, 'draws', f.draws,
+       'column', a.attname, 'oid', t.oid::text, 'draws', f.draws,
        'unique', exists (select from pg_index i where i.indrelid = f.rel and i.indisunique and f.num = any(i.indkey::int2[])),
        'type', coalesce(b.typname, y.typname),
        'digits', case when coalesce(b.typname, y.typname) = 'numeric' and greatest(a.atttypmod, y.typtypmod) >= 4

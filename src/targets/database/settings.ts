@@ -178,7 +178,8 @@ export async function seenByNewClient(
   name: string,
   signal: AbortSignal,
 ): Promise<Seen | undefined> {
-  const read = `select setting, source from pg_catalog.pg_settings where lower(name) = lower($1)`
+  const read = `select setting, source from pg_catalog.pg_settings
+    where pg_catalog.lower(name) operator(pg_catalog.=) pg_catalog.lower($1::pg_catalog.text)`
   try {
     const session = await client.session(mark, signal, { unpinned: [name] })
     try {

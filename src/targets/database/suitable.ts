@@ -35,6 +35,7 @@ export function unfitForWrites(
   const triggers = firing(table, writes).map((trigger) => trigger.name)
   if (triggers.length > 0 && allowed === undefined)
     return { reason: `its triggers (${triggers.join(', ')}) would act on our rows` }
+  if (table.foreignCode !== null) return { reason: `code of others would run: ${table.foreignCode}` }
   if (table.rules.length > 0) return { reason: `its rules (${table.rules.join(', ')}) would act on our rows` }
   if (table.rowSecurity) return { reason: `row-level security applies to ${role}` }
   if (table.unreplicable) return { reason: 'it is published without a replica identity, so rows cannot be taken back' }
@@ -43,6 +44,7 @@ export function unfitForWrites(
 
 /** Why rows added to this table could not be taken back without harm to others. */
 export function unfitForDeletes(table: Table, role: string): Unfit | undefined {
+  if (table.foreignBeside !== null) return { reason: `code of others would run: ${table.foreignBeside}` }
   for (const key of table.referencedBy) {
     if (key.from.id === table.id) continue
     if (!key.mayReadFrom) return mayNotRead(key, key.from, 'which refers to it', role)

@@ -1,14 +1,14 @@
 /** Putting values of rows back by comparing, and reading how far that is: a value is ours, as before, or somebody else's. */
+import type { Located } from './catalog.ts'
 import type { Queries } from './table-facts.ts'
 import { finder } from './keys.ts'
 import type { Key } from './keys.ts'
 import type { Value } from './rows.ts'
 import { quoteIdent, quoteTable, sqlState } from './sql.ts'
-import type { TableRef } from './tables.ts'
 
 /** Rows by key, with the texts of some columns before and after our change. */
 export interface Swap {
-  table: TableRef
+  table: Located
   key: Key
   /** `type` is castable; `bits`: how many somebody else would have to guess to write a value of ours. */
   columns: readonly { name: string; type: string; bits: number }[]
@@ -87,6 +87,9 @@ export async function statesOf(on: Queries, swap: Swap): Promise<RowState[]> {
   return swap.rows.map((_, i) => states.get(i + 1) ?? 'gone')
 }
 
+/** Runs one statement that changes rows. */
+export type Write = (sql: string, params: readonly Value[][]) => Promise<unknown[]>
+
 /** Bits of a value that nobody else has, however many rows there are; and those to spare for each pair of rows otherwise. */
 const TELLING = { anywhere: 40, spare: 13 }
 /** About as many rows are on a page. */
@@ -95,13 +98,13 @@ const ROWS_PER_PAGE = 100
 const PAGES = 50_000
 
 /**
- * Finds values of ours anywhere in the table, for rows whose key somebody has changed, and puts them back there unless
- * `readOnly`. Returns how many values of ours there were. Reads the whole table, in parts.
+ * Finds values of ours anywhere in the table, for rows whose key somebody has changed, and puts them back there where there
+ * is a way to `write`. Returns how many values of ours there were. Reads the whole table, in parts.
  */
 export async function swapStrays(
   on: Queries,
   { table, columns, rows }: Swap,
-  options: { readOnly: boolean; signal: AbortSignal },
+  options: { write: Write | undefined; signal: AbortSignal },
 ): Promise<number> {
   const [size] = await on.query<{ pages: string }>(
     // Of a partitioned table the largest partition counts: places are those within a partition.
@@ -126,8 +129,9 @@ export async function swapStrays(
         ...proof,
         `t.ctid >= '(${page},0)'::tid and t.ctid < '(${page + PAGES},0)'::tid`,
       ].join(' and ')
-      const hits = await on.query(
-        options.readOnly
+      const run: Write = options.write ?? ((sql, params) => on.query(sql, params))
+      const hits = await run(
+        options.write === undefined
           ? `select 1 as one from ${quoteTable(table)} as t, ${from} where ${where}`
           : `update ${quoteTable(table)} as t set ${column} = r.b::${type} from ${from} where ${where} returning 1 as one`,
         [rows.map((row) => row.before[i] ?? null), ...columns.map((_, k) => rows.map((row) => row.ours[k] ?? null))],

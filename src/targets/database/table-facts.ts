@@ -47,6 +47,8 @@ export interface Column {
   storage: string
   mayInsert: boolean
   mayUpdate: boolean
+  /** Why the default must not be evaluated: it would run code of others as us. */
+  foreignDefault: string | null
 }
 
 export interface Index {
@@ -135,6 +137,9 @@ export interface Table extends TableRef {
   unreplicable: boolean
   /** Missing of USAGE (on the schema), SELECT, INSERT, UPDATE, DELETE. */
   denied: ReadonlySet<string>
+  /** Why no row of it may be touched: a stranger's code would run as us. And the same of a table that it refers to or that refers to it. */
+  foreignCode: string | null
+  foreignBeside: string | null
   columns: Column[]
   indexes: Index[]
   /** Foreign keys of this table, and those of others (or itself) that refer to it. */

@@ -13,7 +13,7 @@ import { staysFitting } from './row-width.ts'
 import { quoteIdent, quoteTable } from './sql.ts'
 import { refusal, setAside, skippedFor, unfitForWrites, unreadable } from './suitable.ts'
 import type { Privilege, Unfit } from './suitable.ts'
-import { firingNotes, ONLY_NAMED, onlyNamed } from './triggers.ts'
+import { firing, firingNotes, ONLY_NAMED, onlyNamed } from './triggers.ts'
 import { resolveTables, tableOf } from './tables.ts'
 import type { TableRef } from './tables.ts'
 import { manyValued } from './values.ts'
@@ -41,6 +41,8 @@ export const updateStep = z.object({
     z.object({ name: z.string(), attnum: z.int().optional(), type: z.string(), value: valueTypeSchema }),
   ),
   keys: z.array(z.array(z.string())),
+  /** Trigger functions that somebody has let fire, as `schema.name`. */
+  trigger_functions: z.array(z.string()).optional(),
   /** Values are written as they are: load, and nothing to undo. */
   pure: z.boolean(),
   seed: z.string(),
@@ -293,6 +295,7 @@ async function sampleOf(
 function toSteps(chosen: Chosen, rows: Row[], { random }: PlanContext<DbReader>): Planned<UpdateStep>[] {
   const { table, key, columns, pure } = chosen
   const parts = inParts(rows)
+  const fires = firing(table, 'update')
   const { id, schema, table: name, oid, shape } = table
   const changed = columns.map((c) => c.name).join(', ')
   return parts.map((part, i) => ({
@@ -308,6 +311,7 @@ function toSteps(chosen: Chosen, rows: Row[], { random }: PlanContext<DbReader>)
       ...{ id, schema, table: name, oid, shape, key, pure },
       columns: columns.map((c) => ({ name: c.name, attnum: c.attnum, type: c.type, value: c.value })),
       keys: part.map((row) => row.key),
+      ...(fires.length === 0 ? {} : { trigger_functions: fires.map((t) => t.function) }),
       seed: random
         .fork(`${id}/${i}`)
         .int(2 ** 48)

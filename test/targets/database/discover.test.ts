@@ -70,7 +70,10 @@ describe('discovery of a PostgreSQL database', () => {
 
   test('tells version, size and the sessions of others', async () => {
     const { summary } = await discover(client, [], signal)
-    assert.match(summary, /^PostgreSQL \d+\.\d+.*, database postgres \([\d.]+ MB\), \d+ other sessions?$/)
+    assert.match(
+      summary,
+      /^PostgreSQL \d+\.\d+.*, database postgres \([\d.]+ MB\), \d+ other sessions?; our role postgres is a superuser: /,
+    )
   })
 
   test('a name with a schema is exact, quoted or not', async () => {

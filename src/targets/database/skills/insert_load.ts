@@ -19,6 +19,8 @@ import { SAMPLE, sampleParents } from '../parents.ts'
 import { ENOUGH, isTelling, STRONG, traitsOf } from '../proof.ts'
 import type { Proof } from '../proof.ts'
 import { tryRemoval } from '../by-trigger.ts'
+import { ownSchemas } from '../foreign-code.ts'
+import { lockDefinition, refuseForeignCode, requireOwnCode } from '../own-code.ts'
 import { anyProven, countOurs, removeOurs } from '../removal.ts'
 import type { Ours } from '../removal.ts'
 import { columnsNow, keyNow } from '../renamed.ts'
@@ -86,7 +88,13 @@ export const insertLoad: SkillSpec<DbReader, DbClient, InsertParams, InsertStep>
   async revert(ctx, step) {
     for (const ours of await oursOf(ctx, step)) {
       ctx.signal.throwIfAborted()
-      await stubbornly(ctx, `rows of ${step.id}`, () => ctx.target.transaction((tx) => removeOurs(tx, ours)))
+      await stubbornly(ctx, `rows of ${step.id}`, () =>
+        ctx.target.transaction(async (tx) => {
+          await lockDefinition(tx, ours.table)
+          await requireOwnCode(tx, ours.table, { event: 'DELETE', allowed: allowedFor(step), referring: true })
+          await removeOurs(tx, ours)
+        }),
+      )
       await ctx.progress({})
     }
   },
@@ -117,6 +125,7 @@ async function insertOnce(
   { attempt, avoid }: Try,
 ) {
   await lockAsPlanned(session, step, { delete: true })
+  await refuseForeignCode(session, step, { filled: step.recipe.columns.map(({ name }) => name), beside: true })
   const referencing = await loadReferencing(session, step)
   const parents = []
   for (const group of step.parents) {
@@ -124,7 +133,8 @@ async function insertOnce(
   }
   // Defaults and CHECKs of the application may call functions that rely on its path. From here on ours are qualified: a
   // function of the application with our very types would be preferred to the server's, which takes any.
-  const path = ['pg_catalog', ...searchPath.filter((schema) => schema !== 'pg_catalog')]
+  const own = step.triggers === undefined ? await ownSchemas(session, searchPath) : searchPath
+  const path = ['pg_catalog', ...own.filter((schema) => schema !== 'pg_catalog')]
   const usePath = (schemas: readonly string[]) =>
     session.query(`set local search_path to ${schemas.map(quoteIdent).join(', ')}`)
   await usePath(path)
@@ -188,6 +198,11 @@ function refuseOversize(step: InsertStep, keys: Keys): void {
   throw new StepError('STEP_FAILED', `the keys of ${step.rows} rows of ${step.id} are too long; set batch_rows lower`)
 }
 
+/** Trigger functions that somebody has let fire for the rows. */
+function allowedFor({ triggers, trigger_functions }: InsertStep): readonly string[] | 'any' {
+  return triggers === undefined ? [] : (trigger_functions ?? 'any')
+}
+
 /** The rows of a step that are to be found on the target, in parts; none when nothing of it was committed. */
 async function oursOf({ target }: InspectContext<DbClient>, step: InsertStep): Promise<Ours[]> {
   const { keys, xid } = step
@@ -195,7 +210,10 @@ async function oursOf({ target }: InspectContext<DbClient>, step: InsertStep): P
   if ((await fateOf(target, xid)) === 'aborted') return []
   const writer = await ownWriter(target, xid)
   const parts: Ours[] = []
-  for (const table of await locateTables(target, step)) parts.push(...(await partsIn(target, step, table, writer)))
+  for (const table of await locateTables(target, step)) {
+    await requireOwnCode(target, table, { event: 'read', allowed: 'any', referring: true })
+    parts.push(...(await partsIn(target, step, table, writer)))
+  }
   // What wrote them may be another transaction of the same number.
   if ((await hasOtherHistory(target, step)) && !(await anyOfThem(target, parts))) {
     return parts.map((part) => ({ ...part, proof: { ...part.proof, writer: undefined } }))
@@ -248,6 +266,7 @@ function provenByHand(step: InsertStep): { byKey: boolean; values: { column: str
     detached: false,
     filenode: step.filenode ?? null,
     id: step.id,
+    oid: step.oid,
     schema: step.schema,
     table: step.table,
   }

@@ -11,11 +11,12 @@ import { returnsExactly } from '../encoding.ts'
 import { fateOf, stubbornly, uncommitted } from '../fate.ts'
 import { finder, rowName } from '../keys.ts'
 import { namingBlockers } from '../locks.ts'
+import { lockDefinition, refuseForeignCode, requireOwnCode } from '../own-code.ts'
 import type { Value } from '../rows.ts'
 import { quoteIdent, quoteTable } from '../sql.ts'
 import { columnsNow, keyNow } from '../renamed.ts'
 import { asTyped, statesOf, swapBack, swapStrays } from '../swap.ts'
-import type { RowState, Swap, SwapRow } from '../swap.ts'
+import type { RowState, Swap, SwapRow, Write } from '../swap.ts'
 import { planUpdates, updateParams, updateStep } from '../update-plan.ts'
 import type { UpdateParams, UpdateStep } from '../update-plan.ts'
 import { bitsOf, wildMaker } from '../values.ts'
@@ -62,7 +63,7 @@ export const updateLoad: SkillSpec<DbReader, DbClient, UpdateParams, UpdateStep>
     const names: string[] = []
     for (const swap of swaps) {
       const states = await statesOf(ctx.target, swap)
-      const strays = await swapStraying(ctx, swap, states, true)
+      const strays = await swapStraying(ctx, swap, states)
       const count = (state: RowState): number => states.filter((s) => s === state).length
       seen.inEffect += count('ours') + strays
       // A row that somebody deleted has nothing left to put back.
@@ -84,11 +85,21 @@ export const updateLoad: SkillSpec<DbReader, DbClient, UpdateParams, UpdateStep>
         ctx.signal.throwIfAborted()
         const part = { ...swap, rows: swap.rows.slice(i, i + PART) }
         const what = `${step.id} (rows ${rowName('', part.rows[0]?.key ?? []).trim()} …)`
-        await stubbornly(ctx, what, () => ctx.target.transaction((tx) => swapBack(tx, part)))
+        await stubbornly(ctx, what, () =>
+          ctx.target.transaction(async (tx) => {
+            await lockForUndo(tx, swap, step)
+            await swapBack(tx, part)
+          }),
+        )
         await ctx.progress({})
       }
       const states = await statesOf(ctx.target, swap)
-      await stubbornly(ctx, step.id, () => swapStraying(ctx, swap, states, false))
+      const write: Write = (sql, params) =>
+        ctx.target.transaction(async (tx) => {
+          await lockForUndo(tx, swap, step)
+          return tx.query(sql, params)
+        })
+      await stubbornly(ctx, step.id, () => swapStraying(ctx, swap, states, write))
     }
   },
 
@@ -128,6 +139,7 @@ function updatesByHand({
 
 async function update(session: DbSession, step: UpdateStep): Promise<Partial<UpdateStep>> {
   await lockAsPlanned(session, step, { update: step.columns[0]?.name ?? '' })
+  await refuseForeignCode(session, step, { beside: false })
   const rows = fitting(step, await lockRows(session, step))
   if (rows.length === 0) throw new StaleError(`none of the rows planned in ${step.id} is there any more`)
   const written = await write(session, step, rows)
@@ -233,6 +245,7 @@ async function swapsOf({ target }: InspectContext<DbClient>, step: UpdateStep): 
 
 /** Empty when no column is left that was changed. */
 async function swapIn(target: Queries, step: UpdateStep, table: Located, rows: readonly SwapRow[]): Promise<Swap[]> {
+  await requireOwnCode(target, table, { event: 'read', allowed: 'any', referring: false })
   const renamed = await columnsNow(target, table)
   const { key } = keyNow(step.key, [], renamed)
   const left = step.columns.flatMap((column, at) => {
@@ -249,14 +262,22 @@ async function swapIn(target: Queries, step: UpdateStep, table: Located, rows: r
   return [{ table, key, columns, rows: await asTyped(target, left, kept) }]
 }
 
+/** Before each statement of the undo that writes. */
+async function lockForUndo(tx: Queries, { table, columns }: Swap, step: UpdateStep): Promise<void> {
+  const names = columns.map(({ name }) => name)
+  await lockDefinition(tx, table, names[0])
+  const event = { update: names }
+  await requireOwnCode(tx, table, { event, allowed: step.trigger_functions ?? [], referring: false })
+}
+
 /** Rows that are not under their key, or hold nothing that we know, may be ours under another key. */
 async function swapStraying(
   { target, signal }: InspectContext<DbClient>,
   swap: Swap,
   states: readonly RowState[],
-  readOnly: boolean,
+  write?: Write,
 ): Promise<number> {
   const rows = swap.rows.filter((_, i) => states[i] === 'gone' || states[i] === 'foreign')
   if (rows.length === 0) return 0
-  return swapStrays(target, { ...swap, rows }, { readOnly, signal })
+  return swapStrays(target, { ...swap, rows }, { write, signal })
 }
