@@ -1,13 +1,9 @@
 /** D4’s kind: a partition with our rows or values in it is detached in the soak, and is a table of its own; nothing of ours stays in it. */
 import assert from 'node:assert/strict'
-import { after, afterEach, before, describe, test } from 'node:test'
-import { connectPostgres } from '../../src/targets/database/agent.ts'
+import { describe, test } from 'node:test'
 import { insertLoad } from '../../src/targets/database/skills/insert_load.ts'
 import { updateLoad } from '../../src/targets/database/skills/update_load.ts'
-import { openRig } from '../contract/skill.ts'
-import type { Rig } from '../contract/skill.ts'
-import { startPostgres } from '../labs/embedded-postgres.ts'
-import type { Postgres } from '../labs/embedded-postgres.ts'
+import { fieldServer } from './rigs.ts'
 
 const EVENTS = [
   'drop schema if exists shop cascade',
@@ -58,31 +54,10 @@ const CHANGES: Readonly<Record<string, [sql: string[], tables: string[]]>> = {
 }
 
 describe('a partition that is detached in the soak', () => {
-  let server: Postgres
-  const rigs: Rig[] = []
-  before(async () => void (server = await startPostgres()))
-  after(() => server.stop())
-  afterEach(async () => {
-    for (const rig of rigs.splice(0)) await rig.close()
-  })
-  const each = async (sql: readonly string[]): Promise<void> => {
-    for (const one of sql) await server.sql(one)
-  }
-  const open = async (skill: typeof insertLoad | typeof updateLoad, params: object): Promise<Rig> => {
-    const rig = await openRig({
-      ...{ skill, params },
-      connect: (options) =>
-        connectPostgres(
-          { connection_url: server.url(), db_type: 'postgres', schemas: [] },
-          [insertLoad, updateLoad],
-          options,
-        ),
-    })
-    rigs.push(rig)
-    return rig
-  }
+  const field = fieldServer()
+  const { open, each } = field
   const rows = async (tables: readonly string[]): Promise<unknown[]> =>
-    server.sql(
+    field.server.sql(
       `select id, region, body, n from (${tables.map((table) => `select id, region, body, n from ${table}`).join(' union all ')}) as all_of order by id`,
     )
 
@@ -92,7 +67,7 @@ describe('a partition that is detached in the soak', () => {
       const fresh = await rows(['shop.events'])
       const rig = await open(insertLoad, { tables: ['shop.events'], rows_per_table: 40 })
       await rig.applyAll()
-      const regions = await server.sql('select distinct region from shop.events where id > 60')
+      const regions = await field.server.sql('select distinct region from shop.events where id > 60')
       assert.equal(regions.length, 2, 'rows of ours are in both partitions')
       await each(change)
       await rig.undoAll()

@@ -1,35 +1,18 @@
 /** Field case D5: an audit of DDL has nothing to write down about us, and triggers that fire at login are named. */
 import assert from 'node:assert/strict'
-import { after, before, describe, test } from 'node:test'
-import { connectPostgres } from '../../src/targets/database/agent.ts'
+import { before, describe, test } from 'node:test'
 import { insertLoad } from '../../src/targets/database/skills/insert_load.ts'
 import { updateLoad } from '../../src/targets/database/skills/update_load.ts'
 import { tableLock } from '../../src/targets/database/skills/table_lock.ts'
-import { openRig } from '../contract/skill.ts'
-import type { Rig } from '../contract/skill.ts'
-import { startPostgres } from '../labs/embedded-postgres.ts'
-import type { Postgres } from '../labs/embedded-postgres.ts'
 import { diff, snapshot } from '../labs/snapshot.ts'
+import { fieldServer } from './rigs.ts'
 
-let server: Postgres
-before(async () => void (server = await startPostgres()))
-after(() => server.stop())
-
-const open = (skill: typeof insertLoad | typeof updateLoad | typeof tableLock, params: object): Promise<Rig> =>
-  openRig({
-    skill,
-    params,
-    connect: (options) =>
-      connectPostgres(
-        { connection_url: server.url(), db_type: 'postgres', schemas: [] },
-        [insertLoad, updateLoad, tableLock],
-        options,
-      ),
-  })
+const field = fieldServer()
+const { open } = field
 
 describe('D5: an audit of DDL wrote down our temporary tables', () => {
   before(() =>
-    server.sql(`create table ddl_log (id serial primary key, event text, tag text);
+    field.server.sql(`create table ddl_log (id serial primary key, event text, tag text);
       create function log_ddl() returns event_trigger language plpgsql as $$
       begin insert into ddl_log (event, tag) values (tg_event, tg_tag); end $$;
       create table u (id serial primary key, n text); create table post (id serial primary key, n text);
@@ -45,7 +28,7 @@ describe('D5: an audit of DDL wrote down our temporary tables', () => {
   )
 
   test('a run of each skill leaves no row in it, not even one that collides or cannot use COPY', async () => {
-    const was = await snapshot(server.url())
+    const was = await snapshot(field.server.url())
     for (const [skill, params] of [
       [insertLoad, { rows_per_table: 20, tables: ['m2m', 'u', 'hand'] }],
       [updateLoad, { rows: 20, tables: ['u'] }],
@@ -54,30 +37,30 @@ describe('D5: an audit of DDL wrote down our temporary tables', () => {
       const rig = await open(skill, params)
       try {
         await rig.applyAll()
-        assert.deepEqual(await server.sql('select event, tag from ddl_log'), [], skill.name)
+        assert.deepEqual(await field.server.sql('select event, tag from ddl_log'), [], skill.name)
         await rig.undoAll()
       } finally {
         await rig.close()
       }
     }
-    const left = diff(was, await snapshot(server.url())).filter((line) => !line.startsWith('session '))
+    const left = diff(was, await snapshot(field.server.url())).filter((line) => !line.startsWith('session '))
     assert.deepEqual(left, [])
   })
 
   test('a trigger that fires when we log in is named where the server is described', async (t) => {
-    const [row] = await server.sql(`select current_setting('server_version_num')::int >= 170000 as able`)
+    const [row] = await field.server.sql(`select current_setting('server_version_num')::int >= 170000 as able`)
     if (row?.['able'] !== true) {
       t.skip('this server has no such triggers')
       return
     }
-    await server.sql(`create event trigger "audit logins" on login execute function log_ddl()`)
+    await field.server.sql(`create event trigger "audit logins" on login execute function log_ddl()`)
     try {
       const rig = await open(insertLoad, {})
       const { summary } = await rig.agent.discover(rig.signal)
       await rig.close()
       assert.match(summary, /event trigger "audit logins" fires at each login, ours too/)
     } finally {
-      await server.sql('drop event trigger "audit logins"')
+      await field.server.sql('drop event trigger "audit logins"')
     }
   })
 })
