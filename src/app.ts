@@ -7,6 +7,8 @@ import { runProgram } from './cli/program.ts'
 export async function app(argv: readonly string[], main: string): Promise<number> {
   // Somebody who closes our output (`chaos run | head`) must not end a run in the middle: the rest is just not shown.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined)
+  // Node would open its inspector for every user of this machine; programs that rotate logs send it from habit.
+  process.on('SIGUSR1', () => undefined)
   const context: Context = {
     targets: async () => (await import('./targets/index.ts')).targets,
     main,

@@ -2,6 +2,7 @@
 import { open } from 'node:fs/promises'
 import { counted } from '../core/counted.ts'
 import { ConfigError, messageOf } from '../core/errors.ts'
+import { oneLine } from '../core/one-line.ts'
 import type { StuckRun } from '../engine/stuck.ts'
 import type { Context } from './context.ts'
 
@@ -17,11 +18,11 @@ export async function writeByHand(
     throw problem('--step', `none of these is pending; there is ${there}`)
   }
   const text = chosen.flatMap(({ step, skill, describe, by_hand }) => [
-    `# step ${step}, ${skill}: ${oneLine(describe)}`,
+    `# step ${step}, ${oneLine(skill)}: ${oneLine(describe)}`,
     ...by_hand.lines,
     '',
   ])
-  const head = ['#!/bin/sh -e', `# undoes what run ${run} has left on ${oneLine(endpoint)}, last first`, '']
+  const head = ['#!/bin/sh -e', `# undoes what run ${oneLine(run)} has left on ${oneLine(endpoint)}, last first`, '']
   // Never over a file that is there, and never readable for anybody else, not even for a moment.
   try {
     const handle = await open(file, 'wx', 0o600)
@@ -41,10 +42,6 @@ export async function writeByHand(
     `wrote ${file} (mode 0600), the commands of ${counted(chosen.length, 'step')}; sh -e ${file} runs it.${values}\n`,
   )
   return 0
-}
-
-function oneLine(text: string): string {
-  return text.replaceAll(/[\r\n]+/g, ' ')
 }
 
 function problem(path: string, message: string): ConfigError {

@@ -28,6 +28,7 @@ export interface InitOptions {
 
 export async function init(context: Context, url: string | undefined, options: InitOptions): Promise<number> {
   const { output, force = false, stdout = false } = options
+  if (url !== undefined && hasPassword(url)) context.err(PASSWORD_SHOWN)
   if (!stdout && !force) await refuseExisting(output)
   const work = new Init(context, options, await context.targets())
   await work.checkOptions()
@@ -43,6 +44,15 @@ export async function init(context: Context, url: string | undefined, options: I
   if (!stdout) say(written(output, draft))
   say(nextSteps(stdout ? 'chaos.yaml' : output, draft, context.env))
   return 0
+}
+
+const PASSWORD_SHOWN =
+  "warning: the password of that URL stands in the list of processes while this runs, and in your shell's history: write it as '${DATABASE_PASSWORD}' (in single quotes) and set that variable, or leave it out and use password: in the file\n"
+
+/** Written out, and not as a variable or a file. */
+function hasPassword(url: string): boolean {
+  const [, password] = /^[a-z][a-z0-9+.-]*:\/\/[^:@/?#]*:([^@]+)@/i.exec(url) ?? /[?&]password=([^&]+)/i.exec(url) ?? []
+  return password !== undefined && !password.startsWith('${')
 }
 
 class Init {

@@ -1,5 +1,6 @@
 /** The log file of a daemon in the background: what it says goes there, also after the file was moved away for rotation. */
-import { closeSync, openSync, writeSync } from 'node:fs'
+import { closeSync, writeSync } from 'node:fs'
+import { openForAppending } from '../core/append-file.ts'
 import { ConfigError, messageOf } from '../core/errors.ts'
 import { giveToOwner } from '../journal/owner.ts'
 
@@ -35,11 +36,14 @@ export function openLogFile(path: string): LogFile {
 /** Throws ConfigError where it cannot be written. */
 export function openLog(path: string): number {
   try {
-    const log = openSync(path, 'a', 0o600)
+    const log = openForAppending(path)
     giveToOwner(log, path)
     return log
   } catch (error) {
-    const message = `${path} cannot be written (${messageOf(error)}): name another file`
+    const link = error instanceof Error && 'code' in error && error.code === 'ELOOP'
+    const message = link
+      ? `${path} is a symbolic link, which is not followed: name the file itself`
+      : `${path} cannot be written (${messageOf(error)}): name another file`
     throw new ConfigError([{ file: 'log file', line: 0, column: 0, path: '--log-file', message }], 'USAGE')
   }
 }

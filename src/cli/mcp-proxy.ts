@@ -39,7 +39,7 @@ export async function mcpProxy(context: Context, argv: readonly string[], option
   const say = (text: string): void => context.err(`chaos mcp-proxy: ${text}\n`)
   const most = mostBytes(options.maxMessageBytes)
   const settings = await readSettings(context, options)
-  const log = await openLog(options.log, say)
+  const log = openLog(options.log, say)
   const faults = new ToolFaults({ ...settings, ...(log && { fired: (fired) => log.fired(fired) }) })
   const signals = stopSignals()
   try {
@@ -103,10 +103,10 @@ async function start(command: string, args: readonly string[], env: NodeJS.Proce
   }
 }
 
-async function openLog(file: string | undefined, say: (text: string) => void): Promise<FiredLog | undefined> {
+function openLog(file: string | undefined, say: (text: string) => void): FiredLog | undefined {
   if (file === undefined) return undefined
   try {
-    return await openFiredLog(file, say)
+    return openFiredLog(file, say)
   } catch (error) {
     throw usageError('--log', `cannot be written: ${messageOf(error)}`)
   }

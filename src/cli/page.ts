@@ -1,7 +1,9 @@
 /** The page for a person whom a run has been handed over to: at night, tired, and with nothing to look up. */
 import { counted } from '../core/counted.ts'
 import type { ByHand } from '../core/skill.ts'
+import { oneLine } from '../core/one-line.ts'
 import type { StuckRun, StuckStep } from '../engine/stuck.ts'
+import { quoted } from '../journal/unreadable.ts'
 
 /** More is read in a file, where it can be searched, and not on a screen. */
 const MOST_LINES = 60
@@ -10,7 +12,7 @@ const MOST_STEPS = 10
 
 /** `chaos recover --run R`, as it can be typed here. */
 export function recoverCommand(run: string, stateDir: string | undefined): string {
-  return `chaos recover --run ${run}${stateDir === undefined ? '' : ` --state-dir '${stateDir.replaceAll("'", `'\\''`)}'`}`
+  return `chaos recover --run ${quoted(oneLine(run))}${stateDir === undefined ? '' : ` --state-dir '${stateDir.replaceAll("'", `'\\''`)}'`}`
 }
 
 /** The command that shows the page. */
@@ -20,19 +22,24 @@ export function pageCommand(run: string, stateDir: string | undefined): string {
 
 /** Empty where nothing of it has failed yet. `stateDir` as it was given to this command. */
 export function pageLines(stuck: StuckRun, stateDir: string | undefined): string[] {
-  const { run, experiment, endpoint, identity, journal, reason } = stuck
+  const [run, experiment, endpoint] = [stuck.run, stuck.experiment, stuck.endpoint].map(oneLine) as [
+    string,
+    string,
+    string,
+  ]
+  const { identity, journal, reason } = stuck
   const failed = stuck.steps.filter((step) => reason !== undefined || step.error !== undefined)
   const waiting = failed.filter((step) => step.waits_for !== undefined)
   const own = failed.filter((step) => step.waits_for === undefined)
   if (own.length === 0) return []
-  const command = recoverCommand(run, stateDir)
-  const parts = Object.entries(identity).map(([part, value]) => `${part} ${value}`)
+  const command = recoverCommand(stuck.run, stateDir)
+  const parts = Object.entries(identity).map(([part, value]) => oneLine(`${part} ${value}`))
   const more = own.length - MOST_STEPS
   return [
     `run ${run} (${experiment}) is not undone: ${stuck.steps.length} ${stuck.steps.length === 1 ? 'step' : 'steps'}. Until it is, its target is refused to new runs.`,
     `  on       ${endpoint}${parts.length === 0 ? '' : ` (${parts.join(', ')})`}`,
-    `  journal  ${journal}: what is needed to undo it is in there, keep it`,
-    ...(reason === undefined ? [] : [`  why      ${reason}`]),
+    `  journal  ${oneLine(journal)}: what is needed to undo it is in there, keep it`,
+    ...(reason === undefined ? [] : [`  why      ${oneLine(reason)}`]),
     ...own.slice(0, MOST_STEPS).flatMap((step) => ['', ...stepLines(step, stuck, command)]),
     ...(more > 0
       ? ['', `and ${counted(more, 'more step')}; ${command} --by-hand FILE writes the commands of all of them`]
@@ -52,11 +59,11 @@ function stepLines(
   command: string,
 ): string[] {
   const one = `${command} --step ${step}`
-  const file = `undo-${run}-${step}.sh`
+  const file = quoted(oneLine(`undo-${run}-${step}.sh`))
   return [
-    `step ${step}  ${skill}: ${describe}`,
-    `  changed  ${resource}, since ${since}`,
-    ...(error === undefined ? [] : [`  why      ${error}${at === undefined ? '' : ` (${at})`}`]),
+    oneLine(`step ${step}  ${skill}: ${describe}`),
+    oneLine(`  changed  ${resource}, since ${since}`),
+    ...(error === undefined ? [] : [oneLine(`  why      ${error}${at === undefined ? '' : ` (${at})`}`)]),
     ...commandLines(by_hand, `${one} --by-hand ${file}`, file),
     '  then one of',
     `    ${one} --retry                               looks again: what is back counts as undone`,
@@ -73,5 +80,5 @@ function commandLines({ lines, holdsValues }: ByHand, command: string, file: str
 }
 
 function waitingLine({ step, skill, describe, waits_for: later }: StuckStep): string {
-  return `step ${step}  ${skill}: ${describe}: waits for step ${later}, and is then undone by --retry`
+  return oneLine(`step ${step}  ${skill}: ${describe}: waits for step ${later}, and is then undone by --retry`)
 }

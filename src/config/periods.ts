@@ -47,6 +47,11 @@ const endMoment: Kind<never> = {
   explain: ({ text }) => `is not after "from", got ${text}: write a later moment`,
 }
 
+const reasonText: Kind<string> = {
+  read: (value) => (typeof value === 'string' && /^[^\p{Cc}\p{Zl}\p{Zp}]+$/u.test(value) ? value : undefined),
+  explain: ({ text }) => `must be one line of text, got ${text}`,
+}
+
 /** One entry of `windows` or `blackouts`. */
 export const periodSchema = z.union([
   z.string().transform((text, ctx): Period => {
@@ -59,7 +64,7 @@ export const periodSchema = z.union([
     .strictObject({
       from: kindSchema(moment).meta({ examples: ['from: "2026-11-27 18:00"'] }),
       to: kindSchema(moment).meta({ examples: ['to: "2026-11-30 06:00"'] }),
-      reason: z.string().min(1).optional(),
+      reason: kindSchema(reasonText).optional(),
     })
     .transform(({ from, to, reason }, ctx): Period => {
       // A day without a time is meant to its end.

@@ -5,10 +5,13 @@ import { CodedError, ConfigError, messageOf } from '../core/errors.ts'
 import type { ChaosEvent } from '../core/events.ts'
 import type { Identity } from '../core/target.ts'
 import type { StateLock } from './lock.ts'
+import { workerEnv } from './worker-env.ts'
 import type { FromWorker, Job, PlainError, Result, ToWorker } from './protocol.ts'
 
 /** Silence after which a worker is taken for stuck, killed, and its run recovered. */
 const SILENCE_MS = 60_000
+/** A worker of 2,000 rows takes 85 MB in all; one that a hostile server fills must end before the machine is in need. */
+const HEAP_MIB = 512
 
 export interface WorkerOptions {
   /** The script whose hidden command `worker` is run. */
@@ -33,7 +36,8 @@ export async function startWorker(options: WorkerOptions): Promise<WorkerHandle>
     stdio: ['ignore', 'ignore', 'inherit', 'ipc', ...(lock.fd >= 0 ? [lock.fd] : [])],
     serialization: 'json',
     // Rows are made and dropped in great numbers: a small young generation keeps memory flat and costs no time.
-    execArgv: [...process.execArgv, '--max-semi-space-size=4'],
+    execArgv: [...process.execArgv, '--max-semi-space-size=4', `--max-old-space-size=${HEAP_MIB}`],
+    env: workerEnv(process.env),
   })
   const result = watch(child, options)
   result.catch(() => undefined)

@@ -1,5 +1,6 @@
 /** What a person has to know of a run that we cannot undo: what is changed, on what, since when, why, and the commands. */
 import { messageOf } from '../core/errors.ts'
+import { oneLine } from '../core/one-line.ts'
 import type { ByHand } from '../core/skill.ts'
 import { stepOf } from '../core/target.ts'
 import type { Target } from '../core/target.ts'
@@ -82,5 +83,5 @@ export async function stuckRun(
 
 function unreadable({ mark, skill }: StepState, error: unknown): ByHand {
   const text = `what ${skill} has left (mark ${mark}) has to be found by hand: ${messageOf(error)}`
-  return { lines: [`# ${text.replaceAll(/[\r\n]+/g, ' ')}`], holdsValues: false }
+  return { lines: [`# ${oneLine(text)}`], holdsValues: false }
 }

@@ -2,6 +2,7 @@
 import { createWriteStream } from 'node:fs'
 import { once } from 'node:events'
 import type { WriteStream } from 'node:fs'
+import { openForAppending } from '../core/append-file.ts'
 import type { FiredFault } from '../faults/index.ts'
 
 export interface FiredLog {
@@ -11,10 +12,9 @@ export interface FiredLog {
   end(): Promise<void>
 }
 
-/** Appends. Rejects when the file cannot be opened; a disk that fails later is said, and does not end the proxy. */
-export async function openFiredLog(file: string, say: (text: string) => void): Promise<FiredLog> {
-  const stream = createWriteStream(file, { flags: 'a' })
-  await once(stream, 'open')
+/** Appends. Throws when the file cannot be opened; a disk that fails later is said, and does not end the proxy. */
+export function openFiredLog(file: string, say: (text: string) => void): FiredLog {
+  const stream = createWriteStream(file, { fd: openForAppending(file) })
   stream.on('error', (error) => say(`the log cannot be written any more: ${error.message}`))
   const write = (event: string, details: object): void =>
     void stream.write(`${JSON.stringify({ time: new Date().toISOString(), event, ...details })}\n`)
