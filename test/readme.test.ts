@@ -277,7 +277,7 @@ test('npm scripts and files that the README names are there', () => {
 
 test('the first experiment of the README is valid, and its schedule too', async () => {
   const yaml = /`shop\.yaml`:\n\n```yaml\n([\s\S]*?)```/.exec(readme)?.[1] ?? ''
-  const options = { targets, env: { DATABASE_URL: 'postgres://chaos:secret@db.staging:5432/shop' } }
+  const options = { targets, env: { DATABASE_URL: 'postgres://chaos:secret@db.staging:5432/shop?sslmode=verify-full' } }
   const { experiments, warnings } = await parseConfig('shop.yaml', yaml, options)
   assert.equal(experiments.length, 1)
   assert.equal(experiments[0]?.experiment.duration_ms, 10_000)

@@ -167,6 +167,7 @@ function warn(
       `${refused.join(', ')} looks like production or is protected: runs will be refused unless it is named under allow`,
     )
   }
+  for (const warning of target.warnings?.(config) ?? []) source.warn([...body, 'target_config'], warning)
   const dropped = (settings?.protected ?? []).filter((pattern) => !safety.protected.includes(pattern))
   if (dropped.length > 0) {
     source.warn(

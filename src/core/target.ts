@@ -108,6 +108,8 @@ export interface Target<C = unknown> {
   redact(config: C): unknown
   /** Every secret value in the config, so that texts can be scrubbed of them. */
   secrets(config: C): string[]
+  /** What to say of a config that can be used, where something better could be written: for `validate`. */
+  warnings?(config: C): string[]
   /** For `chaos init`, where one URL says all that is needed: how such a URL is written (itself one), and what it means; undefined when it is none. */
   url?: { form: string; read(url: string): FromUrl | undefined }
   /** A first configuration: from what a survey found, or, without one, to be filled in by hand. */

@@ -84,7 +84,7 @@ export async function connectPostgres(
           const holder = await holderOf(on, claim.key)
           throw new RefusedError(
             'REFUSED_CLAIMED',
-            `${claim.key} is in use by ${holder ?? 'another session'}; wait until it is done`,
+            `${claim.key} is in use by ${holder ?? 'another session'}; wait until it is done, or look who that is: anybody who may log in can take an advisory lock`,
           )
         }
         claimed.push(claim)
@@ -183,7 +183,9 @@ async function tryClaim(on: { query: Query }, key: string): Promise<boolean> {
 async function holderOf(on: { query: Query }, key: string): Promise<string | null> {
   const n = BigInt.asUintN(64, BigInt(lockNumber(key)))
   const [row] = await on.query(
-    `select a.application_name as name from pg_locks l join pg_stat_activity a using (pid)
+    `select format('%s (role %s, %s, pid %s)', coalesce(nullif(a.application_name, ''), 'a session'), coalesce(a.usename::text, 'not to be seen'),
+              case when a.client_addr is null then 'local' else 'address ' || host(a.client_addr) end, a.pid) as name
+       from pg_locks l join pg_stat_activity a using (pid)
       where l.locktype = 'advisory' and l.granted and l.objsubid = 1 and l.classid = $1::bigint::oid and l.objid = $2::bigint::oid
         and l.database = (select oid from pg_database where datname = current_database())`,
     [(n >> 32n).toString(), (n & 0xffffffffn).toString()],

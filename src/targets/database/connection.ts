@@ -1,6 +1,9 @@
 /** One connection to PostgreSQL: with pinned settings and our mark, its death made visible, its silence bounded. */
 import pg from 'pg'
 import { messageOf, RefusedError, TargetError } from '../../core/errors.ts'
+import { guardAuth } from './auth.ts'
+import type { AuthRules } from './auth.ts'
+import { Bounds, cut } from './bounds.ts'
 import type { Place } from './place.ts'
 import { attempts, codeOf, mayRetry, tlsAdvice } from './tls.ts'
 import type { Ssl } from './tls.ts'
@@ -58,6 +61,7 @@ export function pinned(version: number, options: SessionOptions & { readOnly?: b
 /** What one connection is opened with, each way that it may be tried. */
 export interface Opening {
   config: pg.ClientConfig
+  auth: AuthRules
   /** Tried one after the other; the way that worked comes first the next time. */
   ssl: Ssl[]
 }
@@ -78,7 +82,7 @@ export function openingOf(place: Place, mark: string, settings: Record<string, s
     connectionTimeoutMillis: CONNECT_MS,
     keepAlive: true,
   }
-  return { config, ssl: ssl ?? attempts(place.tls, place.host, process.env) }
+  return { config, auth: place.auth, ssl: ssl ?? attempts(place.tls, place.host, process.env) }
 }
 
 /** One connected client, its own death made visible instead of crashing the process. */
@@ -91,8 +95,13 @@ export class Connection {
   /** Resolves with the first error, when the connection ends. */
   readonly gone: Promise<Error>
   #lost: Error | undefined
-  private constructor(client: pg.Client) {
+  readonly #bounds: Bounds
+  private constructor(client: pg.Client, tls: boolean) {
     this.client = client
+    this.#bounds = new Bounds(client, tls, (error) => {
+      this.#lost ??= error
+      this.#socket?.destroy()
+    })
     const { connection } = client as unknown as { connection: NodeJS.EventEmitter }
     connection.on('parameterStatus', (status: { parameterName: string; parameterValue: string }) => {
       if (status.parameterName === 'server_version') this.majorVersion = (parseInt(status.parameterValue) || 0) * 10_000
@@ -104,11 +113,11 @@ export class Connection {
     })
   }
 
-  static async open({ config, ssl }: Opening, signal: AbortSignal): Promise<Connection> {
+  static async open({ config, auth, ssl }: Opening, signal: AbortSignal): Promise<Connection> {
     let first: unknown
     for (const way of [...ssl]) {
       try {
-        const connection = await Connection.#open({ ...config, ssl: way }, signal)
+        const connection = await Connection.#open({ ...config, ssl: way }, auth, signal)
         // What worked once is what the next connection begins with.
         ssl.splice(0, ssl.length, way, ...ssl.filter((other) => other !== way))
         return connection
@@ -122,9 +131,12 @@ export class Connection {
     throw connectError(first, config)
   }
 
-  static async #open(config: pg.ClientConfig, signal: AbortSignal): Promise<Connection> {
+  static async #open(config: pg.ClientConfig, auth: AuthRules, signal: AbortSignal): Promise<Connection> {
     signal.throwIfAborted()
-    const connection = new Connection(new pg.Client(config))
+    const tls = config.ssl !== undefined && config.ssl !== false
+    const client = new pg.Client({ ...config, ...(tls ? { enableChannelBinding: true } : {}) })
+    guardAuth(client, auth)
+    const connection = new Connection(client, tls)
     let stop = (): void => undefined
     const aborted = new Promise<never>((_resolve, reject) => {
       // The driver never settles a connect() of a client that is closed meanwhile.
@@ -140,7 +152,7 @@ export class Connection {
     } catch (error) {
       void connection.close()
       signal.throwIfAborted()
-      throw error
+      throw cut(connection.#lost ?? error)
     } finally {
       signal.removeEventListener('abort', stop)
     }
@@ -164,8 +176,12 @@ export class Connection {
       this.#lost ??= new Error('the server does not answer')
       this.#socket?.destroy()
     }, this.answerMs)
+    this.#bounds.begin()
     try {
       return (await this.client.query<R>({ text: sql, values: [...params], types: TEXT_TYPES })).rows
+    } catch (error) {
+      const lost = this.#lost as Error | undefined
+      throw cut(lost ?? error)
     } finally {
       clearTimeout(silence)
     }
@@ -190,6 +206,7 @@ export class Connection {
 }
 
 function connectError(error: unknown, { host = '' }: pg.ClientConfig): Error {
+  if (error instanceof TargetError) return error
   const message = messageOf(error)
   if (/unsupported startup parameter/i.test(message)) {
     return new RefusedError(

@@ -2,7 +2,7 @@
 import { defineTarget } from '../../core/target.ts'
 import type { AnySkill } from '../../core/target.ts'
 import type { DbClient, DbReader } from './client.ts'
-import { bracketed, config, placeName, placeOf } from './place.ts'
+import { bracketed, config, placeName, placeOf, warningsOf } from './place.ts'
 import type { DatabaseConfig } from './place.ts'
 import { parseUrl, readUrl, redactUrl, URL_FORM } from './url.ts'
 import { configChange } from './skills/config_change.ts'
@@ -31,6 +31,7 @@ export const database = defineTarget<DatabaseConfig>({
     const written = /^[^:]*:\/\/[^:@/?]*:([^@/?]*)@/.exec(connection_url ?? '')?.[1]
     return [password ?? '', inUrl ?? '', written ?? ''].filter((value) => value !== '')
   },
+  warnings: (config) => warningsOf(config, process.env),
   url: { form: URL_FORM, read: (url) => readUrl(url, (written) => config.parse(written)) },
   suggest,
   async sandbox(options) {

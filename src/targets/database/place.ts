@@ -1,5 +1,7 @@
 /** Where a database is and how it is reached: the URL and the keys of a `target_config` as one. */
 import { z } from 'zod'
+import { isLoopback, problemOfAuth } from './auth.ts'
+import type { AuthRules } from './auth.ts'
 import { SSL_MODES } from './tls.ts'
 import type { Tls } from './tls.ts'
 import { parseUrl } from './url.ts'
@@ -15,6 +17,7 @@ export interface Place {
   password?: string
   database: string
   tls: Tls
+  auth: AuthRules
   /** Of the startup packet, before ours. */
   options?: string
 }
@@ -45,6 +48,8 @@ export const config = z
     sslrootcert: text.optional(),
     sslcert: text.optional(),
     sslkey: text.optional(),
+    require_auth: text.optional(),
+    allow_cleartext: z.boolean().optional(),
     db_type: z
       .literal('postgres', {
         error: ({ input }) =>
@@ -62,11 +67,24 @@ export const config = z
 export type DatabaseConfig = z.output<typeof config>
 
 /** The keys that a URL can say too. */
-const OF_URL = ['host', 'port', 'user', 'password', 'database', 'sslmode', 'sslrootcert', 'sslcert', 'sslkey'] as const
+const OF_URL = [
+  'host',
+  'port',
+  'user',
+  'password',
+  'database',
+  'sslmode',
+  'sslrootcert',
+  'sslcert',
+  'sslkey',
+  'require_auth',
+] as const
 
 type Given = Partial<Record<(typeof OF_URL)[number] | 'connection_url', string | number | undefined>>
 
 function problemsOf(given: Given): [string, string][] {
+  const required = given.require_auth === undefined ? undefined : problemOfAuth(String(given.require_auth))
+  if (required !== undefined) return [['require_auth', required]]
   const { connection_url: url } = given
   if (url === undefined) {
     if (OF_URL.every((key) => given[key] === undefined))
@@ -96,7 +114,19 @@ function problemsOf(given: Given): [string, string][] {
   const { sslmode } = options
   if (sslmode !== undefined && sslmode !== 'no-verify' && !(SSL_MODES as readonly string[]).includes(sslmode))
     problems.push(['connection_url', `has a sslmode that is none: write one of ${SSL_MODES.join(', ')}`])
+  const asked = options['require_auth'] === undefined ? undefined : problemOfAuth(options['require_auth'])
+  if (asked !== undefined) problems.push(['connection_url', `has a require_auth that ${asked}`])
   return problems
+}
+
+/** What `validate` says of a place that is reached over a network without knowing who answers. */
+export function warningsOf(config: DatabaseConfig, env: NodeJS.ProcessEnv): string[] {
+  const { host, tls } = placeOf(config)
+  const mode = tls.rootcert === 'system' ? 'verify-full' : (tls.mode ?? env['PGSSLMODE'] ?? 'allow')
+  if (isLoopback(host) || mode === 'verify-full') return []
+  return [
+    `reaches ${host} with sslmode ${mode}: anybody who answers at that address is taken for the database; write sslmode: verify-full`,
+  ]
 }
 
 /** Of a configuration that the schema has accepted. */
@@ -104,6 +134,7 @@ export function placeOf(config: Omit<Partial<DatabaseConfig>, 'db_type' | 'schem
   const read = config.connection_url === undefined ? undefined : parseUrl(config.connection_url)
   if (read?.problem !== undefined) throw new TypeError(`the connection URL ${read.problem}`)
   const { options, ...said }: UrlParts = read?.parts ?? { options: {} }
+  const required = config.require_auth ?? options['require_auth']
   const user = config.user ?? said.user
   const password = config.password ?? said.password
   const tls = {
@@ -120,6 +151,10 @@ export function placeOf(config: Omit<Partial<DatabaseConfig>, 'db_type' | 'schem
     ...(password === undefined ? {} : { password }),
     // As in libpq, the user's name where there is none.
     database: config.database ?? said.database ?? user ?? '',
+    auth: {
+      ...(required === undefined ? {} : { require: required }),
+      ...(config.allow_cleartext === undefined ? {} : { allowCleartext: config.allow_cleartext }),
+    },
     tls: Object.fromEntries(Object.entries(tls).filter(([, value]) => value !== undefined)),
     ...(options['options'] === undefined ? {} : { options: options['options'] }),
   }

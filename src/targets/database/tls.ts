@@ -4,6 +4,7 @@ import { homedir } from 'node:os'
 import { join } from 'node:path'
 import type { ConnectionOptions } from 'node:tls'
 import { ConfigError, messageOf } from '../../core/errors.ts'
+import { CleartextError } from './auth.ts'
 
 export const SSL_MODES = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'] as const
 
@@ -88,7 +89,12 @@ function wrong(path: string, message: string): ConfigError {
 
 /** True when another way of `attempts` may do better. */
 export function mayRetry(error: unknown): boolean {
-  return isTlsError(error) || codeOf(error) === '28000' || /terminated unexpectedly|ECONNRESET/.test(messageOf(error))
+  return (
+    isTlsError(error) ||
+    error instanceof CleartextError ||
+    codeOf(error) === '28000' ||
+    /terminated unexpectedly|ECONNRESET/.test(messageOf(error))
+  )
 }
 
 /** What to say of an error of TLS; undefined for any other. */
