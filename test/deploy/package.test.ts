@@ -1,0 +1,57 @@
+/** F19: what npm would ship runs nothing when it is installed, and everything in it has a licence that is known. */
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+
+const root = fileURLToPath(new URL('../../', import.meta.url))
+const read = (path: string): string => readFileSync(join(root, path), 'utf8')
+
+interface Manifest {
+  scripts: Record<string, string>
+  dependencies: Record<string, string>
+}
+interface Locked {
+  dev?: boolean
+  devOptional?: boolean
+  hasInstallScript?: boolean
+  integrity?: string
+}
+
+test('the package and whatever it depends on run no script when they are installed', () => {
+  const { scripts, dependencies } = JSON.parse(read('package.json')) as Manifest
+  const run = ['preinstall', 'install', 'postinstall', 'prepublish', 'preprepare', 'prepare', 'postprepare']
+  assert.deepEqual(
+    Object.keys(scripts).filter((name) => run.includes(name)),
+    [],
+  )
+  for (const version of Object.values(dependencies))
+    assert.match(version, /^\d+\.\d+\.\d+$/, 'a version that is pinned')
+  const { packages } = JSON.parse(read('package-lock.json')) as { packages: Record<string, Locked> }
+  const shipped = Object.entries(packages).filter(([path, { dev, devOptional }]) => path !== '' && !dev && !devOptional)
+  assert.ok(shipped.length > 10)
+  assert.deepEqual(
+    shipped.filter(([, { hasInstallScript, integrity }]) => hasInstallScript || integrity === undefined),
+    [],
+  )
+})
+
+test('npm run licences knows every licence of what is shipped', () => {
+  const { status, stdout } = spawnSync(process.execPath, [join(root, 'scripts/licences.mjs')], { encoding: 'utf8' })
+  assert.equal(status, 0, stdout)
+  assert.match(stdout, /^pg +\d\S+ +MIT$/m)
+  assert.match(stdout, /\d+ packages, all licences known, no install script/)
+})
+
+test('every test that docs/security.md names is there, and it is shipped with SECURITY.md', () => {
+  const named = [...read('docs/security.md').matchAll(/`(test\/[^`]+)`/g)].map(([, path]) => path ?? '')
+  assert.ok(named.length > 10)
+  assert.deepEqual(
+    named.filter((path) => !existsSync(join(root, path))),
+    [],
+  )
+  const { files } = JSON.parse(read('package.json')) as { files: string[] }
+  assert.ok(files.includes('SECURITY.md') && files.includes('docs'))
+})
