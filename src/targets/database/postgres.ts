@@ -7,6 +7,7 @@ import { within } from '../../core/within.ts'
 import type { DbClient, DbReader, DbSession, Row, SessionOptions } from './client.ts'
 import { ANSWER_GRACE_MS, CONNECT_MS, Connection, openingOf, pinned, STATEMENT_MS } from './connection.ts'
 import { placeOf } from './place.ts'
+import { CHECK, checksClient } from './checks-client.ts'
 import type { Place } from './place.ts'
 import { attempts } from './tls.ts'
 import type { Ssl } from './tls.ts'
@@ -33,6 +34,7 @@ export class PostgresClient implements DbClient {
   readonly role: string
   readonly serverVersion: number
   readonly #options: Reached
+  readonly #check: boolean
   readonly #auxiliary = new Map<string, Connection>()
   readonly #readers: Connection[] = []
   #control: Connection
@@ -44,13 +46,14 @@ export class PostgresClient implements DbClient {
   private constructor(
     options: Reached,
     control: Connection,
-    facts: { searchPath: string[]; role: string; serverVersion: number },
+    facts: { searchPath: string[]; role: string; serverVersion: number; check: boolean },
   ) {
     this.#options = options
     this.#control = control
     this.searchPath = facts.searchPath
     this.role = facts.role
     this.serverVersion = facts.serverVersion
+    this.#check = facts.check
   }
 
   static async connect(given: PostgresOptions): Promise<PostgresClient> {
@@ -66,11 +69,10 @@ export class PostgresClient implements DbClient {
       )
       await control.query('set search_path = pg_catalog, pg_temp')
       if (!facts) throw new TargetError('TARGET_FAILED', 'the database answered nothing')
-      return new PostgresClient(options, control, {
-        searchPath: JSON.parse(facts.path) as string[],
-        role: facts.role,
-        serverVersion: Number(facts.version),
-      })
+      const serverVersion = Number(facts.version)
+      const check = await checksClient(control, serverVersion)
+      const searchPath = JSON.parse(facts.path) as string[]
+      return new PostgresClient(options, control, { searchPath, role: facts.role, serverVersion, check })
     } catch (error) {
       await control.close()
       throw error
@@ -103,6 +105,7 @@ export class PostgresClient implements DbClient {
     )
     connection.answerMs = (options.statementMs ?? STATEMENT_MS) + ANSWER_GRACE_MS
     try {
+      if (this.#check && options.unpinned?.includes(CHECK) !== true) await checksClient(connection, this.serverVersion)
       const [self] = await connection.query<{ pid: string; backend_start: string }>(
         `select pid::pg_catalog.text, backend_start::pg_catalog.text from pg_catalog.pg_stat_activity
           where pid operator(pg_catalog.=) pg_catalog.pg_backend_pid() and application_name operator(pg_catalog.=) $1::pg_catalog.text`,
@@ -173,6 +176,7 @@ export class PostgresClient implements DbClient {
     const settings = pinned(this.serverVersion, { readOnly: true, statementMs: 30_000 })
     const config = openingOf(place, mark, settings, ssl)
     const connection = await Connection.open(config, this.#options.signal)
+    if (this.#check) await checksClient(connection, this.serverVersion)
     this.#readers.push(connection)
     return {
       searchPath: this.searchPath,
@@ -238,6 +242,7 @@ export class PostgresClient implements DbClient {
         openControl({ ...this.#options, signal }, this.serverVersion, []),
       )
       try {
+        if (this.#check) await checksClient(control, this.serverVersion)
         await this.onReconnect((sql, params) => control.query(sql, params))
       } catch (error) {
         await control.close()
