@@ -3,46 +3,25 @@
  * and as whom they run. PostgreSQL refuses to run as root, and a clone may lie where nobody else may look.
  */
 import { execFile } from 'node:child_process'
-import { chmodSync, lstatSync, mkdirSync, readFileSync, statSync } from 'node:fs'
+import { chmodSync, lstatSync, mkdirSync, statSync } from 'node:fs'
 import { mkdtemp, readdir, rename, rm } from 'node:fs/promises'
 import { homedir, tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { promisify } from 'node:util'
+import {
+  cleanEnv,
+  reachable,
+  serverUser,
+  temporaryFolder,
+  type ServerUser,
+} from '../../src/targets/database/server-user.ts'
 
-/** What `spawn` needs to run something as the server's user: nothing when we are an ordinary user ourselves. */
-export interface ServerUser {
-  uid?: number
-  gid?: number
-}
-
-/** `nobody` for root, otherwise ourselves. */
-export function serverUser(): ServerUser {
-  if (process.geteuid?.() !== 0) return {}
-  const entry = readFileSync('/etc/passwd', 'utf8')
-    .split('\n')
-    .map((line) => line.split(':'))
-    .find(([name]) => name === 'nobody')
-  if (!entry) throw new Error('PostgreSQL does not run as root, and there is no user `nobody` to run it as')
-  return { uid: Number(entry[2]), gid: Number(entry[3]) }
-}
+export { cleanEnv, reachable, serverUser, temporaryFolder, type ServerUser }
 
 /** Runs a command as the server's user; rejects with what it said on stderr. */
 export async function runAs(user: ServerUser, command: string, args: readonly string[]): Promise<string> {
   const { stdout } = await promisify(execFile)(command, args, { ...user, cwd: '/', env: cleanEnv() })
   return stdout
-}
-
-/** Without PGDATA, PGPORT and the like, and with untranslated messages. */
-export function cleanEnv(): NodeJS.ProcessEnv {
-  return { PATH: process.env['PATH'], LC_ALL: 'C', TZ: 'UTC' }
-}
-
-/** Whether the server's user, when it is not us, can enter the folder. */
-export function reachable(folder: string, server = serverUser()): boolean {
-  if (server.uid === undefined) return true
-  const { uid, mode } = statSync(folder)
-  const open = (mode & (uid === server.uid ? 0o100 : 0o001)) !== 0
-  return open && (folder === dirname(folder) || reachable(dirname(folder), server))
 }
 
 /** A folder of our own that survives restarts and that the server's user can read. */
@@ -57,11 +36,6 @@ export function cacheFolder(): string {
   const found = candidates.find((folder) => isOurs(folder, user) && reachable(folder))
   if (found === undefined) throw new Error(`none of these can be used as a cache folder: ${candidates.join(', ')}`)
   return found
-}
-
-/** A folder for one server's data that the server's user can reach, in the system's folder for temporary files. */
-export async function temporaryFolder(): Promise<string> {
-  return mkdtemp(join([tmpdir(), '/tmp'].find((folder) => reachable(folder)) ?? '/tmp', 'chaos-postgres-'))
 }
 
 /**

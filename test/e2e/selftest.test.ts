@@ -1,6 +1,10 @@
 /** `chaos selftest` as a user runs it: what it shows, what it ends with, and that it takes its own things away. */
 import assert from 'node:assert/strict'
-import { after, before, test } from 'node:test'
+import { spawnSync } from 'node:child_process'
+import { chmodSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, afterEach, before, beforeEach, describe, test } from 'node:test'
 import { startPostgres } from '../labs/embedded-postgres.ts'
 import type { Postgres } from '../labs/embedded-postgres.ts'
 import { diff, snapshot } from '../labs/snapshot.ts'
@@ -65,12 +69,67 @@ test('a database whose name says production is refused before anything is made i
   assert.equal(made.length, 0)
 })
 
-test('a URL that is none, and no database at all, are said with what to do instead', async () => {
+test('a URL that is none is said with what to write instead', async () => {
   const wrong = await chaos.run(['selftest', '--url', 'mysql://here/db'])
   assert.equal(wrong.code, 2)
   assert.match(wrong.err, /postgres:\/\/user:password@host/)
-  if (process.getuid?.() !== 0) return
-  const root = await chaos.run(['selftest'])
-  assert.equal(root.code, 1)
-  assert.match(root.err, /does not run as root.*--url/s)
 })
+
+describe('S14: without --url', () => {
+  let folder: string
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'selftest-'))
+    // As that for temporary files: the server is nobody's where we are root.
+    chmodSync(folder, 0o1777)
+  })
+  afterEach(() => rmSync(folder, { recursive: true, force: true }))
+  const own = (): string | undefined => readdirSync(folder).find((name) => name.startsWith('chaos-selftest-pg-'))
+  const has = (file: string): boolean => existsSync(join(folder, own() ?? 'none', file))
+
+  test('it starts a server of its own, as root too, and takes it away again', async () => {
+    const { code, out, err } = await chaos.run(['selftest', '--quick'], { TMPDIR: folder })
+    assert.equal(code, 0, `${out}\n${err}`)
+    assert.match(err, /a PostgreSQL of its own/)
+    assert.match(out, /db\.table_lock +3 +[1-3] +0/)
+    await allGone(folder)
+    assert.deepEqual(readdirSync(folder), [])
+  })
+
+  const MOMENTS: Readonly<Record<string, (said: string) => boolean>> = {
+    'while it fills its folder': () => has('data'),
+    'while the server starts': () => has('data/postmaster.pid'),
+    'while it breaks the server': (said) => said.includes('a PostgreSQL of its own'),
+  }
+  for (const [moment, come] of Object.entries(MOMENTS)) {
+    for (const name of moment.includes('breaks')
+      ? (['SIGKILL', 'SIGTERM', 'SIGINT'] as const)
+      : (['SIGKILL'] as const)) {
+      test(`no server is left when it gets ${name} ${moment}`, async () => {
+        const { child, exit } = chaos.start(['selftest'], { TMPDIR: folder })
+        let said = ''
+        child.stderr?.on('data', (text: string) => (said += text))
+        await until(() => come(said) || child.exitCode !== null, `the moment: ${said}`)
+        assert.equal(child.exitCode, null, said)
+        child.kill(name)
+        await exit
+        await allGone(folder)
+        await until(() => own() === undefined, 'its data to be removed')
+      })
+    }
+  }
+})
+
+/** Until no process has the folder in its command line: neither a server nor what ends one. */
+async function allGone(folder: string): Promise<void> {
+  await until(
+    () => !spawnSync('ps', ['-e', '-ww', '-o', 'args'], { encoding: 'utf8' }).stdout.includes(folder),
+    'the server to end',
+  )
+}
+
+async function until(come: () => boolean, what: string): Promise<void> {
+  for (const end = Date.now() + 60_000; !come();) {
+    if (Date.now() > end) throw new Error(`waited in vain for ${what}`)
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+}

@@ -4,6 +4,8 @@ import { after, afterEach, before, describe, test } from 'node:test'
 import { connectPostgres } from '../../src/targets/database/agent.ts'
 import { insertLoad } from '../../src/targets/database/skills/insert_load.ts'
 import { updateLoad } from '../../src/targets/database/skills/update_load.ts'
+import { messageOf } from '../../src/core/errors.ts'
+import { runByHand } from '../fakes/by-hand.ts'
 import { openRig } from '../contract/skill.ts'
 import type { Rig } from '../contract/skill.ts'
 import { startPostgres } from '../labs/embedded-postgres.ts'
@@ -103,4 +105,38 @@ describe('D7: a migration in the soak', () => {
     assert.equal((await server.sql('select from shop.customer')).length, 30)
     assert.deepEqual(await rig.inspect(rig.steps[0]!), { inEffect: 0, restored: 40, foreign: 0, names: [] })
   })
+
+  for (const [what, [change, from = 'shop.customer']] of Object.entries(MIGRATIONS)) {
+    for (const [skill, params] of [
+      [insertLoad, { tables: ['shop.customer'], rows_per_table: 40 }],
+      [updateLoad, { tables: ['shop.customer'], rows: 20, columns: ['name', 'note'] }],
+    ] as const) {
+      test(`the page to undo ${skill.name} by hand works after ${what}, or says what to write in it`, async () => {
+        for (const sql of SHOP) await run(sql)
+        await run(change)
+        const right = await all(from)
+        for (const sql of SHOP) await run(sql)
+        const rig = await open(skill, params)
+        await rig.applyAll()
+        await run(change)
+        for (const { step } of rig.steps) {
+          const context = { mark: 'm', config: { connection_url: server.url() } }
+          let { lines } = skill.byHand(step as never, context)
+          let said = ''
+          for (let tries = 0; tries < 3; tries++) {
+            said = await runByHand(lines).catch((error: unknown) => messageOf(error))
+            const wanted = [...said.matchAll(/write ((?:"[^"]+"\.?)+) for ((?:"[^"]+"\.?)+)/g)]
+            if (wanted.length === 0) break
+            // At once, as a person would: two columns may have changed names.
+            const names = new Map(wanted.map(([, now = '', then = '']) => [then, now]))
+            const any = new RegExp([...names.keys()].join('|').replaceAll('.', '\\.'), 'g')
+            lines = lines.map((line) => line.replaceAll(any, (name) => names.get(name) ?? name))
+          }
+          if (/is of type text and no longer of integer/.test(said)) return
+          assert.doesNotMatch(said, /exit [1-9]/)
+        }
+        assert.deepEqual(await all(from), right)
+      })
+    }
+  }
 })

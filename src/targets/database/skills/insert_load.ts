@@ -23,6 +23,7 @@ import { ownSchemas } from '../foreign-code.ts'
 import { lockDefinition, refuseForeignCode, requireOwnCode } from '../own-code.ts'
 import { anyProven, countOurs, removeOurs } from '../removal.ts'
 import type { Ours } from '../removal.ts'
+import { asRecorded } from '../recorded-names.ts'
 import { columnsNow, keyNow } from '../renamed.ts'
 import type { Renamed } from '../renamed.ts'
 import { quoteIdent } from '../sql.ts'
@@ -104,11 +105,16 @@ export const insertLoad: SkillSpec<DbReader, DbClient, InsertParams, InsertStep>
     if (xid === undefined || keys.length === 0) {
       return { lines: [remark(`nothing was committed to ${step.id}: there is nothing to do`)], holdsValues: false }
     }
-    const statement = deleteByHand({ ...step, keys, xid, ...provenByHand(step) })
+    const proven = provenByHand(step)
+    const statement = deleteByHand({ ...step, keys, xid, ...proven })
+    const used = step.recipe.columns.filter(({ name }) => proven.values.some(({ column }) => column === name))
     const what = remark(
       `deletes those of ${countKeys(step.key, keys)} rows of ${step.id} that are known to be ours and that no others refer to`,
     )
-    return { lines: [what, ...inPsql(config, [statement])], holdsValues: false }
+    return {
+      lines: [what, ...inPsql(config, [asRecorded(step, [...step.key.columns, ...used]), statement])],
+      holdsValues: false,
+    }
   },
 }
 

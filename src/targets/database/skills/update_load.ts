@@ -14,6 +14,7 @@ import { namingBlockers } from '../locks.ts'
 import { lockDefinition, refuseForeignCode, requireOwnCode } from '../own-code.ts'
 import type { Value } from '../rows.ts'
 import { quoteIdent, quoteTable } from '../sql.ts'
+import { asRecorded } from '../recorded-names.ts'
 import { columnsNow, keyNow } from '../renamed.ts'
 import { asTyped, statesOf, swapBack, swapStrays } from '../swap.ts'
 import type { RowState, Swap, SwapRow, Write } from '../swap.ts'
@@ -108,8 +109,9 @@ export const updateLoad: SkillSpec<DbReader, DbClient, UpdateParams, UpdateStep>
     if (pure || changed.length === 0) {
       return { lines: [remark(`no value of ${step.id} was changed: there is nothing to do`)], holdsValues: false }
     }
+    const names = asRecorded(step, [...step.key.columns, ...step.columns])
     const what = remark(`puts values of ${changed.length} rows of ${step.id} back, each where it is still ours`)
-    return { lines: [what, ...inPsql(config, ['begin;', ...updatesByHand(step), 'commit;'])], holdsValues: true }
+    return { lines: [what, ...inPsql(config, [names, 'begin;', ...updatesByHand(step), 'commit;'])], holdsValues: true }
   },
 }
 
