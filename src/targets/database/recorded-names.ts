@@ -18,7 +18,8 @@ export interface RecordedColumn {
 
 /**
  * Ends the page with what to replace, where the table with the recorded oid, or a column by its number, is called otherwise now or
- * has another type. A table that is gone says nothing: one with its name may have our rows (a dump that was loaded).
+ * has another type. Where the table is gone, or another one has its name now, the page goes on: it may have our rows (a dump that
+ * was loaded), and the statements look at whose they are.
  */
 export function asRecorded(table: Recorded, columns: readonly RecordedColumn[]): string {
   const known = [...new Map(columns.filter((c) => c.attnum !== undefined).map((c) => [c.attnum, c])).values()]
@@ -27,7 +28,7 @@ export function asRecorded(table: Recorded, columns: readonly RecordedColumn[]):
     changed(`select format('write %s for %s', now, ${literal(quoteTable(table))})
     from (select ${quoted('n.nspname')} || '.' || ${quoted('c.relname')} as now
             from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = ${literal(table.oid)}::oid) as t
-   where now <> ${literal(quoteTable(table))}`),
+   where now <> ${literal(quoteTable(table))} and to_regclass(${literal(quoteTable(table))}) is null`),
     changed(`select string_agg(case when a.attisdropped then format('%s was dropped, leave it out', v.name)
                         when ${quoted('a.attname')} <> v.name then format('write %s for %s', ${quoted('a.attname')}, v.name)
                         else format('%s is of type %s and no longer of %s, write it and its values so', v.name, format_type(a.atttypid, a.atttypmod), v.type) end, '; ')
