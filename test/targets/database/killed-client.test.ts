@@ -22,7 +22,10 @@ const ASK: Readonly<Record<string, string>> = {
 for (const [what, ask] of Object.entries(ASK)) {
   test(`${what} ends on the server soon after its worker was killed`, async (t) => {
     const [row] = await server.sql(`select 1 as ok from pg_settings where name = 'client_connection_check_interval'`)
-    if (!row || !['linux', 'freebsd'].includes(process.platform)) { t.diagnostic('this server cannot look'); return; }
+    if (!row || !['linux', 'freebsd'].includes(process.platform)) {
+      t.diagnostic('this server cannot look')
+      return
+    }
     const script = `
       import { PostgresClient } from ${JSON.stringify(new URL('../../../src/targets/database/postgres.ts', import.meta.url).href)}
       const { signal } = new AbortController()
