@@ -1,6 +1,7 @@
 /** The composition root: puts the targets, the commands and this process together. */
 import { readFileSync } from 'node:fs'
 import type { Context } from './cli/context.ts'
+import { shown } from './core/foreign.ts'
 import { runProgram } from './cli/program.ts'
 
 /** Runs one command line; resolves with its exit code. `main` is the script that started this process. */
@@ -14,8 +15,8 @@ export async function app(argv: readonly string[], main: string): Promise<number
     main,
     version: version(),
     env: process.env,
-    out: (text) => void process.stdout.write(text),
-    err: (text) => void process.stderr.write(text),
+    out: (text) => void process.stdout.write(shown(text)),
+    err: (text) => void process.stderr.write(shown(text)),
     tty: process.stdout.isTTY,
     columns: process.stdout.columns,
   }

@@ -2,6 +2,7 @@
 import { loadConfig } from '../config/load.ts'
 import { ConfigError } from '../core/errors.ts'
 import type { ConfigProblem } from '../core/errors.ts'
+import { visibleData } from '../core/foreign.ts'
 import type { Experiment } from '../core/experiment.ts'
 import type { Skipped } from '../core/skill.ts'
 import type { SkillSurvey, Survey } from '../core/survey.ts'
@@ -53,7 +54,7 @@ export async function discover(context: Context, file: string, options: Discover
       filters: group.flatMap((e) => filtersOf(e, survey)),
     }
     found.push(one)
-    if (options.json !== true) context.out(text(one, paintFor(context)))
+    if (options.json !== true) context.out(text(visibleData(one), paintFor(context)))
   }
   if (options.json === true) context.out(json({ targets: found }))
   else context.out('nothing was changed\n')

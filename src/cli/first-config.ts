@@ -1,5 +1,6 @@
 /** The text of a first configuration: what `chaos init` writes, with comments for whoever opens it. */
 import { Document, isMap, isScalar, Scalar } from 'yaml'
+import { visible } from '../core/foreign.ts'
 import type { Suggestion } from '../core/survey.ts'
 
 export interface FirstConfig {
@@ -119,9 +120,4 @@ function commented(lines: readonly string[]): string {
     .flatMap((line) => line.split('\n'))
     .map((line) => `#${line === '' ? '' : ` ${visible(line)}`}\n`)
     .join('')
-}
-
-/** A name of somebody's may hold anything; a comment is one line. */
-function visible(line: string): string {
-  return line.replaceAll(/[\p{C}\p{Zl}\p{Zp}]/gu, '?')
 }

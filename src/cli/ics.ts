@@ -1,4 +1,5 @@
 /** iCalendar (RFC 5545): what is to come as events that a calendar program shows. */
+import { visibleLines } from '../core/foreign.ts'
 
 export interface CalendarEvent {
   /** The same for the same event, so that a calendar updates instead of doubling it. */
@@ -43,7 +44,9 @@ function utc(at: number): string {
 }
 
 function escape(text: string): string {
-  return text.replaceAll(/[\\;,]/g, (character) => `\\${character}`).replaceAll(/\r?\n/g, '\\n')
+  return visibleLines(text.replaceAll(/\r\n?/g, '\n'))
+    .replaceAll(/[\\;,]/g, (character) => `\\${character}`)
+    .replaceAll('\n', '\\n')
 }
 
 /** Long lines go on in the next one after a space; never within a character. */

@@ -1,5 +1,6 @@
 /** The page for a person whom a run has been handed over to: at night, tired, and with nothing to look up. */
 import { counted } from '../core/counted.ts'
+import { visibleData } from '../core/foreign.ts'
 import type { ByHand } from '../core/skill.ts'
 import { oneLine } from '../core/one-line.ts'
 import type { StuckRun, StuckStep } from '../engine/stuck.ts'
@@ -27,7 +28,7 @@ export function pageLines(stuck: StuckRun, stateDir: string | undefined): string
     string,
     string,
   ]
-  const { identity, journal, reason } = stuck
+  const { identity, journal, reason } = visibleData({ ...stuck, steps: [] })
   const failed = stuck.steps.filter((step) => reason !== undefined || step.error !== undefined)
   const waiting = failed.filter((step) => step.waits_for !== undefined)
   const own = failed.filter((step) => step.waits_for === undefined)

@@ -1,7 +1,8 @@
 /** argv → command → exit code. Every command's code is loaded only when it is called. */
 import { Command, CommanderError, Option } from 'commander'
 import { NOT_HERE } from '../config/later.ts'
-import { CodedError, messageOf } from '../core/errors.ts'
+import { CodedError, ConfigError, formatProblem, messageOf, TargetError } from '../core/errors.ts'
+import { visible, visibleLines } from '../core/foreign.ts'
 import { maskOf } from '../core/filled.ts'
 import type { Filled } from '../core/filled.ts'
 import type { Context } from './context.ts'
@@ -38,11 +39,23 @@ export async function runProgram(argv: readonly string[], outer: Context): Promi
     return exitCode
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : USAGE
-    context.err(`${messageOf(error)}\n`)
+    context.err(`${shownError(error)}\n`)
     if (error instanceof CodedError) return error.exitCode
     if (error instanceof Error && error.stack !== undefined) context.err(`${error.stack}\n`)
     return INTERNAL
   }
+}
+
+/** A line for each problem; what a target or a peer has said is no line of ours. */
+function shownError(error: unknown): string {
+  if (error instanceof ConfigError && error.code === 'CONFIG_NOT_ON_TARGET')
+    return error.problems.map((problem) => visible(formatProblem(problem))).join('\n')
+  if (error instanceof ConfigError) return visibleLines(error.message)
+  const message = messageOf(error)
+  const fix = error instanceof TargetError && error.fix !== undefined && message.includes(error.fix) ? error.fix : ''
+  return fix === ''
+    ? visible(message)
+    : `${visible(message.replace(fix, ''))}${visibleLines(fix).replaceAll('\n', '\n  ')}`
 }
 
 function build(context: Context, done: (exitCode: number) => void): Command {

@@ -2,6 +2,7 @@
 import { basename } from 'node:path'
 import { counted } from '../core/counted.ts'
 import { CodedError, ConfigError, ERROR_CODES } from '../core/errors.ts'
+import { visible, visibleData } from '../core/foreign.ts'
 import { worstExitCode } from '../core/report.ts'
 import type { Report } from '../core/report.ts'
 import type { Blocked } from '../daemon/blocked.ts'
@@ -153,8 +154,8 @@ async function askForIt(
   else {
     if (recovered.length + pending.length === 0) context.out('nothing to recover\n')
     for (const report of recovered)
-      context.out(`${report.run} (${report.experiment})  ${summaryLines(report, plain).join('\n')}\n`)
-    for (const { run, endpoint, pending: steps, reason } of pending)
+      context.out(`${report.run} (${visible(report.experiment)})  ${summaryLines(report, plain).join('\n')}\n`)
+    for (const { run, endpoint, pending: steps, reason } of visibleData(pending))
       context.out(`not undone: ${run} on ${endpoint}, ${counted(steps, 'step')}: ${reason}\n`)
     showPages(context, stuck, options)
   }
@@ -207,7 +208,7 @@ function show(context: Context, open: OpenRun[], stuck: StuckRun[], options: Rec
     return exitCode
   }
   if (open.length === 0) context.out('nothing to recover\n')
-  for (const o of open) {
+  for (const o of visibleData(open)) {
     context.out(
       `run ${o.run} (${o.experiment}) on ${o.endpoint}, started ${o.started_at}: ${counted(o.steps.length, 'step')} to undo\n`,
     )

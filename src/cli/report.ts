@@ -1,6 +1,7 @@
 /** `chaos report`: what a run did, what it met, and that it was put back. */
 import { formatDuration } from '../core/duration.ts'
 import { ConfigError, messageOf } from '../core/errors.ts'
+import { visibleData } from '../core/foreign.ts'
 import { observedText } from '../core/observed.ts'
 import type { Report, StepReport } from '../core/report.ts'
 import { peekStateDir } from '../journal/state-dir.ts'
@@ -36,7 +37,10 @@ export async function report(context: Context, run: string | undefined, options:
     const reports = read.flatMap((one) => (one.status === 'fulfilled' && one.value ? [one.value] : []))
     if (options.json === true) context.out(json(reports))
     else if (reports.length === 0) context.out('no runs yet\n')
-    else context.out(table([['RUN', 'STARTED (UTC)', 'OUTCOME', 'RESIDUE', 'EXPERIMENT'], ...reports.map(row)]))
+    else
+      context.out(
+        table([['RUN', 'STARTED (UTC)', 'OUTCOME', 'RESIDUE', 'EXPERIMENT'], ...visibleData(reports).map(row)]),
+      )
     return 0
   }
   const wanted = run ?? runs.at(-1)
@@ -48,7 +52,7 @@ export async function report(context: Context, run: string | undefined, options:
         : `no report of run or experiment ${wanted}; chaos report --list shows which there are`
     throw new ConfigError([{ file: 'report', line: 0, column: 0, path: '', message }], 'USAGE')
   }
-  context.out(options.json === true ? json(found) : text(found, paintFor(context)))
+  context.out(options.json === true ? json(found) : text(visibleData(found), paintFor(context)))
   if (options.json !== true && found.residue.length > 0)
     context.out(`what to do about what is left: ${pageCommand(found.run, options.stateDir)}\n`)
   return 0

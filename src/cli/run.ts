@@ -4,6 +4,7 @@ import { systemClock } from '../core/clock.ts'
 import { CodedError, ERROR_CODES } from '../core/errors.ts'
 import type { Sink } from '../core/events.ts'
 import type { Config, Experiment } from '../core/experiment.ts'
+import { visible, visibleData } from '../core/foreign.ts'
 import { worstExitCode } from '../core/report.ts'
 import type { Report } from '../core/report.ts'
 import { Tracker } from '../daemon/tracker.ts'
@@ -109,8 +110,8 @@ async function dryRun(context: Context, experiments: Experiment[], options: RunO
       context.out(`${JSON.stringify({ type: 'plan', experiment: experiment.name, ...plan })}\n`)
       continue
     }
-    context.out(`${paint('bold', experiment.name)}: ${plan.summary}\n`)
-    for (const r of plan.resources)
+    context.out(`${paint('bold', experiment.name)}: ${visible(plan.summary)}\n`)
+    for (const r of visibleData(plan.resources))
       context.out(`  ${r.kind} ${r.id}${r.detail === undefined ? '' : `  ${paint('dim', r.detail)}`}\n`)
     context.out(
       plan.steps.length === 0 ? 'nothing would run:\n' : `would run (seed ${plan.seed}), then undo in reverse:\n`,

@@ -1,5 +1,6 @@
 /** What only a running daemon can say of itself, as lines for a person. */
 import { counted } from '../core/counted.ts'
+import { visibleData } from '../core/foreign.ts'
 import type { DaemonStatus } from '../core/status.ts'
 import { table } from './context.ts'
 
@@ -9,7 +10,8 @@ export function quarantinedText(steps: readonly number[] = []): string {
   return `, ${steps.length === 1 ? 'step' : 'steps'} ${steps.join(', ')} ${steps.length === 1 ? 'is' : 'are'} quarantined`
 }
 
-export function daemonLines(status: DaemonStatus): string[] {
+export function daemonLines(given: DaemonStatus): string[] {
+  const status = visibleData(given)
   const { config, blocked, untrusted, queued, notify } = status
   return [
     ...(status.stopping === undefined ? [] : [`stopping: ${status.stopping}`]),

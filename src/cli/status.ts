@@ -4,6 +4,7 @@
  */
 import { basename } from 'node:path'
 import { counted } from '../core/counted.ts'
+import { visibleData } from '../core/foreign.ts'
 import { CodedError, ERROR_CODES } from '../core/errors.ts'
 import type { Report } from '../core/report.ts'
 import type { DaemonStatus } from '../core/status.ts'
@@ -131,8 +132,10 @@ interface Around {
 }
 
 /** What anybody can read from the state folder. */
-function linesOf({ up, running, pending, last }: Files, around: Around): string[] {
-  const { inPlace, frozen, daemon, given } = around
+function linesOf(files: Files, around: Around): string[] {
+  const { up, running, pending, last } = visibleData(files)
+  const { inPlace, daemon, given } = around
+  const frozen = visibleData(around.frozen)
   const phase = (run: string): string => {
     const found = daemon?.running.find((r) => r.run === run)
     if (!found) return ''

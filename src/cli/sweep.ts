@@ -2,6 +2,7 @@
 import { loadConfig } from '../config/load.ts'
 import { formatDuration, parseDuration } from '../core/duration.ts'
 import { ConfigError, ERROR_CODES } from '../core/errors.ts'
+import { visibleData } from '../core/foreign.ts'
 import type { Experiment } from '../core/experiment.ts'
 import type { Supervisor } from '../daemon/supervisor.ts'
 import type { Swept } from '../engine/sweep.ts'
@@ -61,7 +62,7 @@ function oneEach(experiments: readonly Experiment[], supervisor: Supervisor): Ma
 }
 
 function linesOf(found: readonly Found[], own: string | undefined): string {
-  const rows = found.map((one) => [
+  const rows = visibleData(found).map((one) => [
     one.install === own ? `${one.install} (this)` : one.install,
     one.run,
     one.age_ms === undefined ? '?' : formatDuration(Math.floor(one.age_ms / 1000) * 1000),

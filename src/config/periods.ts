@@ -82,11 +82,12 @@ export const periodSchema = z.union([
     }),
 ])
 
-const WEEKLY = /^(?:([a-z][a-z\s,-]*?)(?:\s+|$))?(?:(\d{1,2}):(\d{2})\s*-\s*(\d{1,2}):(\d{2}))?$/i
+/** One space at most between two words, as `parsePeriod` makes it. */
+const WEEKLY = /^(?:([a-z][a-z ,-]*?)(?: |$))?(?:(\d{1,2}):(\d{2}) ?- ?(\d{1,2}):(\d{2}))?$/i
 
 /** The period, or what is wrong with the text. */
 export function parsePeriod(written: string): Period | string {
-  const text = written.trim().replaceAll(/[–—]/g, '-')
+  const text = written.trim().replaceAll(/[–—]/g, '-').split(/\s+/).join(' ')
   if (text === '') return EXAMPLES
   const dates = /^(\d{4}-\d{2}-\d{2})(?:\s*\.\.\s*(\d{4}-\d{2}-\d{2}))?$/.exec(text)
   if (dates) return datesOf(text, dates[1] ?? '', dates[2] ?? dates[1] ?? '')
@@ -149,8 +150,7 @@ function datesOf(text: string, first: string, last: string): Period | string {
 function nearMiss(text: string): string | undefined {
   const dates = /^(\d{4}-\d{2}-\d{2})\s*(?:-|to|\/)\s*(\d{4}-\d{2}-\d{2})$/.exec(text)
   if (dates) return `must have two dots between its days: write "${dates[1]}..${dates[2]}"`
-  const [, days = '', from, to] =
-    /^([a-z][a-z\s,-]*\s+)?(\d{1,2})(?:h|:00)?\s*-\s*(\d{1,2})(?:h|:00)?$/i.exec(text) ?? []
+  const [, days = '', from, to] = /^([a-z][a-z ,-]* )?(\d{1,2})(?:h|:00)? ?- ?(\d{1,2})(?:h|:00)?$/i.exec(text) ?? []
   if (from !== undefined && to !== undefined) {
     return `needs minutes: write "${days.trim()}${days === '' ? '' : ' '}${from.padStart(2, '0')}:00-${to.padStart(2, '0')}:00"`
   }
@@ -163,10 +163,7 @@ function nearMiss(text: string): string | undefined {
 function daysOf(names: string): number[] | string {
   const days = new Set<number>()
   for (const part of names.split(',')) {
-    const [first, last = first, more] = part
-      .trim()
-      .split(/\s*-\s*/)
-      .map(dayOf)
+    const [first, last = first, more] = part.trim().split(/ ?- ?/).map(dayOf)
     const unknown = [first, last].find((day) => typeof day === 'string')
     if (typeof unknown === 'string' || more !== undefined || typeof first !== 'number' || typeof last !== 'number') {
       return `has ${JSON.stringify(unknown ?? part.trim())} for a day of the week: write Mon, Tue, Wed, Thu, Fri, Sat or Sun, e.g. "Mon-Fri 22:00-06:00"`

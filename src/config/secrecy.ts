@@ -3,7 +3,7 @@
 const SECRET_KEY = /pass|secret|token|credential|api_?key|routing_?key|headers/i
 const URL_KEY = /url|uri|dsn|conn|webhook/i
 const SECRET_VARIABLE = /pass|pwd|secret|token|credential|key|auth|private/i
-const SECRET_TEXT = /:\/\/|.@.|(?:pass\w*|secret|token)\s*[=:]/i
+const SECRET_TEXT = /:\/\/|.@.|(?:pass\w{0,40}|secret|token)\s{0,20}[=:]/i
 
 /** True for values that could hold a password, going by the name of their key or by their look. */
 export function mayBeSecret(value: string | number | boolean, path: readonly (string | number)[]): boolean {
@@ -52,7 +52,9 @@ function credentialsIn(text: string): string[] {
   if (!SECRET_TEXT.test(text)) return []
   const user = text.slice(0, Math.max(0, text.lastIndexOf('@'))).replace(/^[^:]*:\/\//, '')
   const password = user.slice(user.indexOf(':') + 1)
-  const named = [...text.matchAll(/(?:pass\w*|secret|token)\s*[=:]\s*([^\s&]+)/gi)].map((match) => match[1] ?? '')
+  const named = [...text.matchAll(/(?:pass\w{0,40}|secret|token)\s{0,20}[=:]\s{0,20}([^\s&]+)/gi)].map(
+    (match) => match[1] ?? '',
+  )
   return [text, user, password, ...named].flatMap((part) => [part, decoded(part)])
 }
 

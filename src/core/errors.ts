@@ -1,4 +1,5 @@
 /** Every error we raise on purpose: a class that says who must act, and a stable code from one table. */
+import { bounded } from './foreign.ts'
 
 /** Code → the exit code of a command that ends with it (DESIGN: exit codes). */
 export const ERROR_CODES = {
@@ -110,12 +111,17 @@ export class JournalError extends CodedError {}
 
 /** The text for people: the message, and the messages of the causes that add something. */
 export function messageOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error)
-  const own = error.message !== '' ? error.message : 'code' in error ? String(error.code) : error.name
+  if (!(error instanceof Error)) return bounded(String(error))
+  const own = error.message !== '' ? ownOf(error) : 'code' in error ? String(error.code) : error.name
   if (error instanceof AggregateError && error.errors.length > 0) {
     return [own, ...error.errors.map(messageOf)].filter((m) => m !== '').join('; ')
   }
   if (error.cause === undefined) return own
   const cause = messageOf(error.cause)
   return own.includes(cause) ? own : `${own}: ${cause}`
+}
+
+/** A configuration's problems are all said; a text of others is cut. */
+function ownOf(error: Error): string {
+  return error instanceof ConfigError ? error.message : bounded(error.message)
 }

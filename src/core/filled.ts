@@ -180,7 +180,7 @@ function anyOf(texts: readonly string[], inside: boolean): RegExp | undefined {
 
 /** Several lines of one value are one value. */
 function merged(text: string): string {
-  return text.replaceAll(/(\$\{[^}]*\})(?:(?:\s|\\[nrt]|[^\p{L}\p{N}\s${}]){0,3}\1)+/gu, '$1')
+  return text.replaceAll(/(\$\{[^{}]*\})(?:(?:\s|\\[nrt]|[^\p{L}\p{N}\s${}]){0,3}\1)+/gu, '$1')
 }
 
 function masked(error: unknown, mask: (text: string) => string, seen: Set<unknown>): unknown {

@@ -2,6 +2,7 @@
  * The worker process: every connection to a target lives in one. It ignores signals and obeys its supervisor; when that
  * is gone it aborts, rolls back and ends.
  */
+import { connectBounded } from '../core/bounded-agent.ts'
 import { systemClock } from '../core/clock.ts'
 import { CodedError, ConfigError, messageOf, RefusedError, TargetError } from '../core/errors.ts'
 import type { EventBody } from '../core/events.ts'
@@ -170,7 +171,10 @@ async function looking(
     const endpoint = target.endpoint(experiment.target_config)
     refuseProtected(experiment, endpoint)
     emit({ type: 'run.phase', phase: 'connect' })
-    const connected = await target.connect(experiment.target_config, { install, run, clock: systemClock, signal })
+    const connected = await connectBounded(target, experiment.target_config, {
+      ...{ install, run, signal },
+      clock: systemClock,
+    })
     agent = maskedAgent(connected, mask)
     const identity = await agent.identity(signal)
     const onPhase: PlanInput['onPhase'] = (phase, detail) =>

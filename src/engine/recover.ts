@@ -1,5 +1,6 @@
 /** Recovery: undoes what a crash left, with the same rollback, after making sure that it is the same target. */
 import type { Clock } from '../core/clock.ts'
+import { connectBounded } from '../core/bounded-agent.ts'
 import { CodedError, messageOf, TargetError } from '../core/errors.ts'
 import { harmless } from '../core/events.ts'
 import type { EventBody } from '../core/events.ts'
@@ -170,7 +171,7 @@ async function connectSame(
     }
     let agent: Agent | undefined
     try {
-      agent = await target.connect(parsed.data, { install: started.install, run, clock, signal })
+      agent = await connectBounded(target, parsed.data, { install: started.install, run, clock, signal })
       const { key } = target.endpoint(parsed.data)
       const doubt = otherSystem(started, (await agent.identity(signal)).parts, key)
       if (doubt === undefined || handOver.accept_identity === true) return agent

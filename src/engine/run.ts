@@ -16,6 +16,7 @@ import { JOURNAL_FORMAT } from '../journal/journal.ts'
 import type { StateDir } from '../journal/state-dir.ts'
 import { endRun } from './end.ts'
 import type { Started } from './end.ts'
+import { connectBounded } from '../core/bounded-agent.ts'
 import { maskedAgent } from '../core/masked-agent.ts'
 import { planRun, refuseProtected } from './plan.ts'
 import type { RunPlan } from './plan.ts'
@@ -66,7 +67,7 @@ export async function runExperiment(given: RunInput): Promise<Report> {
   try {
     refuseProtected(experiment, endpoint)
     emit({ type: 'run.phase', phase: 'connect', detail: endpoint.key })
-    const connected = await target.connect(experiment.target_config, {
+    const connected = await connectBounded(target, experiment.target_config, {
       ...{ install: state.install, run: input.run, clock, signal },
     })
     agent = maskedAgent(connected, mask)

@@ -1,6 +1,7 @@
 /** Survey: what is on a target, and what each of its skills could do with it. Every answer is that of the skill's own plan. */
 import { CodedError, messageOf, TargetError } from '../core/errors.ts'
 import type { ErrorCode } from '../core/errors.ts'
+import { withoutEnd } from '../core/foreign.ts'
 import { seededRandom } from '../core/random.ts'
 import type { Ask, Plan, SkillInfo, Skipped } from '../core/skill.ts'
 import type { Served, SkillSurvey, Survey } from '../core/survey.ts'
@@ -97,7 +98,7 @@ const ANSWERS: readonly ErrorCode[] = [
 function reasonOf(error: CodedError): Pick<Skipped, 'reason' | 'fix'> {
   const message = messageOf(error)
   if (!(error instanceof TargetError) || error.fix === undefined) return { reason: message }
-  return { reason: message.replace(error.fix, '').replace(/[:;\s]+$/, ''), fix: error.fix }
+  return { reason: withoutEnd(message.replace(error.fix, ''), ':;'), fix: error.fix }
 }
 
 function byResource(a: { resource: string }, b: { resource: string }): number {

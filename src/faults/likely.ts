@@ -20,9 +20,13 @@ export function isPlainlySync(fn: object): boolean {
 function isPlain(expression: string): boolean {
   const text = withoutTexts(expression).trim()
   if (/[\w$\])]\s*\(|\bnew\b|\byield\b|\?|&&|\|\||,\s*[\w$]+\s*$/.test(text)) return false
-  return (
-    text === '' || !/^[\w$.]*[a-z_$][\w$.\][]*;?$/i.test(text) || /^(?:true|false|null|undefined|void 0)$/.test(text)
-  )
+  return text === '' || !isName(text) || /^(?:true|false|null|undefined|void 0)$/.test(text)
+}
+
+/** `value`, `this.values[i]`: not a number. */
+function isName(text: string): boolean {
+  const [head = ''] = /^[\w$.]*/.exec(text) ?? []
+  return /[a-z_$]/i.test(head) && /^[\w$.][\w$.\][]*;?$/.test(text)
 }
 
 function withoutTexts(text: string): string {

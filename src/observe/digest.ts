@@ -2,6 +2,7 @@
 import { counted } from '../core/counted.ts'
 import type { Digest, Slower } from '../core/digest.ts'
 import { formatDuration } from '../core/duration.ts'
+import { visibleData } from '../core/foreign.ts'
 import type { Paint } from './paint.ts'
 
 /** One line: `3 runs, 1 skipped, 0 pending`. */
@@ -15,7 +16,7 @@ export function digestTitle({ ran, skipped, pending, slower }: Digest): string {
 }
 
 export function digestLines(digest: Digest, paint: Paint): string[] {
-  const { since, until, ran, notable, skipped, slower, pending, next } = digest
+  const { since, until, ran, notable, skipped, slower, pending, next } = visibleData(digest)
   return [
     paint('bold', `${minute(since)} to ${minute(until)} UTC: ${digestTitle(digest)}`),
     ...section('ran', ran, (r) => `${r.count} ${r.outcome} (${r.experiments.join(', ')})`),

@@ -1,6 +1,7 @@
 /** What of a run or of the daemon is worth telling somebody who is not looking: the decision, and the words for it. */
 import type { Digest } from '../core/digest.ts'
 import type { ChaosEvent } from '../core/events.ts'
+import { bounded, visibleData, withoutEnd } from '../core/foreign.ts'
 import { formatDuration } from '../core/duration.ts'
 import type { Notification, NotificationKind, Severity } from '../core/notify.ts'
 import type { Report } from '../core/report.ts'
@@ -17,7 +18,8 @@ export interface RunFacts {
 }
 
 /** Undefined for what nobody needs to be told. */
-export function notificationOf(event: ChaosEvent, facts?: RunFacts): Message | undefined {
+export function notificationOf(given: ChaosEvent, facts?: RunFacts): Message | undefined {
+  const event = visibleData(given)
   switch (event.type) {
     case 'run.finished':
       return ofReport(event.report, event.at)
@@ -163,11 +165,23 @@ const LONGEST_PROBLEM = 2_000
 const LONGEST = 600
 
 /** Error texts of a server quote the value that it did not like, which may be a customer's. */
-export function withoutValues(text: string): string {
-  const without = text
-    .replaceAll(/'[^']*'/g, "'…'")
-    .replaceAll(/(:\s*|\bvalue )"[^"]*"/g, '$1"…"')
-    .replaceAll(/=\s*\([^)]*\)/g, '=(…)')
-    .replace(/[.\s]+$/, '')
+export function withoutValues(given: string): string {
+  const text = bounded(given)
+  const quoted = text.replaceAll(/'[^']*'/g, "'…'").replaceAll(/(:\s*|\bvalue )"[^"]*"/g, '$1"…"')
+  const without = withoutEnd(withoutKeys(quoted), '.')
   return without.length > LONGEST ? `${without.slice(0, LONGEST)}…` : without
+}
+
+/** `Key (id)=(7)` → `Key (id)=(…)`. Every character is looked at once. */
+function withoutKeys(text: string): string {
+  let done = ''
+  let from = 0
+  for (const { index, 0: opening } of text.matchAll(/=\s{0,20}\(/g)) {
+    if (index < from) continue
+    const end = text.indexOf(')', index + opening.length)
+    if (end < 0) break
+    done += `${text.slice(from, index)}=(…)`
+    from = end + 1
+  }
+  return done + text.slice(from)
 }

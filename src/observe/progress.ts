@@ -2,6 +2,7 @@
 import { counted } from '../core/counted.ts'
 import type { ChaosEvent, PlanView, Sink, StepView } from '../core/events.ts'
 import { formatDuration } from '../core/duration.ts'
+import { visibleData } from '../core/foreign.ts'
 import { observedText } from '../core/observed.ts'
 import type { Report } from '../core/report.ts'
 import type { Inspection } from '../core/skill.ts'
@@ -23,7 +24,8 @@ export function progress({ write, screen }: ProgressOptions): Sink {
   const paint = paintFor(screen)
   const names = new Map<string, string>()
   const countdown = redraws(screen) ? new Countdown(write) : undefined
-  return (event) => {
+  return (given) => {
+    const event = visibleData(given)
     if (event.type === 'run.started') names.set(event.run, event.experiment)
     const name = 'run' in event ? (names.get(event.run) ?? event.run) : ''
     const lines = linesOf(event, paint)
@@ -141,18 +143,20 @@ export function linesOf(event: ChaosEvent, paint: Paint): string[] {
 }
 
 /** What would run, and what not and why. */
-export function planLines(plan: PlanView, paint: Paint): string[] {
+export function planLines(given: PlanView, paint: Paint): string[] {
+  const plan = visibleData(given)
   return [
     ...plan.steps.map((step) => `  ${String(step.step).padStart(3)}. ${label(step)}`),
     ...plan.skipped.map(
       (s) =>
-        `    ${paint('dim', '–')} ${s.skill} ${s.resource}: skipped, ${s.reason}${s.fix === undefined ? '' : `  →  ${s.fix}`}`,
+        `    ${paint('dim', '–')} ${s.skill} ${s.resource}: skipped, ${s.reason}${s.fix === undefined ? '' : `  →  ${s.fix.replaceAll('\n', '\n          ')}`}`,
     ),
     ...plan.notes.map((note) => `    ${paint('yellow', 'note')}: ${note}`),
   ]
 }
 
-export function summaryLines(report: Report, paint: Paint): string[] {
+export function summaryLines(given: Report, paint: Paint): string[] {
+  const report = visibleData(given)
   const done = report.steps.filter((s) => s.state === 'reverted').length
   const kept = report.steps.reduce((sum, s) => sum + (s.kept ?? 0), 0)
   const outcome = paint(

@@ -51,6 +51,6 @@ function forms(value: string): string[] {
   const bytes = Buffer.from(value)
   // Half a character pair, which could not be encoded, has become a question mark on the way.
   const encoded = [encodeURI, encodeURIComponent].map((encode) => encode(bytes.toString()))
-  const base64 = [bytes.toString('base64').replace(/=+$/, ''), bytes.toString('base64url')]
+  const base64 = [bytes.toString('base64').replaceAll('=', ''), bytes.toString('base64url')]
   return [value, JSON.stringify(value).slice(1, -1), ...encoded, ...base64]
 }

@@ -2,6 +2,7 @@
 import { Gauge, Registry } from 'prom-client'
 import type { Sink } from '../../core/events.ts'
 import type { DaemonStatus } from '../../core/status.ts'
+import { visibleLines } from '../../core/foreign.ts'
 import { eventMetrics } from './events.ts'
 import { dueEvery } from './intervals.ts'
 import { processMetrics } from './process.ts'
@@ -34,7 +35,8 @@ export function makeMetrics(): Metrics {
     async text(status) {
       if (status) readStatus(status)
       await readProcess()
-      return registry.metrics()
+      // Within a label a backslash is written twice.
+      return visibleLines(await registry.metrics(), '\\\\')
     },
     contentType: registry.contentType,
     describe: () =>

@@ -320,7 +320,7 @@ async function borrowed(reader: Queries, table: Table, columns: Wanted[]): Promi
     const rows = await reader.query(`select ${cells.join(', ')} from ${quoteTable(table)} limit ${POOL}`)
     return rows
       .map((row) => columns.map((c, i) => (c.omitted !== undefined ? c.omitted : gate(c, row[`c${i}`] ?? null))))
-      .filter((tuple) => !tuple.some((value) => value !== null && /@(?!.*\.invalid$)/.test(value)))
+      .filter((tuple) => !tuple.some((value) => value !== null && value.includes('@') && !value.endsWith('.invalid')))
   } catch {
     return [] // a column we may not read
   }

@@ -1,0 +1,129 @@
+/** An agent that a hostile or frozen target cannot hold: each phase before the first fault has an end, and each text a bound. */
+import { ConfigError, TargetError } from './errors.ts'
+import { formatDuration } from './duration.ts'
+import { bounded } from './foreign.ts'
+import type { Plan } from './skill.ts'
+import type { Agent, ConnectOptions, Discovery, Target } from './target.ts'
+import { within } from './within.ts'
+
+/** Milliseconds. All plans between two discoveries have theirs together. */
+const LONGEST = {
+  connecting: 60_000,
+  'asking who it is': 60_000,
+  discovering: 180_000,
+  planning: 600_000,
+  claiming: 60_000,
+}
+type Phase = keyof typeof LONGEST
+
+/** Characters of a name; what is longer than that cannot be named in a configuration either. */
+const LONGEST_NAME = 2_000
+/** Problems of one error. */
+const MOST_PROBLEMS = 100
+
+/** Connects, within a deadline, to an agent that keeps them. Throws TargetError where the target takes too long. */
+export async function connectBounded(
+  target: Pick<Target, 'connect'>,
+  config: unknown,
+  options: ConnectOptions,
+): Promise<Agent> {
+  const connect = (signal: AbortSignal): Promise<Agent> => target.connect(config, { ...options, signal })
+  return boundedAgent(await inPhase('connecting', LONGEST.connecting, connect, options.signal))
+}
+
+export function boundedAgent(agent: Agent): Agent {
+  let planning = LONGEST.planning
+  return {
+    identity: (signal) => inPhase('asking who it is', LONGEST['asking who it is'], (s) => agent.identity(s), signal),
+    async discover(signal) {
+      planning = LONGEST.planning
+      return boundedDiscovery(await inPhase('discovering', LONGEST.discovering, (s) => agent.discover(s), signal))
+    },
+    async plan(skill, params, ctx) {
+      const begun = performance.now()
+      const plan = (signal: AbortSignal): Promise<Plan<object>> => agent.plan(skill, params, { ...ctx, signal })
+      try {
+        return boundedPlan(await inPhase('planning', Math.max(1, planning), plan, ctx.signal))
+      } finally {
+        planning -= performance.now() - begun
+      }
+    },
+    claim: (keys, signal) => inPhase('claiming', LONGEST.claiming, (s) => agent.claim(keys, s), signal),
+    quiesce: (run, signal) => cut(() => agent.quiesce(run, signal)),
+    apply: (skill, step, ctx) => cut(() => agent.apply(skill, step, ctx)),
+    inspect: (skill, step, ctx) => cut(() => agent.inspect(skill, step, ctx)),
+    observe: (skill, step, ctx) => cut(() => agent.observe(skill, step, ctx)),
+    revert: (skill, step, ctx) => cut(() => agent.revert(skill, step, ctx)),
+    sweep: (install, signal) => cut(() => agent.sweep(install, signal)),
+    close: () => agent.close(),
+  }
+}
+
+/** Also ends where the work does not heed its signal. */
+async function inPhase<T>(
+  phase: Phase,
+  ms: number,
+  work: (signal: AbortSignal) => Promise<T>,
+  outer: AbortSignal,
+): Promise<T> {
+  const state = { late: false }
+  const limited = (signal: AbortSignal): Promise<T> => {
+    const over = new Promise<never>((_resolve, reject) => {
+      signal.addEventListener('abort', () => {
+        state.late = !outer.aborted
+        if (state.late) reject(signal.reason as Error)
+      })
+    })
+    return Promise.race([work(signal), over])
+  }
+  try {
+    return await within(ms, limited, outer)
+  } catch (error) {
+    if (!state.late) throw cutError(error)
+    const after = formatDuration(LONGEST[phase])
+    throw new TargetError('TARGET_UNREACHABLE', `${phase} did not end within ${after}: the target answers too slowly`)
+  }
+}
+
+async function cut<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    throw cutError(error)
+  }
+}
+
+/** In place: its class and code say what is to be done. */
+function cutError(error: unknown, depth = 0): unknown {
+  if (typeof error === 'string') return bounded(error)
+  if (!(error instanceof Error) || depth > 10) return error
+  const own = error as { message: string; problems?: readonly unknown[] }
+  if (error instanceof ConfigError) {
+    const some = error.problems.slice(0, MOST_PROBLEMS)
+    own.problems = some.map((problem) => ({ ...problem, message: bounded(problem.message) }))
+  }
+  own.message = bounded(error.message)
+  if (error.cause !== undefined) error.cause = cutError(error.cause, depth + 1)
+  return error
+}
+
+function boundedDiscovery({ summary, resources }: Discovery): Discovery {
+  return {
+    summary: bounded(summary),
+    resources: resources.map((one) => {
+      if (one.id.length > LONGEST_NAME)
+        throw new TargetError('TARGET_FAILED', `the target has a name of ${one.id.length} characters`)
+      return one.detail === undefined ? one : { ...one, detail: bounded(one.detail) }
+    }),
+  }
+}
+
+/** The sentences only: what a step is must stay as it is. */
+function boundedPlan(plan: Plan<object>): Plan<object> {
+  return {
+    ...plan,
+    steps: plan.steps.map((step) => ({ ...step, describe: bounded(step.describe) })),
+    ...(plan.skipped ? { skipped: plan.skipped.map((one) => ({ ...one, reason: bounded(one.reason) })) } : {}),
+    ...(plan.notes ? { notes: plan.notes.map(bounded) } : {}),
+  }
+}
