@@ -11,6 +11,8 @@ export interface Coverage {
   served: number
   /** With `triggers: allow` for all. */
   allowed: number
+  /** Why tables are not served without `triggers: allow`. */
+  reasons: { resource: string; reason: string }[]
   /** For people: the counts, and each reason. */
   lines: string[]
 }
@@ -34,6 +36,7 @@ export async function coverageOf(url: string): Promise<Coverage> {
   }
   return {
     ...{ tables, ...counts },
+    reasons: rest.filter(({ resource }) => !books.includes(resource) || refusedBooks.has(resource)),
     lines: [
       `${tables} tables, ${counts.served} served, ${counts.allowed} with triggers: allow`,
       ...[...byReason(rest)].map(([reason, ids]) => `  not by itself, ${ids.length}: ${reason} (${someOf(ids)})`),

@@ -1,22 +1,20 @@
 /**
  * Schemas in the shapes of public projects (field case D8): how much of each is served, and why the rest is not; what is
  * served is filled, updated and put back by real processes, some of them killed meanwhile, and nothing differs afterwards.
- *
- *   npm run shapes
  */
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import type { TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Chaos, signal } from '../../e2e/chaos.ts'
-import { startPostgres } from '../../labs/embedded-postgres.ts'
-import type { Postgres } from '../../labs/embedded-postgres.ts'
-import { diff, snapshot } from '../../labs/snapshot.ts'
-import type { Snapshot } from '../../labs/snapshot.ts'
-import { coverageOf, discoverAgrees } from './coverage.ts'
-import { SHAPES } from './facts.ts'
-import type { Kind, Shape } from './facts.ts'
-import { schemaOf } from './schema.ts'
+import { Chaos, signal } from '../e2e/chaos.ts'
+import { startPostgres } from '../labs/embedded-postgres.ts'
+import type { Postgres } from '../labs/embedded-postgres.ts'
+import { diff, snapshot } from '../labs/snapshot.ts'
+import type { Snapshot } from '../labs/snapshot.ts'
+import { coverageOf, discoverAgrees } from './shapes/coverage.ts'
+import { SHAPES } from './shapes/facts.ts'
+import type { Kind, Shape } from './shapes/facts.ts'
+import { schemaOf } from './shapes/schema.ts'
 
 /** Their triggers let rows of ours in and out again; a guard refuses rows that fill the column it guards. */
 const FIRING: readonly Kind[] = ['stamp', 'count', 'agree', 'log', 'queue']
@@ -33,25 +31,29 @@ const COUNTED = {
   'one row, or a type': [10, ['one row', 'odd']],
 } as const
 
-/** The shares that are wanted: of the schemas as they are published, and with a few rows. */
+/** The shares of all tables that are to be served: without `triggers: allow`, and with it. */
 const WANTED = { served: 0.85, allowed: 0.95 }
 type State = 'without rows' | 'with rows'
+const STATES: readonly State[] = ['without rows', 'with rows']
 
-describe('D8: schemas in the shapes of public projects', { timeout: 60 * 60_000 }, () => {
+/** The only reasons for which a table may be left out: the first two are lifted by `triggers: allow`. */
+const REASONS = {
+  triggers: /^its triggers \(.+\) would act on our rows$/,
+  'no parent but one with triggers': /^column parent_id must refer to a row of .+, and there is none$/,
+  'room for one row': /^its key column lock has no room for 1000 more rows$/,
+}
+
+describe('D8: schemas in the shapes of public projects', { timeout: 20 * 60_000 }, () => {
   let server: Postgres
-  let chaos: Chaos
+  const left = { 'without rows': new Map<string, number>(), 'with rows': new Map<string, number>() }
   const total = {
     'without rows': { tables: 0, served: 0, allowed: 0 },
     'with rows': { tables: 0, served: 0, allowed: 0 },
   }
   before(async () => {
     server = await startPostgres()
-    chaos = new Chaos()
   })
-  after(async () => {
-    chaos.remove()
-    await server.stop()
-  })
+  after(() => server.stop())
 
   test('their mix is that of the public schemas', (t) => {
     const counts = new Map<string, number>()
@@ -69,6 +71,8 @@ describe('D8: schemas in the shapes of public projects', { timeout: 60 * 60_000 
   for (const shape of SHAPES) {
     const killed = shape.killed ? ', also from a process that was killed' : ''
     test(`${shape.name}: what is served comes back${killed}`, async (t) => {
+      const chaos = new Chaos()
+      t.after(() => chaos.remove())
       const database = shape.name.replaceAll(/\W/g, '_')
       const url = server.url(database)
       const { create, fill, tables } = schemaOf(shape)
@@ -83,48 +87,65 @@ describe('D8: schemas in the shapes of public projects', { timeout: 60 * 60_000 
       const inserts = { skill_name: 'db.insert_load', params: { rows_per_table: 20 } }
       const updates = { skill_name: 'db.update_load', params: { rows: 300 } }
       for (const skills of shape.killed ? [[inserts], [updates]] : [[inserts, updates]]) {
-        await comesBack(t, shape, url, skills)
+        await comesBack(t, chaos, shape, url, skills)
         assert.deepEqual(await differences(fresh, database), [])
       }
       const named = FIRING.flatMap((kind) => tables.get(kind) ?? [])
       if (named.length === 0) return
       const params = { tables: named, rows_per_table: 20, triggers: 'allow' }
-      await comesBack(t, shape, url, [{ ...inserts, params }])
-      const left = await differences(fresh, database)
+      await comesBack(t, chaos, shape, url, [{ ...inserts, params }])
+      const differs = await differences(fresh, database)
       assert.deepEqual(
-        left.filter((line) => !TRACES.some((id) => line.startsWith(`${id}: row`))),
+        differs.filter((line) => !TRACES.some((id) => line.startsWith(`${id}: row`))),
         [],
       )
     })
   }
 
-  test('no fewer tables are served than were, and what is missing is said', (t) => {
-    const counts = Object.entries(total).flatMap(([state, { tables, ...reached }]) =>
-      Object.entries(reached).map(([how, n]) => ({
-        state: state as State,
-        how: how as keyof typeof WANTED,
-        n,
-        tables,
-      })),
-    )
-    for (const { state, how, n, tables } of counts) {
-      const missing = Math.ceil(WANTED[how] * tables) - n
-      const goal = `${missing > 0 ? `${missing} fewer than` : 'at least'} the ${percent(WANTED[how])} that are wanted`
-      t.diagnostic(`${state}: ${n} of ${tables} tables ${how} (${percent(n / tables)}), ${goal}`)
+  test('at least 85 % of the tables are served without triggers: allow, and 95 % with it', (t) => {
+    for (const state of STATES) {
+      const { tables, served, allowed } = total[state]
+      const why = [...left[state]].map(([reason, n]) => `${n} ${reason}`).join(', ')
+      t.diagnostic(`${state}: ${served} of ${tables} tables served (${percent(served / tables)}); left out: ${why}`)
+      t.diagnostic(`${state}: ${allowed} of ${tables} tables with triggers: allow (${percent(allowed / tables)})`)
+      assert.ok(allowed >= WANTED.allowed * tables, `${state}, with triggers: allow`)
     }
+    const { tables, served } = total['with rows']
+    assert.ok(served >= WANTED.served * tables, 'with rows')
+    // Without rows no table can be served whose parents are empty and have triggers.
+    const reachable =
+      total['without rows'].tables - sum(left['without rows'], ['triggers', 'no parent but one with triggers'])
+    t.diagnostic(
+      `without rows ${percent(reachable / tables)} can be reached without triggers: allow: ${percent(1 - reachable / tables)} of ` +
+        'the tables have triggers for INSERT or DELETE, or must refer to an empty table that has',
+    )
+    assert.ok(total['without rows'].served >= reachable - sum(left['without rows'], ['room for one row']))
+    assert.ok(total['without rows'].served >= 0.81 * tables, 'without rows')
   })
 
   async function measure(t: TestContext, { name }: Shape, state: State, url: string): Promise<void> {
-    const { tables, served, allowed, lines } = await coverageOf(url)
+    const { tables, served, allowed, lines, reasons } = await coverageOf(url)
+    const [counts = '', ...why] = lines
+    for (const line of [`${name}, ${state}: ${counts}`, ...why]) t.diagnostic(line)
+    for (const { resource, reason } of reasons) {
+      const [kind] = Object.entries(REASONS).find(([, pattern]) => pattern.test(reason)) ?? []
+      assert.ok(kind, `${resource}: ${reason}`)
+      left[state].set(kind, (left[state].get(kind) ?? 0) + 1)
+    }
+    assert.equal(served, tables - reasons.length)
     total[state].tables += tables
     total[state].served += served
     total[state].allowed += allowed
-    const [counts = '', ...reasons] = lines
-    for (const line of [`${name}, ${state}: ${counts}`, ...reasons]) t.diagnostic(line)
   }
 
   /** One run of the real command for each skill, and its undo; killed in the soak where the shape says so. */
-  async function comesBack(t: TestContext, { name, killed }: Shape, url: string, skills: object[]): Promise<void> {
+  async function comesBack(
+    t: TestContext,
+    chaos: Chaos,
+    { name, killed }: Shape,
+    url: string,
+    skills: object[],
+  ): Promise<void> {
     const file = chaos.config({
       experiments: skills.map((skill, i) => ({
         ...{ name: `${i + 1}`, target: 'database', target_config: { connection_url: url }, skills: [skill] },
@@ -157,6 +178,10 @@ describe('D8: schemas in the shapes of public projects', { timeout: 60 * 60_000 
     return diff(fresh, await snapshot(server.url(database)))
   }
 })
+
+function sum(counts: ReadonlyMap<string, number>, kinds: readonly string[]): number {
+  return kinds.reduce((n, kind) => n + (counts.get(kind) ?? 0), 0)
+}
 
 function percent(share: number): string {
   return `${(share * 100).toFixed(1)} %`
