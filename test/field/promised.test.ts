@@ -172,6 +172,69 @@ describe('D20: a planned table yields what the plan promises', () => {
     assert.equal((await yields({ tables: ['app.likes'], rows_per_table: 3000 })).rows, 3000)
   })
 
+  const FEW: [what: string, sql: string, rows: number][] = [
+    [
+      'an enum',
+      `create type app.mood as enum ('calm', 'cross', 'glad', 'sad'); create table app.few (id serial primary key, v app.mood not null unique)`,
+      3,
+    ],
+    [
+      'an enum that is the key',
+      `create type app.mood as enum ('calm', 'cross', 'glad', 'sad'); create table app.few (v app.mood primary key, note text)`,
+      3,
+    ],
+    ['a boolean', 'create table app.few (id serial primary key, v boolean not null unique)', 1],
+    [
+      'a list in a CHECK',
+      `create table app.few (id serial primary key, v text not null unique check (v in ('a', 'b', 'c')))`,
+      2,
+    ],
+    [
+      'a domain',
+      `create domain app.size as text check (value in ('S', 'M', 'L')); create table app.few (id serial primary key, v app.size not null unique)`,
+      2,
+    ],
+    ['a pattern', `create table app.few (id serial primary key, v text not null unique check (v ~ '^[AB][0-4]$'))`, 9],
+    [
+      'two together',
+      `create type app.mood as enum ('calm', 'cross'); create table app.few (v app.mood not null, w boolean not null, primary key (v, w))`,
+      3,
+    ],
+    ['one row', `create table app.few (v char(1) primary key default 'X' check (v in ('X', 'Y')), n int not null)`, 1],
+  ]
+  const FIRST: Record<string, string> = {
+    ...{
+      'a boolean': 'true',
+      'a list in a CHECK': `'b'`,
+      'a domain': `'M'`,
+      'a pattern': `'A3'`,
+      'two together': `'calm'`,
+    },
+    'one row': `'X'`,
+  }
+  for (const [what, sql, free] of FEW) {
+    test(`of a unique column of few values (${what}) so many rows are planned as values are free`, async () => {
+      await server.sql(`${sql}; insert into app.few (v${what === 'two together' ? ', w' : what === 'one row' ? ', n' : ''})
+        values (${FIRST[what] ?? `'glad'`}${what === 'two together' ? ', true' : what === 'one row' ? ', 1' : ''})`)
+      const { rows, notes } = await yields({ tables: ['app.few'], rows_per_table: 20 })
+      assert.equal(rows, free)
+      assert.match(notes, /app\.few takes \d+ of 20 rows: its .* must be unique, and only so many values are free/)
+      const entry = { skill: 'db.insert_load', params: { tables: ['app.few'], rows_per_table: 1 } }
+      if (free > 1) assert.equal((await planOf(server.url(), { ...entry, count: 2 })).steps.length, 2)
+      await assert.rejects(
+        planOf(server.url(), { ...entry, count: free + 1 }),
+        /every value of its .* is taken already/,
+      )
+    })
+  }
+
+  test('a unique column of few values that may be NULL takes every row', async () => {
+    await server.sql(
+      'create table app.few (id serial primary key, v boolean unique); insert into app.few (v) values (true)',
+    )
+    assert.equal((await yields({ tables: ['app.few'], rows_per_table: 20 })).rows, 20)
+  })
+
   test('what discover offers is what a run does', async () => {
     await server.sql(`${PROFILES['whose key is the reference']!}; insert into app.profiles select id from app.users;
       create function app.noted() returns trigger language plpgsql as 'begin return new; end';

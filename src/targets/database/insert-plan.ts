@@ -218,7 +218,9 @@ function batches(
   const { table, recipe, parents, key, counter, common, collisions } = chosen
   const sizes = batchRows(chosen, params)
   const [size = 0] = sizes
-  const crowded = recipe.picks.some(({ how }) => how === 'each')
+  const crowded =
+    recipe.picks.some(({ how }) => how === 'each') ||
+    recipe.columns.some(({ source }) => source.from === 'value' && source.unique && source.type.labels)
   const seed = random
     .fork(`${table.id}/rows`)
     .int(2 ** 48)

@@ -3,6 +3,7 @@ import type { Random } from '../../core/random.ts'
 import type { Column, ForeignKey, Queries, Table } from './table-facts.ts'
 import { satisfyChecks } from './checks.ts'
 import type { Satisfied, Wanted } from './checks.ts'
+import { FEW, spareFew } from './few-values.ts'
 import { insertKeyOf } from './insert-key.ts'
 import type { Key } from './keys.ts'
 import { noForm } from './encoding.ts'
@@ -66,7 +67,11 @@ export async function cook(
   const bases = await numberBases(reader, layout, rows)
   const full = layout.made.find(
     (c) =>
-      layout.unique.has(c.name) && key.index.columns.includes(c.name) && !bases.has(c.name) && room(c.value) < rows,
+      layout.unique.has(c.name) &&
+      key.index.columns.includes(c.name) &&
+      !bases.has(c.name) &&
+      room(c.value) > FEW &&
+      room(c.value) < rows,
   )
   if (full) return `its key column ${full.name} has no room for ${rows} more rows`
   const parents = await oneParentEach(reader, layout, filled, encoding)
@@ -75,10 +80,13 @@ export async function cook(
   const wanted = wantedOf(layout, bases, { parents, ...placing }, base36(random, 6))
   const satisfied = await satisfyChecks(reader, table, wanted, random.fork('checks'))
   if (typeof satisfied === 'string') return satisfied
-  const made = assemble(layout, wanted, satisfied, rows, filled)
+  const assembled = assemble(layout, wanted, satisfied, rows, filled)
+  const { recipe, ...few } = await spareFew(reader, table, assembled.recipe, { rows, before })
+  const made = { ...assembled, recipe }
   const wide = await fitOnPage(reader, table, made.recipe, parents)
   if (wide !== undefined) return wide
-  const fits = await roomFor(reader, table, made, { rows, before, filled })
+  const ofParents = await roomFor(reader, table, made, { rows, before, filled })
+  const fits = few.rows < ofParents.rows ? few : ofParents
   if (fits.rows === 0) return fits.short ?? 'it has no room for more rows'
   const counter = key.integer ? columnOf(table, key.columns[0]?.name ?? '')?.counter : null
   const sources = new Map(made.recipe.columns.map((c) => [c.name, c.source]))
