@@ -1,6 +1,6 @@
 /** Deleting rows of ours by hand: one statement that looks at the same things as the undo before it deletes. */
 import { doBlock, literal, writtenOut } from './by-hand.ts'
-import { finder } from './keys.ts'
+import { finder, keyByHand } from './keys.ts'
 import type { Key, Keys } from './keys.ts'
 import { quoteIdent, quoteTable } from './sql.ts'
 
@@ -26,7 +26,7 @@ const SAMPLE = 100
 /** Rows that anybody else's rows refer to stay, as in the undo: a foreign key could take those along. */
 export function deleteByHand(rows: RowsByHand): string {
   const { schema, table, key, keys, xid, server_start: since, values } = rows
-  const { from, where, params } = finder(key, keys)
+  const { from, where, params } = finder(keyByHand(key), keys)
   const name = quoteTable({ schema, table })
   const under = writtenOut(where, params)
   const ours = `${under} and ${mine(rows)}`

@@ -1,7 +1,7 @@
 /** The keys that name rows of ours: as the journal holds them, in batches, and as SQL that finds the rows. */
 import { z } from 'zod'
 import type { Index, Table } from './table-facts.ts'
-import { quoteIdent } from './sql.ts'
+import { isBuiltinType, quoteIdent } from './sql.ts'
 
 /** The columns that name a row. */
 export const keySchema = z.object({
@@ -129,6 +129,16 @@ export function finder(key: Key, keys: Keys, alias = 'r'): Finder {
     where: key.columns.map((c, i) => `t.${quoteIdent(c.name)} ${c.equality} ${alias}.k${i}`).join(' and '),
     params: key.columns.map((_, i) => keys.map((tuple) => tuple[i] ?? '')),
   }
+}
+
+/** The same key for a person, where no catalog can be asked: what is no type of the server's own is compared as text. */
+export function keyByHand(key: Key): Key {
+  const columns = key.columns.map((column) => {
+    if (key.integer) return { ...column, type: /^(?:smallint|integer)$/.test(column.type) ? column.type : 'bigint' }
+    if (isBuiltinType(column.type)) return { ...column, equality: 'operator(pg_catalog.=)' }
+    return { ...column, type: 'text', equality: '::text collate "C" operator(pg_catalog.=)' }
+  })
+  return { ...key, columns }
 }
 
 /** Ranges up to so many are conditions of their own; more are taken apart into single keys. */

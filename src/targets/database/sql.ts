@@ -21,6 +21,14 @@ export function grantLine(privileges: string, on: string, role: string): string 
   return `GRANT ${privileges} ON ${on} TO ${quoteIdent(role)};`
 }
 
+/** Types that the server comes with, as it writes them. Anything else that stands in a journal is not put into a statement. */
+const BUILTIN =
+  /^(?:smallint|integer|bigint|real|double precision|money|text|name|bytea|date|boolean|uuid|jsonb?|xml|inet|cidr|macaddr8?|oid|pg_lsn|(?:numeric|character varying|character|bit|bit varying|interval)(?:\(\d{1,6}(?:,-?\d{1,6})?\))?|time(?:stamp)?(?:\(\d\))? with(?:out)? time zone)(?:\[\])?$/
+
+export function isBuiltinType(type: string): boolean {
+  return BUILTIN.test(type)
+}
+
 /** The SQLSTATE of an error or of its cause, e.g. `55P03`; undefined when the server said nothing. */
 export function sqlState(error: unknown): string | undefined {
   for (let e = error; e instanceof Error; e = e.cause) {

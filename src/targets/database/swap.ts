@@ -4,7 +4,7 @@ import type { Queries } from './table-facts.ts'
 import { finder } from './keys.ts'
 import type { Key } from './keys.ts'
 import type { Value } from './rows.ts'
-import { quoteIdent, quoteTable, sqlState } from './sql.ts'
+import { isBuiltinType, quoteIdent, quoteTable, sqlState } from './sql.ts'
 
 /** Rows by key, with the texts of some columns before and after our change. */
 export interface Swap {
@@ -54,7 +54,7 @@ export async function asTyped(
     const texts = typed.flatMap(({ before, ours }) => [before[i] ?? null, ours[i] ?? null])
     const shown = await on
       .query<{ v: string | null }>(
-        `select v::${then}::${type}::text as v from unnest($1::text[]) with ordinality as u(v, ord) order by ord`,
+        `select v::${isBuiltinType(then) ? `${then}::` : ''}${type}::text as v from unnest($1::text[]) with ordinality as u(v, ord) order by ord`,
         [texts],
       )
       .catch((error: unknown) => {

@@ -279,7 +279,9 @@ function provenByHand(step: InsertStep): { byKey: boolean; values: { column: str
   const { byKey, traits, all } = proofOf(step, same, undefined, (column) => ({
     ...column,
     type: '',
+    cast: '',
     equality: '',
+    equalities: [],
     integer: false,
   }))
   let room = BY_HAND_BYTES

@@ -9,7 +9,7 @@ import { inPsql, literal, remark } from '../by-hand.ts'
 import type { DbClient, DbReader, DbSession } from '../client.ts'
 import { returnsExactly } from '../encoding.ts'
 import { fateOf, stubbornly, uncommitted } from '../fate.ts'
-import { finder, rowName } from '../keys.ts'
+import { finder, keyByHand, rowName } from '../keys.ts'
 import { namingBlockers } from '../locks.ts'
 import { lockDefinition, refuseForeignCode, requireOwnCode } from '../own-code.ts'
 import type { Value } from '../rows.ts'
@@ -127,13 +127,13 @@ function updatesByHand({
   ours = [],
 }: UpdateStep): string[] {
   return changed.flatMap((at, i) => {
-    const row = key.columns.map(
+    const row = keyByHand(key).columns.map(
       (c, k) => `t.${quoteIdent(c.name)} ${c.equality} ${literal(keys[at]?.[k] ?? '')}::${c.type}`,
     )
-    return columns.map(({ name, type }, c) => {
+    return columns.map(({ name }, c) => {
       const column = quoteIdent(name)
       const isOurs = `t.${column}::text collate "C" = ${literal(ours[i]?.[c] ?? null)}`
-      const back = `${column} = ${literal(before[i]?.[c] ?? null)}::${type}`
+      const back = `${column} = ${literal(before[i]?.[c] ?? null)}`
       return `update ${quoteTable({ schema, table })} as t set ${back} where ${[...row, isOurs].join(' and ')};`
     })
   })
