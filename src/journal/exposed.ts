@@ -34,13 +34,15 @@ export function refuseExposed(stateDir: string): void {
 }
 
 /**
- * Throws STATE_EXPOSED where the folder belongs to another user, for what acts on its word: that user could have root end
- * processes and run statements. Looking, freezing and asking its daemon is harmless.
+ * Throws STATE_EXPOSED where the folder belongs to another user and something in it waits to be undone, for what would act
+ * on its word: that user could have root run statements. Looking, freezing and asking its daemon is harmless, and a run
+ * that finds nothing there acts on no word but its own.
  */
 export function refuseForeign(stateDir: string): void {
   const info = lookAt(resolve(stateDir), { follow: true })
   const [me] = ownUid()
   if (!info || me === undefined || [0, me].includes(info.uid)) return
+  if (['journal', 'secrets'].every((folder) => namesIn(join(stateDir, folder)).length === 0)) return
   throw exposed(
     `${stateDir} belongs to ${nameOf(info.uid)}, who decides by it what is undone, and where: run the command as that user (sudo -u ${quoted(loginOf(info.uid))} chaos …), or make it ours: chown -R ${ownText()} ${quoted(stateDir)}`,
   )
