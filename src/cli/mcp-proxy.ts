@@ -3,11 +3,14 @@ import { once } from 'node:events'
 import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { loadChaosExperiment } from '../config/chaos-experiment.ts'
+import { visible } from '../core/foreign.ts'
 import { messageOf } from '../core/errors.ts'
 import type { FaultConfig } from '../faults/index.ts'
 import { uselessForTools } from '../faults/fields.ts'
 import { openFiredLog } from '../mcp/fired-log.ts'
 import type { FiredLog } from '../mcp/fired-log.ts'
+import { isLoopback } from '../faults/connect/own-names.ts'
+import { SHORTEST_TOKEN } from '../faults/connect/protocol.ts'
 import { httpProxy } from '../mcp/http-proxy.ts'
 import { ServerProcess } from '../mcp/server-process.ts'
 import { proxyStdio } from '../mcp/stdio-proxy.ts'
@@ -26,6 +29,9 @@ export interface McpProxyOptions {
   log?: string
   http?: string
   listen: string
+  allowHost?: readonly string[]
+  allowOrigin?: readonly string[]
+  header?: readonly string[]
   maxMessageBytes: string
 }
 
@@ -38,17 +44,22 @@ export async function mcpProxy(context: Context, argv: readonly string[], option
     throw usageError('mcp-proxy', 'needs the command of an MCP server after --: `chaos mcp-proxy -- npx my-server`')
   const say = (text: string): void => context.err(`chaos mcp-proxy: ${text}\n`)
   const most = mostBytes(options.maxMessageBytes)
+  const headers = readHeaders(options.header ?? [], context.env)
   const settings = await readSettings(context, options)
+  const listening = readListen(options.listen, context.env['CHAOS_MCP_TOKEN'])
   const log = openLog(options.log, say)
-  const faults = new ToolFaults({ ...settings, ...(log && { fired: (fired) => log.fired(fired) }) })
+  const warn = (text: string): void => say(`warning: ${visible(text)}`)
+  const faults = new ToolFaults({ ...settings, warn, ...(log && { fired: (fired) => log.fired(fired) }) })
   const signals = stopSignals()
   try {
     if (command === undefined) {
       if (upstream === undefined) return 0
       say(startText(settings, faults.seed))
       log?.started(faults.seed)
-      const server = httpProxy({ upstream, faults, mostMessageBytes: most })
-      return await serve(server, options.listen, upstream, signals.stop, say)
+      const { host, port, token } = listening
+      const gate = { host, hosts: options.allowHost ?? [], origins: options.allowOrigin ?? [], token }
+      const server = httpProxy({ upstream, faults, mostMessageBytes: most, gate, headers })
+      return await serve(server, { host, port }, upstream, signals.stop, say)
     }
     const server = await start(command, args, context.env)
     say(startText(settings, faults.seed))
@@ -115,31 +126,72 @@ function openLog(file: string | undefined, say: (text: string) => void): FiredLo
 /** Until a signal comes. */
 async function serve(
   server: Server,
-  listen: string,
+  { host, port }: { host: string; port: number },
   upstream: URL,
   stop: AbortSignal,
   say: (text: string) => void,
 ): Promise<number> {
-  const [, host, port] = /^(.+):(\d+)$/.exec(listen) ?? []
-  if (host === undefined) throw usageError('--listen', `needs HOST:PORT, got ${JSON.stringify(listen)}`)
   try {
-    server.listen(Number(port), host.replace(/^\[(.*)\]$/, '$1'))
+    server.listen(port, host)
     await once(server, 'listening')
   } catch (error) {
     throw usageError('--listen', messageOf(error))
   }
   const { port: bound } = server.address() as AddressInfo
-  say(`listening on http://${host}:${bound}${upstream.pathname}`)
+  say(`listening on http://${host.includes(':') ? `[${host}]` : host}:${bound}${upstream.pathname}`)
   if (!stop.aborted) await once(stop, 'abort')
   server.close()
   server.closeAllConnections()
   return 0
 }
 
+/** Whoever is not on this machine needs the token; also this machine, where there is one. */
+function readListen(listen: string, given: string | undefined): { host: string; port: number; token?: string } {
+  const [, written, port] = /^(.+):(\d+)$/.exec(listen) ?? []
+  if (written === undefined) throw usageError('--listen', `needs HOST:PORT, got ${JSON.stringify(listen)}`)
+  const host = written.replace(/^\[(.*)\]$/, '$1')
+  const token = given === '' ? undefined : given
+  if (token !== undefined && token.length < SHORTEST_TOKEN)
+    throw usageError('CHAOS_MCP_TOKEN', `has fewer than ${SHORTEST_TOKEN} characters`)
+  if (token === undefined && !isLoopback(host))
+    throw usageError(
+      '--listen',
+      `${host} is reached by other machines: set CHAOS_MCP_TOKEN, which clients then send as "Authorization: Bearer <token>" or "X-Chaos-Token: <token>"`,
+    )
+  return { host, port: Number(port), ...(token === undefined ? {} : { token }) }
+}
+
+/** `Name: value`; a value of the environment stands in no list of processes. */
+function readHeaders(given: readonly string[], env: NodeJS.ProcessEnv): Record<string, string> {
+  return Object.fromEntries(
+    given.map((header) => {
+      const [, name, written] = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+): ?(.*)$/.exec(header) ?? []
+      if (name === undefined || written === undefined)
+        throw usageError('--header', "needs NAME: VALUE, e.g. 'Authorization: Bearer ${TOKEN}'")
+      const value = written.replaceAll(/\$\{(\w+)\}/g, (_all, variable: string) => {
+        const found = env[variable]
+        if (found === undefined || found === '') throw usageError('--header', `the variable ${variable} is not set`)
+        return found
+      })
+      if (/[^\t\x20-\x7e\x80-\xff]/.test(value))
+        throw usageError('--header', `${name} has characters that no header has`)
+      return [name, value]
+    }),
+  )
+}
+
 function readUrl(text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined
+  if (url !== undefined && `${url.username}${url.password}` !== '')
+    throw usageError(
+      '--http',
+      "has a user or a password in it, which everybody on this machine can read: leave them out, and write --header 'Authorization: Basic ${BASIC}'",
+    )
   if (url?.protocol === 'http:' || url?.protocol === 'https:') return url
-  throw usageError('--http', `needs the URL of an MCP server, got ${JSON.stringify(text)}`)
+  throw usageError(
+    '--http',
+    `needs the URL of an MCP server${text.includes('@') ? '' : `, got ${JSON.stringify(text)}`}`,
+  )
 }
 
 /** The first signal ends the server in order; whoever sends one is not waiting long. */

@@ -4,7 +4,9 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import { pipeline } from 'node:stream/promises'
 import { messageOf } from '../core/errors.ts'
 import { eventsOf, sseFrames } from '../faults/adapters/sse.ts'
-import { holdBody } from './bodies.ts'
+import { holdBody, Room, Share } from './bodies.ts'
+import { ownHeaders, refusalOf } from './gate.ts'
+import type { GateOptions } from './gate.ts'
 import { MessageTooLargeError, tooLarge } from './lines.ts'
 import { readMessage } from './message.ts'
 import type { Id } from './message.ts'
@@ -17,20 +19,46 @@ export interface HttpProxyOptions {
   faults: ToolFaults
   /** A larger request is refused; a larger answer passes as it is, without faults. */
   mostMessageBytes: number
+  /** Who may use it; only this machine's own programs unless told. */
+  gate?: Omit<GateOptions, 'path'>
+  /** Added to each request to the server: what it wants of whoever may use the proxy. */
+  headers?: Record<string, string>
 }
 
+const CONNECTIONS = 64
+/** Bytes of all bodies that are held at once, where one alone is not larger. */
+const ROOM = 64 * 2 ** 20
+
 /** Not listening yet. */
-export function httpProxy({ upstream, faults, mostMessageBytes }: HttpProxyOptions): Server {
-  const parts = { upstream: new Upstream(upstream), faults, mostMessageBytes, open: new Map<string, AbortController>() }
-  return createServer((request, response) => {
+export function httpProxy({ upstream, faults, mostMessageBytes, gate: own, headers = {} }: HttpProxyOptions): Server {
+  const gate: GateOptions = { host: '127.0.0.1', ...own, path: upstream.pathname }
+  const room = new Room(Math.max(ROOM, mostMessageBytes))
+  const open = new Map<string, AbortController>()
+  const parts = { upstream: new Upstream(upstream, headers), faults, mostMessageBytes, open, room, token: gate.token }
+  const server = createServer((request, response) => {
+    const refused = refusalOf(request, gate)
+    if (refused) {
+      response.writeHead(refused.status, { 'content-type': 'text/plain', connection: 'close' })
+      response.end(`chaos mcp-proxy: ${refused.reason}\n`)
+      return
+    }
     new Exchange(parts, request, response).run().catch((error: unknown) => {
       if (response.headersSent) response.destroy()
       else
         response
-          .writeHead(error instanceof MessageTooLargeError ? 413 : 502, { 'content-type': 'text/plain' })
+          .writeHead(statusOf(error), { 'content-type': 'text/plain' })
           .end(`chaos mcp-proxy: ${messageOf(error)}\n`)
     })
   })
+  server.maxConnections = CONNECTIONS
+  return server
+}
+
+/** No room for another body: it may come again. */
+class BusyError extends Error {}
+
+function statusOf(error: unknown): number {
+  return error instanceof BusyError ? 503 : error instanceof MessageTooLargeError ? 413 : 502
 }
 
 interface Parts {
@@ -39,6 +67,8 @@ interface Parts {
   mostMessageBytes: number
   /** What ends the waits of calls that are not answered yet, by session and id. */
   open: Map<string, AbortController>
+  room: Room
+  token: string | undefined
 }
 
 /** The answer that faults may change, and how the outcome gets into its place. */
@@ -61,10 +91,13 @@ class Exchange {
   readonly #given = new AbortController()
   /** The part of the server's answer that passes while faults look at the other. */
   #passing: Promise<void> | undefined
+  readonly #share: Share
 
   constructor(parts: Parts, request: IncomingMessage, response: ServerResponse) {
     ;[this.#parts, this.#request, this.#response] = [parts, request, response]
+    this.#share = new Share(parts.room)
     response.on('close', () => {
+      this.#share.end()
       this.#gone.abort()
       this.#given.abort()
     })
@@ -72,7 +105,9 @@ class Exchange {
 
   async run(): Promise<void> {
     const most = this.#parts.mostMessageBytes
-    const { body, rest } = await holdBody(this.#request, most)
+    const { body, rest } = await holdBody(this.#request, most, this.#share)
+    if (rest !== undefined && body.length <= most)
+      throw new BusyError(`all bodies together would have more than ${Math.max(ROOM, most)} bytes; come again`)
     if (rest !== undefined) throw tooLarge(most)
     const message = this.#request.method === 'POST' ? readMessage(body.toString()) : undefined
     if (message?.kind === 'tool_call') return this.#call(message.id, message.tool, body)
@@ -123,7 +158,7 @@ class Exchange {
   /** Events pass; the one with the answer waits until it is put. */
   #inStream(upstream: IncomingMessage, id: Id): Promise<Found> {
     this.#head(upstream, ['content-length'])
-    const most = this.#parts.mostMessageBytes
+    const most = this.#share.takeUpTo(this.#parts.mostMessageBytes)
     return new Promise((resolve) => {
       let looking = true
       const found = (what: Found): void => {
@@ -151,7 +186,7 @@ class Exchange {
   }
 
   async #inBody(upstream: IncomingMessage): Promise<Found> {
-    const { body: raw, rest } = await holdBody(upstream, this.#parts.mostMessageBytes)
+    const { body: raw, rest } = await holdBody(upstream, this.#parts.mostMessageBytes, this.#share)
     if (rest !== undefined) {
       this.#head(upstream)
       this.#response.write(raw)
@@ -175,7 +210,8 @@ class Exchange {
   }
 
   #forward(body: Buffer, readable: boolean): Promise<IncomingMessage> {
-    return this.#parts.upstream.forward(this.#request, { body, signal: this.#gone.signal, readable })
+    const without = ownHeaders(this.#request, this.#parts.token)
+    return this.#parts.upstream.forward(this.#request, { body, signal: this.#gone.signal, readable, without })
   }
 
   /** Ids are the session's own. Where there are no sessions, nobody can say whose call a cancellation means. */

@@ -3,6 +3,8 @@ import { Chaos, FaultSequence, InjectedFaultError, callSite } from '../faults/in
 import type { AdapterSite, FaultConfig, FiredFault } from '../faults/index.ts'
 import { isNetworkError, retryAfterOf, statusOf, textOf } from '../faults/adapters/refusal.ts'
 import { errorResult, insideToolResult } from '../faults/adapters/tool-result.ts'
+import { EVERY } from '../faults/component.ts'
+import { nearest } from '../faults/fields.ts'
 import { readToolFault } from '../faults/fault.ts'
 import type { Placement } from '../faults/placement.ts'
 import { errorMessage } from './message.ts'
@@ -23,6 +25,8 @@ export interface ToolFaultsOptions {
   /** Errors as JSON-RPC errors rather than as results of the tool. */
   protocolError?: boolean
   fired?: (fired: FiredFault) => void
+  /** A tool that is named, and may be another one misspelt. */
+  warn?: (text: string) => void
 }
 
 /** What the server said, as it was written and as it was read. */
@@ -38,9 +42,16 @@ export class ToolFaults {
   readonly #placement: Placement
   readonly #timer: NodeJS.Timeout | undefined
   readonly #protocolError: boolean
+  readonly #warn: (text: string) => void
+  /** Named, and not called so far. */
+  readonly #uncalled: Set<string>
 
   /** Throws FaultConfigError. */
-  constructor({ faults, tools = [], seed, duration_ms: ms, protocolError = false, fired }: ToolFaultsOptions) {
+  constructor({ faults, tools = [], seed, duration_ms: ms, protocolError = false, ...rest }: ToolFaultsOptions) {
+    const { fired, warn = () => undefined } = rest
+    this.#warn = warn
+    this.#uncalled = new Set([...tools, ...faults.flatMap((fault) => fault.affected_components ?? [])])
+    this.#uncalled.delete(EVERY)
     this.#protocolError = protocolError
     this.#placement = this.#chaos.place({
       faults: faults.map((fault, i) => readToolFault(fault, `faults[${i}]`)),
@@ -56,6 +67,18 @@ export class ToolFaults {
   end(): void {
     clearTimeout(this.#timer)
     this.#placement.end()
+    if (this.#sites.size > 0)
+      for (const name of this.#uncalled)
+        this.#warn(`no tool ${JSON.stringify(name)} was called: no fault could meet it`)
+    this.#uncalled.clear()
+  }
+
+  /** A misspelt name would pass for a test that held. */
+  #meet(tool: string): void {
+    if (this.#uncalled.delete(tool) || this.#sites.has(tool)) return
+    const named = nearest(tool, this.#uncalled)
+    if (named !== undefined)
+      this.#warn(`${JSON.stringify(tool)} is called, and ${JSON.stringify(named)} is named: did you mean it?`)
   }
 
   /**
@@ -63,6 +86,7 @@ export class ToolFaults {
    * fault has changed them. Rejects when the signal aborts, or when `send` does.
    */
   async call(tool: string, id: Id, send: () => Promise<Answer>, signal: AbortSignal): Promise<Buffer | string> {
+    this.#meet(tool)
     try {
       const { raw } = await this.#site(tool).call<Answer>(send, signal, (answer, change) => {
         const result = insideToolResult(answer.body['result'], change)

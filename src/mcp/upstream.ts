@@ -10,25 +10,30 @@ export interface ForwardOptions {
   signal: AbortSignal
   /** The answer will be read here, so it must not be packed. */
   readable: boolean
+  /** Headers that were for the proxy. */
+  without: readonly string[]
 }
 
 export class Upstream {
   readonly #url: URL
+  readonly #headers: Record<string, string>
   /**
    * A connection for each request: one that is kept may be closed by the server just when it is used again, and then
    * nobody knows whether the call has reached it.
    */
   readonly #agent: HttpAgent
 
-  constructor(url: URL) {
+  constructor(url: URL, headers: Record<string, string> = {}) {
     this.#url = url
+    this.#headers = headers
     this.#agent = url.protocol === 'https:' ? new HttpsAgent({ keepAlive: false }) : new HttpAgent({ keepAlive: false })
   }
 
   /** Resolves with the head of the answer. The path is the client's own, the host never. */
-  forward({ method, url, rawHeaders }: IncomingMessage, { body, signal, readable }: ForwardOptions) {
+  forward({ method, url, rawHeaders }: IncomingMessage, { body, signal, readable, without }: ForwardOptions) {
     const replaced = ['host', ...(readable ? ['accept-encoding'] : []), ...(body.length > 0 ? ['content-length'] : [])]
-    const headers = passedOn(rawHeaders, replaced)
+    const added = Object.keys(this.#headers).map((name) => name.toLowerCase())
+    const headers = { ...passedOn(rawHeaders, [...replaced, ...without, ...added]), ...this.#headers }
     if (readable) headers['accept-encoding'] = 'identity'
     if (body.length > 0) headers['content-length'] = body.length
     const send = this.#url.protocol === 'https:' ? httpsRequest : httpRequest

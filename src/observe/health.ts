@@ -52,12 +52,16 @@ export async function startHealth(options: HealthOptions): Promise<Health> {
 }
 
 /** The answers, without a server around them. */
-export function healthApp({ status, metrics, canWrite, token }: Omit<HealthOptions, 'host' | 'port'>): Hono {
+export function healthApp({ status, metrics, canWrite, token, host }: Omit<HealthOptions, 'port'>): Hono {
   const app = new Hono()
   const allowed = token === undefined ? () => true : tokenCheck(token)
   app.use(async (c, next) => {
     c.header('Cache-Control', 'no-store')
     c.header('X-Content-Type-Options', 'nosniff')
+    if (token === undefined && c.req.path !== '/healthz' && !isOwnName(c.req.header('Host'), host)) {
+      c.res = c.json({ error: 'without a token this answers for localhost, 127.0.0.1 and [::1] only' }, 403)
+      return
+    }
     // Whether the process is alive is no secret, and what restarts it often cannot send a token.
     if (c.req.path === '/healthz' || allowed(c.req.header('Authorization'))) await next()
     else {
@@ -83,6 +87,12 @@ export function healthApp({ status, metrics, canWrite, token }: Omit<HealthOptio
   app.notFound((c) => c.json({ error: 'there are /healthz, /readyz, /metrics and /status' }, 404))
   app.onError((_error, c) => c.json({ error: 'this could not be answered' }, 500))
   return app
+}
+
+/** A page in a browser that reaches us under its own name (DNS rebinding) is not whom this is for. */
+function isOwnName(given: string | undefined, host: string): boolean {
+  const name = (given ?? '').replace(/:\d{1,5}$/, '').toLowerCase()
+  return ['localhost', '127.0.0.1', '[::1]', host.includes(':') ? `[${host}]` : host].includes(name)
 }
 
 function notAllowed(c: Context): Response {

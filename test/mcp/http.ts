@@ -6,6 +6,7 @@ import type { AddressInfo } from 'node:net'
 import type { TestContext } from 'node:test'
 import type { FaultConfig, FiredFault } from '../../src/faults/index.ts'
 import { httpProxy } from '../../src/mcp/http-proxy.ts'
+import type { HttpProxyOptions } from '../../src/mcp/http-proxy.ts'
 import { ToolFaults } from '../../src/mcp/tool-faults.ts'
 
 export interface Pair {
@@ -15,11 +16,18 @@ export interface Pair {
   fired: FiredFault[]
 }
 
+interface BehindOptions {
+  faults?: FaultConfig[]
+  most?: number
+  gate?: Partial<NonNullable<HttpProxyOptions['gate']>>
+  headers?: Record<string, string>
+}
+
 /** `upstream` answers what the proxy sends on. At the end both must be without connections. */
 export async function behindProxy(
   t: TestContext,
   upstream: RequestListener,
-  { faults = [], most = 64 * 2 ** 20 }: { faults?: FaultConfig[]; most?: number } = {},
+  { faults = [], most = 64 * 2 ** 20, gate = {}, headers = {} }: BehindOptions = {},
 ): Promise<Pair> {
   const fired: FiredFault[] = []
   const server = createServer(upstream)
@@ -28,8 +36,10 @@ export async function behindProxy(
     upstream: new URL(`http://127.0.0.1:${await listening(server)}/mcp`),
     faults: tools,
     mostMessageBytes: most,
+    gate: { host: '127.0.0.1', ...gate },
+    headers,
   })
-  const url = `http://127.0.0.1:${await listening(proxy)}`
+  const url = `http://127.0.0.1:${await listening(proxy)}/mcp`
   t.after(async () => {
     tools.end()
     for (const one of [proxy, server]) {

@@ -166,8 +166,8 @@ test('what is no HTTP, or too much of it, is turned away without an answer of ou
     'hello\r\n\r\n',
     'GET /metrics HTTP/9.9\r\n\r\n',
     'GET /metrics HTTP/1.1\r\n\r\n',
-    `GET /metrics HTTP/1.1\r\nHost: x\r\nX: ${'y'.repeat(20_000)}\r\n\r\n`,
-    'GET http://[::bad/metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n',
+    `GET /metrics HTTP/1.1\r\nHost: localhost\r\nX: ${'y'.repeat(20_000)}\r\n\r\n`,
+    'GET http://[::bad/metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n',
     'GET /metrics HTTP/1.1\r\nHost: a b\r\nConnection: close\r\n\r\n',
     '\u0000'.repeat(100),
   ]) {
@@ -183,7 +183,7 @@ test('a body that nobody wants is not kept in memory', async (t) => {
   const before = process.memoryUsage().rss
   const socket = connect(port, '127.0.0.1')
   socket.on('error', () => undefined)
-  socket.write('POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n\r\n')
+  socket.write('POST /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000000\r\n\r\n')
   const chunk = Buffer.alloc(2 ** 20)
   for (let sent = 0; sent < 90 && !socket.destroyed; sent++) {
     if (!socket.write(chunk)) await Promise.race([new Promise((resolve) => socket.once('drain', resolve)), sleep(100)])
@@ -197,7 +197,7 @@ test(
   { timeout: 120_000 },
   async (t) => {
     const { url, port } = await start(t)
-    const slow = [raw(port, ''), raw(port, 'GET /metrics HTTP/1.1\r\nHost: x\r\n')]
+    const slow = [raw(port, ''), raw(port, 'GET /metrics HTTP/1.1\r\nHost: localhost\r\n')]
     assert.equal((await ask(`${url}/metrics`)).code, 200)
     for (const { ms, text } of await Promise.all(slow)) {
       assert.ok(ms < 60_000, `${ms} ms`)
@@ -223,9 +223,9 @@ test('connections that are kept alive, idle or in the middle of an answer, hold 
   const idle = [connect(port, '127.0.0.1'), connect(port, '127.0.0.1')]
   for (const socket of idle) {
     socket.on('error', () => undefined)
-    socket.write('GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n')
+    socket.write('GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n')
   }
-  const waiting = raw(port, 'GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n')
+  const waiting = raw(port, 'GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n')
   const halfway = raw(port, 'GET /met')
   await ask(`${url}/healthz`)
   const begun = performance.now()

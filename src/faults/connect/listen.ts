@@ -9,6 +9,7 @@ import type { AddressInfo, ListenOptions } from 'node:net'
 import type { Chaos } from '../chaos.ts'
 import type { ChaosConnection, ConnectOptions } from './connection.ts'
 import { LeaseBook, RefusedRequest } from './lease-book.ts'
+import { isLoopback, notForUs } from './own-names.ts'
 import { LONGEST_BODY, PROTOCOL } from './protocol.ts'
 import type { EndAll, Grant, Hello, Marked, RefusalCode } from './protocol.ts'
 
@@ -23,6 +24,7 @@ const CONNECTIONS = 64
 
 const STATUS: Record<RefusalCode, number> = {
   bad_request: 400,
+  foreign: 403,
   token: 401,
   not_found: 404,
   unknown: 404,
@@ -36,8 +38,15 @@ export async function listen(chaos: Chaos, options: ConnectOptions): Promise<Cha
   const book = new LeaseBook(chaos)
   const hello = helloOf(chaos, options.app)
   const allowed = options.http ? tokenCheck(options.http.token) : () => true
+  const at = options.http === undefined ? undefined : (options.http.host ?? '127.0.0.1')
+  const meant = (request: IncomingMessage): string | undefined =>
+    at !== undefined && isLoopback(at)
+      ? notForUs(request, { host: at, port: request.socket.localPort ?? 0 })
+      : request.headers.origin === undefined
+        ? undefined
+        : 'it does not answer pages in a browser'
   const server = createServer(LIMITS, (request, response) => {
-    void answer(request, allowed, (path, body) => handle(path, body, book, hello)).then(({ status, body }) => {
+    void answer(request, allowed, meant, (path, body) => handle(path, body, book, hello)).then(({ status, body }) => {
       const text = JSON.stringify(body)
       send(response, status, text)
     })
@@ -83,8 +92,15 @@ function handle(path: string, body: unknown, book: LeaseBook, hello: () => Hello
 
 type Handler = (path: string, body: unknown) => object
 
-async function answer(request: IncomingMessage, allowed: (header: string | undefined) => boolean, handler: Handler) {
+async function answer(
+  request: IncomingMessage,
+  allowed: (header: string | undefined) => boolean,
+  meant: (request: IncomingMessage) => string | undefined,
+  handler: Handler,
+) {
   try {
+    const foreign = meant(request)
+    if (foreign !== undefined) throw new RefusedRequest('foreign', foreign)
     if (!allowed(request.headers.authorization))
       throw new RefusedRequest('token', 'this needs the header "Authorization: Bearer <token>" with the right token')
     const body = await bodyOf(request)

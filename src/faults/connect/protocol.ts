@@ -80,6 +80,7 @@ export interface Refusal {
 export type RefusalCode =
   | 'bad_request' // it does not have the form above
   | 'not_found'
+  | 'foreign' // meant for another Host, or sent by a page in a browser
   | 'token' // missing or wrong
   | 'disabled' // the application refuses faults
   | 'ended' // this mark has been ended, which is for good
