@@ -2,7 +2,7 @@
 import { open } from 'node:fs/promises'
 import { counted } from '../core/counted.ts'
 import { ConfigError, messageOf } from '../core/errors.ts'
-import { oneLine } from '../core/one-line.ts'
+import { oneLine } from '../core/foreign.ts'
 import type { StuckRun } from '../engine/stuck.ts'
 import type { Context } from './context.ts'
 

@@ -1,8 +1,7 @@
 /** The page for a person whom a run has been handed over to: at night, tired, and with nothing to look up. */
 import { counted } from '../core/counted.ts'
-import { visibleData } from '../core/foreign.ts'
+import { oneLine, visibleData } from '../core/foreign.ts'
 import type { ByHand } from '../core/skill.ts'
-import { oneLine } from '../core/one-line.ts'
 import type { StuckRun, StuckStep } from '../engine/stuck.ts'
 import { quoted } from '../journal/unreadable.ts'
 

@@ -31,6 +31,11 @@ export function visible(text: string): string {
   return text.replaceAll(INVISIBLE, (character) => escaped(character))
 }
 
+/** One line of bounded length, for a place that has no more. */
+export function oneLine(text: string): string {
+  return visible(bounded(text))
+}
+
 /** The same line by line; `backslash` as it is written where the text goes. */
 export function visibleLines(text: string, backslash = '\\'): string {
   return text.replaceAll(INVISIBLE, (character) => (character === '\n' ? character : escaped(character, backslash)))

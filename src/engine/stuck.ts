@@ -1,6 +1,6 @@
 /** What a person has to know of a run that we cannot undo: what is changed, on what, since when, why, and the commands. */
 import { messageOf } from '../core/errors.ts'
-import { oneLine } from '../core/one-line.ts'
+import { oneLine } from '../core/foreign.ts'
 import type { ByHand } from '../core/skill.ts'
 import { stepOf } from '../core/target.ts'
 import type { Target } from '../core/target.ts'
