@@ -230,3 +230,31 @@ test('A13: an application says whether there may be more components than it know
   wrapMcpClient({ callTool: () => Promise.resolve({}) }, { chaos: other })
   assert.equal(other.openEnded, true)
 })
+
+test('over HTTP it answers for no other Host, and no page of another origin, whatever token they have', async () => {
+  const { address } = await onHttp()
+  const { port } = new URL(address)
+  const code = (headers: Record<string, string>): Promise<number> =>
+    new Promise((resolve, reject) => {
+      const sent = request(`${address}/v1/hello`, {
+        agent: false,
+        headers: { authorization: `Bearer ${TOKEN}`, ...headers },
+      })
+      sent.on('response', (response) => {
+        response.resume()
+        resolve(response.statusCode ?? 0)
+      })
+      sent.on('error', reject)
+      sent.end()
+    })
+  for (const host of ['evil.example', `evil.example:${port}`, `localhost.evil.example:${port}`, 'localhost:1'])
+    assert.equal(await code({ host }), 403, host)
+  for (const origin of [
+    'http://evil.example',
+    'null',
+    `http://localhost:${Number(port) + 1}`,
+    `https://localhost:${port}`,
+  ])
+    assert.equal(await code({ origin }), 403, origin)
+  for (const host of [`localhost:${port}`, `127.0.0.1:${port}`]) assert.equal(await code({ host }), 200, host)
+})

@@ -252,3 +252,37 @@ test('an address that cannot be used is a mistake of the configuration, with wha
     assert.match(error.message, says)
   }
 })
+
+test('without a token it answers no page that reaches it under a name of its own (DNS rebinding), but that it is alive', async (t) => {
+  const { port } = await start(t)
+  const code = async (host: string, path: string): Promise<string> =>
+    (await raw(port, `GET ${path} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`)).text.slice(9, 12)
+  for (const host of [
+    'evil.example',
+    `evil.example:${port}`,
+    'localhost.evil.example',
+    '127.0.0.1.nip.io',
+    '10.0.0.7',
+    '',
+  ])
+    for (const path of ['/status', '/metrics', '/readyz', '/nothing'])
+      assert.equal(await code(host, path), '403', `${host}${path}`)
+  for (const host of ['localhost', `127.0.0.1:${port}`, '[::1]', `LocalHost:${port}`])
+    assert.equal(await code(host, '/status'), '200', host)
+  assert.equal(await code('evil.example', '/healthz'), '200')
+})
+
+test('with a token the name does not matter: who has it is not a page of somebody else', async (t) => {
+  const { port } = await start(t, { token: TOKEN })
+  const given = `Authorization: Bearer ${TOKEN}\r\n`
+  for (const [header, code] of [
+    [given, '200'],
+    ['', '401'],
+  ] as const) {
+    const { text } = await raw(
+      port,
+      `GET /status HTTP/1.1\r\nHost: chaos.internal\r\n${header}Connection: close\r\n\r\n`,
+    )
+    assert.equal(text.slice(9, 12), code)
+  }
+})
