@@ -31,7 +31,7 @@ after(async () => {
 async function killed(t: TestContext) {
   const chaos = new Chaos()
   mkdirSync(chaos.state)
-  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=24m', 'tmpfs', chaos.state])
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=24m,mode=0700', 'tmpfs', chaos.state])
   t.after(() => {
     execFileSync('umount', [chaos.state])
     chaos.remove()

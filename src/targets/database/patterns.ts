@@ -35,7 +35,7 @@ export function likeAsRegex(like: string): string {
 
 /** The regular expression of a SIMILAR TO pattern. */
 export function similarAsRegex(similar: string): string {
-  return `^(${similar.replaceAll(/\\.|\[[^\]]*\]|%|_/g, (found) => (found === '%' ? '[a-z0-9]*' : found === '_' ? '[a-z0-9]' : found))})$`
+  return `^(${similar.replaceAll(/\\.|\[[^\]]{0,200}\]|%|_/g, (found) => (found === '%' ? '[a-z0-9]*' : found === '_' ? '[a-z0-9]' : found))})$`
 }
 
 const LOWER = 'abcdefghijklmnopqrstuvwxyz'
