@@ -13,10 +13,11 @@ import { planOf, surveyOf } from './looking.ts'
 import { startHostile } from './hostile.ts'
 import type { Hostile } from './hostile.ts'
 
-const SCHEMAS = Number(process.env['CHAOS_SCHEMAS'] ?? 2_000)
+/** `CHAOS_SCHEMAS=2000` where somebody has half an hour. */
+const SCHEMAS = Number(process.env['CHAOS_SCHEMAS'] ?? 60)
 const SEED = process.env['CHAOS_SEED'] ?? 'a hostile owner'
 /** Looked at together, since discover looks at a whole database. */
-const BATCH = 50
+const BATCH = 30
 
 /** What a table gets: types that come first, columns and constraints, and statements behind it. `n` is unlike any other. */
 interface Part {
