@@ -159,10 +159,12 @@ class Trial {
     // Predicates name columns without a table, so the tuple's number needs a name that no column has.
     let ord = 'ord'
     while (table.columns.some((c) => c.name === ord)) ord += '_'
+    // A value that no predicate needs to look at must be one of its type, too.
+    const valid = `pg_catalog.num_nulls(${columns.map(({ column }) => `t.${quoteIdent(column.name)}`).join(', ')}) >= 0`
     this.#reader = reader
     this.#sql = `select t.${ord}::text as ord from (select b.*${computed.join('')} from
       (select v.${ord}, ${cells.join(', ')} from unnest(${arrays.join(', ')}) with ordinality v(${names.join(', ')}, ${ord})) b) t
-      where ${predicates.map((p) => `(${p.sql}) is not false`).join(' and ')} order by t.${ord}`
+      where ${[...predicates.map((p) => `(${p.sql}) is not false`), valid].join(' and ')} order by t.${ord}`
   }
 
   /** Those that pass, in their order. A tuple that makes the server fail (a division by zero) does not. */

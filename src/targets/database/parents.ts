@@ -29,6 +29,8 @@ export const parentsSchema = z.object({
   unused: z.boolean(),
   /** The unique keys of the referring table that are made of these columns alone; absent: all columns together are one. */
   keys: z.array(z.array(z.string())).optional(),
+  /** CHECKs of the referring table about these columns alone, which a tuple must satisfy, with the columns' types. */
+  holds: z.object({ checks: z.array(z.string()), types: z.array(z.string()) }).optional(),
 })
 
 export type Parents = z.infer<typeof parentsSchema>
@@ -55,15 +57,19 @@ export function groupReferences(table: Table): ForeignKey[][] {
  * that tuples must not have in common with rows that are there: with it, only unused ones are sampled.
  */
 export function parentsOf(
+  table: Table,
   keys: readonly ForeignKey[],
   unique: readonly string[][] | undefined,
   limit: number,
   more: ReadonlyMap<string, number>,
 ): Parents {
   const columns = [...new Set(keys.flatMap((key) => key.columns))]
+  const checks = checksWithin(table, columns).map((check) => check.expression)
+  const types = columns.map((name) => table.columns.find((c) => c.name === name)?.baseType ?? 'text')
   return {
     columns,
     unused: unique !== undefined,
+    ...(checks.length > 0 ? { holds: { checks, types } } : {}),
     ...(unique ? { keys: [...unique] } : {}),
     tables: keys.map((key) => {
       const rows = key.toRows + (more.get(key.to.id) ?? 0)
@@ -78,6 +84,11 @@ export function parentsOf(
       }
     }),
   }
+}
+
+/** CHECKs that speak of these columns alone. */
+export function checksWithin({ checks }: Table, columns: readonly string[]): Table['checks'] {
+  return checks.filter((check) => check.columns.length > 0 && check.columns.every((name) => columns.includes(name)))
 }
 
 /** Tuples of existing parents, at most `limit`, spread over the table. Empty when there are none. */
@@ -150,20 +161,22 @@ function isEnough(found: number, { tables, unused }: Parents, limit: number): bo
   return found > 0 && !unused
 }
 
-/** Combinations of parents looked through where only those are wanted that are not there yet. */
-const COMBINED = 1_000_000
+/** Combinations of parents looked through where only those are wanted that are not there yet, or that satisfy CHECKs. */
+const COMBINED = { unused: 1_000_000, holding: 10_000 }
 
 function sampleSql(
   table: Pick<TableRef, 'schema' | 'table'>,
-  { tables, columns, unused, keys = [columns] }: Parents,
+  { tables, columns, unused, keys = [columns], holds }: Parents,
   limit: number,
   pages: boolean,
 ): string {
   const filled = new Map<number, { cell: string; equality: string }>()
   const starts = independent(tables)
-  // Of one table the server finds unused rows by itself; several are combined first.
-  const alone = unused && tables.length === 1
-  const each = unused && !alone ? Math.floor(COMBINED ** (1 / tables.length)) : limit
+  // Of one table the server finds fitting rows by itself; several are combined first.
+  const single = tables.length === 1
+  const alone = unused && single
+  const combines = !single && (unused || holds !== undefined)
+  const each = combines ? Math.floor(COMBINED[unused ? 'unused' : 'holding'] ** (1 / tables.length)) : limit
   const joins = tables.map(({ refs, at, percent, equality = [], plain, ...parent }, p) => {
     const equal = at.flatMap((column, r) => {
       const already = filled.get(column)
@@ -180,14 +193,16 @@ function sampleSql(
         filled.set(column, { cell: `p${p}.r${r}`, equality: equality[r] ?? 'OPERATOR(pg_catalog.=)' })
     })
     const cells = refs.map((ref, r) => `x.${quoteIdent(ref)} as r${r}`).join(', ')
-    if (p === 0 || (unused && starts.has(p))) {
+    if (p === 0 || (combines && starts.has(p))) {
       // The fallback on a large table takes what comes first: sorting all of it would take too long.
       const order = pages || percent === undefined ? 'order by pg_catalog.random()' : ''
       const sample = pages && percent !== undefined ? `tablesample system (${percent})` : ''
       const free = alone
         ? keys.map((key) => freeOf(table, key, (name) => cellOf(columns, at, refs, equality, name)))
         : []
-      const where = [...present, ...free].join(' and ')
+      const own = (name: string): string => cellOf(columns, at, refs, equality, name).cell
+      const holding = single ? holdingOf(columns, holds, own) : []
+      const where = [...present, ...free, ...holding].join(' and ')
       return `(select ${cells} from ${quoteTable(parent)} x ${sample} where ${where} ${order} limit ${each}) p${p}`
     }
     return `lateral (select ${cells} from ${quoteTable(parent)} x where ${[...equal, ...present].join(' and ')} limit ${unused ? each : 3}) p${p}`
@@ -195,10 +210,11 @@ function sampleSql(
   const cell = (i: number): string => filled.get(i)?.cell ?? 'null'
   const cells = columns.map((_, i) => `${cell(i)}::text as c${i}`)
   const from = `from ${joins.join(' cross join ')}`
-  if (!unused || alone)
-    return distinctIn(`select ${cells.join(', ')} ${from} limit ${limit}`, alone ? keys : [], columns)
-  const free = keys.map((key) => freeOf(table, key, (name) => filled.get(columns.indexOf(name))))
-  const combined = `select ${cells.join(', ')} ${from} where ${free.join(' and ')} order by pg_catalog.random()`
+  if (!combines) return distinctIn(`select ${cells.join(', ')} ${from} limit ${limit}`, alone ? keys : [], columns)
+  const free = unused ? keys.map((key) => freeOf(table, key, (name) => filled.get(columns.indexOf(name)))) : []
+  const fitting = [...free, ...holdingOf(columns, holds, (name) => cell(columns.indexOf(name)))].join(' and ')
+  const combined = `select ${cells.join(', ')} ${from} where ${fitting} order by pg_catalog.random()`
+  if (!unused) return `${combined} limit ${limit}`
   return `select * from (${distinctIn(combined, keys, columns)}) s order by pg_catalog.random() limit ${limit}`
 }
 
@@ -228,6 +244,14 @@ function cellOf(
 ): Cell {
   const r = at.indexOf(columns.indexOf(name))
   return { cell: `x.${quoteIdent(refs[r] ?? '')}`, equality: equality[r] ?? 'OPERATOR(pg_catalog.=)' }
+}
+
+/** The condition that a tuple of these cells satisfies the CHECKs, which name its columns. */
+function holdingOf(columns: readonly string[], holds: Parents['holds'], cellOf: (name: string) => string): string[] {
+  if (!holds) return []
+  const tuple = columns.map((name, i) => `${cellOf(name)}::${holds.types[i] ?? 'text'} as ${quoteIdent(name)}`)
+  const checks = holds.checks.map((check) => `(${check}) is not false`)
+  return [`(select ${checks.join(' and ')} from (select ${tuple.join(', ')}) v)`]
 }
 
 function freeOf(

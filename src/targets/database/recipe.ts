@@ -9,7 +9,7 @@ import type { Key } from './keys.ts'
 import { noForm } from './encoding.ts'
 import { groupReferences, markPlain, parentsOf, SAMPLE, sampleParents } from './parents.ts'
 import { fitOnPage } from './row-width.ts'
-import { combineCrowded, keysOf, partsOf, roomFor } from './room.ts'
+import { checksOfParents, combineChecked, combineCrowded, keysOf, partsOf, roomFor } from './room.ts'
 import type { Parents } from './parents.ts'
 import type { Picking, Recipe, Source, Value } from './rows.ts'
 import { isOdd } from './odd-values.ts'
@@ -54,7 +54,7 @@ export async function cook(
   if (typeof key === 'string') return key
   const { table } = key
   const single = layoutOf(table, unmade)
-  const layout = { ...single, groups: await combineCrowded(reader, single, filled) }
+  const layout = { ...single, groups: combineChecked(table, await combineCrowded(reader, single, filled)) }
   const lost = layout.left.find((c) => c.notNull && !c.hasDefault)
   if (lost) return `column ${lost.name} is NOT NULL and values of its type ${lost.type} cannot be made`
   if (layout.made.length + layout.referring.size === 0) return 'it has no column to fill but those the server fills'
@@ -78,15 +78,17 @@ export async function cook(
   if (typeof parents === 'string') return parents
   const placing = await placingOf(reader, layout, rows)
   const wanted = wantedOf(layout, bases, { parents, ...placing }, base36(random, 6))
-  const satisfied = await satisfyChecks(reader, table, wanted, random.fork('checks'))
+  const ofParents = checksOfParents(table, layout.groups)
+  const others = { ...table, checks: table.checks.filter((check) => !ofParents.includes(check)) }
+  const satisfied = await satisfyChecks(reader, others, wanted, random.fork('checks'))
   if (typeof satisfied === 'string') return satisfied
   const assembled = assemble(layout, wanted, satisfied, rows, filled)
   const { recipe, ...few } = await spareFew(reader, table, assembled.recipe, { rows, before })
   const made = { ...assembled, recipe }
   const wide = await fitOnPage(reader, table, made.recipe, parents)
   if (wide !== undefined) return wide
-  const ofParents = await roomFor(reader, table, made, { rows, before, filled })
-  const fits = few.rows < ofParents.rows ? few : ofParents
+  const free = await roomFor(reader, table, made, { rows, before, filled })
+  const fits = few.rows < free.rows ? few : free
   if (fits.rows === 0) return fits.short ?? 'it has no room for more rows'
   const counter = key.integer ? columnOf(table, key.columns[0]?.name ?? '')?.counter : null
   const sources = new Map(made.recipe.columns.map((c) => [c.name, c.source]))
@@ -203,14 +205,15 @@ async function oneParentEach(
 ): Promise<Map<string, Value> | string> {
   const values = new Map<string, Value>()
   for (const group of groups) {
-    const parents = parentsOf(group, undefined, SAMPLE, filled)
+    const parents = parentsOf(table, group, undefined, SAMPLE, filled)
     const [tuple] = await sampleParents(reader, table, parents, 1)
     const needed = parents.columns.find((name) => columnOf(table, name)?.notNull)
     if (!tuple && needed !== undefined && !group.some((k) => filled.has(k.to.id))) {
       const of = group.map((k) => k.to.id).join(', ')
       if (encoding !== undefined && group.some((k) => k.plain))
         return `column ${needed} must refer to a row of ${of}, and its texts ${noForm(encoding)}`
-      return `column ${needed} must refer to a row of ${of}, and there is none`
+      const allowed = parents.holds ? ` that ${parents.holds.checks.join(' and ')} allows` : ''
+      return `column ${needed} must refer to a row of ${of}, and there is none${allowed}`
     }
     parents.columns.forEach((name, i) => values.set(name, tuple?.[i] ?? standIn(columnOf(table, name))))
   }
@@ -228,7 +231,7 @@ async function placingOf(reader: Queries, { table, groups }: Layout, rows: numbe
   const numbers = new Map<string, string>()
   const deciding = table.partitions?.columns ?? []
   for (const group of groups) {
-    const parents = parentsOf(group, undefined, SAMPLE, new Map())
+    const parents = parentsOf(table, group, undefined, SAMPLE, new Map())
     const [only] = parents.columns
     if (parents.columns.length > 1 || only === undefined || !deciding.includes(only)) continue
     const tuples = await sampleParents(reader, table, parents, PINNED)
@@ -303,10 +306,10 @@ function assemble(
   }
   const picks = pickings(table, groups, unique)
   const parents = groups.map((group, i) => {
-    if (picks[i]?.how !== 'each') return parentsOf(group, undefined, SAMPLE, filled)
+    if (picks[i]?.how !== 'each') return parentsOf(table, group, undefined, SAMPLE, filled)
     const keys = keysOf(table, group)
     const limit = group.length > 1 ? SAMPLE : Math.max(SAMPLE, rows)
-    return parentsOf(group, keys.length > 0 ? keys : [group.flatMap((k) => k.columns)], limit, filled)
+    return parentsOf(table, group, keys.length > 0 ? keys : [group.flatMap((k) => k.columns)], limit, filled)
   })
   for (const [parent, { columns }] of parents.entries()) {
     for (const [at, name] of columns.entries()) {

@@ -1,5 +1,5 @@
 /** How many more rows unique keys that are made of references leave room for, and what new rows are combined of where few are left. */
-import { countParents, independent, parentsOf } from './parents.ts'
+import { checksWithin, countParents, independent, parentsOf } from './parents.ts'
 import type { Parents } from './parents.ts'
 import type { Picking } from './rows.ts'
 import { quoteTable } from './sql.ts'
@@ -46,13 +46,42 @@ export async function combineCrowded(
     if (table.checks.some((check) => check.columns.some((name) => optional.includes(name)))) continue
     if (table.partitions?.columns.some((name) => columns.includes(name))) continue
     const sizes: number[] = []
-    for (const group of used) sizes.push(await sizeOf(reader, group, filled))
+    for (const group of used) sizes.push(await sizeOf(reader, table, group, filled))
     if (optional.length > 0 && sizes.includes(0)) continue
     const combinations = sizes.reduce((product, size) => product * size, 1)
     if (combinations > FEW && table.rows * CROWDED < combinations) continue
     found = [...found.filter((group) => !used.includes(group)), used.flat()]
   }
   return found
+}
+
+/** The same, where a CHECK says which references go together and all of them must be there: one sample has tuples that satisfy it. */
+export function combineChecked(table: Table, groups: ForeignKey[][]): ForeignKey[][] {
+  let found = groups
+  for (const check of table.checks) {
+    const used = found.filter((group) => group.some((k) => k.columns.some((name) => check.columns.includes(name))))
+    const columns = used.flatMap((group) => group.flatMap((k) => k.columns))
+    if (used.length < 2 || !decided(table, columns).includes(check)) continue
+    if (table.partitions?.columns.some((name) => columns.includes(name))) continue
+    found = [...found.filter((group) => !used.includes(group)), used.flat()]
+  }
+  return found
+}
+
+/** CHECKs that the samples of parents satisfy, so that no value needs to be found for them. */
+export function checksOfParents(table: Table, groups: readonly ForeignKey[][]): Table['checks'] {
+  return groups.flatMap((group) =>
+    decided(
+      table,
+      group.flatMap((k) => k.columns),
+    ),
+  )
+}
+
+/** CHECKs about these columns alone, none of which can be NULL. */
+function decided(table: Table, columns: readonly string[]): Table['checks'] {
+  const notNull = columns.filter((name) => table.columns.find((c) => c.name === name)?.notNull)
+  return checksWithin(table, notNull)
 }
 
 export interface Fits {
@@ -112,10 +141,11 @@ async function toCome(
 
 async function sizeOf(
   reader: Queries,
+  table: Table,
   group: readonly ForeignKey[],
   filled: ReadonlyMap<string, number>,
 ): Promise<number> {
-  const [first] = parentsOf(group, undefined, 1, filled).tables
+  const [first] = parentsOf(table, group, undefined, 1, filled).tables
   const [key] = group
   if (!first || !key) return 0
   const rows = key.toRows > COUNTED ? key.toRows : await rowsOf(reader, first)
