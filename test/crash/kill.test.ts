@@ -71,7 +71,8 @@ test(
         application.start(15)
         const victim = VICTIMS[n % VICTIMS.length]!
         const run = chaos.start(['run', runConfig, '--json'])
-        await hit(run, victim, random.int(2_600), counts)
+        // One in four dies while it may still plan, the others once there is something to undo.
+        await hit(run, victim, { phase: n % 4 === 0 ? undefined : 'apply', delay: random.int(2_600) }, counts)
         const told = await run.exit
         if (victim !== 'worker') await putBack(n % 2 === 0 ? ['recover', '--json'] : ['daemon', daemonConfig, '--json'])
         await application.pause()
@@ -88,25 +89,31 @@ test(
     } finally {
       await application.end()
     }
+    assert.ok(counts.pendingAtKill >= KILLS / 4, `only ${counts.pendingAtKill} kills with steps to undo`)
     t.diagnostic(
       `${KILLS} kills (${counts.pendingAtKill} with steps to undo), ${application.edits} application edits: residue ${counts.residue}`,
     )
   },
 )
 
+interface Moment {
+  /** Waited for; without it the start of the run. */
+  phase: string | undefined
+  /** From then on, milliseconds. */
+  delay: number
+}
+
 async function hit(
   run: Running,
   victim: (typeof VICTIMS)[number],
-  delay: number,
+  { phase, delay }: Moment,
   counts: { pendingAtKill: number },
 ): Promise<void> {
-  const started = run
-    .until((event) => event.type === 'run.started')
-    .then(
-      () => true,
-      () => false,
+  await run
+    .until((event) =>
+      phase === undefined ? event.type === 'run.started' : event.type === 'run.phase' && event.phase === phase,
     )
-  await started
+    .catch(() => undefined)
   await new Promise((resolve) => setTimeout(resolve, delay))
   const workers = chaos.holder()?.workers ?? []
   if (readdirSync(join(chaos.state, 'journal')).some((name) => name.endsWith('.jsonl'))) counts.pendingAtKill += 1
