@@ -3,6 +3,7 @@ import { dirname } from 'node:path'
 import { interpolate } from '../config/interpolate.ts'
 import { loadConfig, parseConfig } from '../config/load.ts'
 import { ConfigError, messageOf, RefusedError } from '../core/errors.ts'
+import { visibleLines } from '../core/foreign.ts'
 import type { Experiment } from '../core/experiment.ts'
 import { protectedNames } from '../core/guard.ts'
 import type { FromUrl, Suggestion } from '../core/survey.ts'
@@ -103,9 +104,10 @@ class Init {
       else draft.entries.push(fit)
     }
     if (draft.entries.length === 0) {
+      for (const reason of draft.leftOut) this.#context.err(`${visibleLines(reason)}\n`)
       throw new RefusedError(
         'REFUSED_UNSUITABLE',
-        `nothing on ${target.endpoint(from.config).key} can be touched by this role, so nothing was written:\n${draft.leftOut.join('\n')}`,
+        `nothing on ${target.endpoint(from.config).key} can be touched by this role, so nothing was written`,
       )
     }
     return draft

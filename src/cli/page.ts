@@ -6,8 +6,8 @@ import type { StuckRun, StuckStep } from '../engine/stuck.ts'
 import { quoted } from '../journal/unreadable.ts'
 
 /** More is read in a file, where it can be searched, and not on a screen. */
-const MOST_LINES = 60
-const MOST_TEXT = 6_000
+const MOST_LINES = 90
+const MOST_TEXT = 9_000
 const MOST_STEPS = 10
 
 /** `chaos recover --run R`, as it can be typed here. */

@@ -209,7 +209,7 @@ describe('discover and init', { timeout: 10 * 60_000 }, () => {
     const { code, out, err } = await init(secretUrl(), '--stdout')
     assert.equal(code, 0, err)
     assert.equal((parse(out) as Written).experiments.length, 4)
-    assert.match(err, /^next:\n/)
+    assert.match(err, /^warning: the password of that URL stands in the list of processes.*\nnext:\n/)
     assert.deepEqual(readdirSync(chaos.dir), [])
   })
 
