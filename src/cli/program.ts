@@ -53,9 +53,11 @@ function shownError(error: unknown): string {
   if (error instanceof ConfigError) return visibleLines(error.message)
   const message = messageOf(error)
   const fix = error instanceof TargetError && error.fix !== undefined && message.includes(error.fix) ? error.fix : ''
-  return fix === ''
-    ? visible(message)
-    : `${visible(message.replace(fix, ''))}${visibleLines(fix).replaceAll('\n', '\n  ')}`
+  if (fix === '') return visible(message)
+  const [before = '', behind = ''] = message.split(fix)
+  // The line break before the lines to type is ours.
+  const head = before.endsWith('\n') ? `${visible(before.slice(0, -1))}\n` : visible(before)
+  return `${head}${visibleLines(fix).replaceAll('\n', '\n  ')}${visible(behind)}`
 }
 
 function build(context: Context, done: (exitCode: number) => void): Command {
