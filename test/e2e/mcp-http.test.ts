@@ -135,10 +135,13 @@ describe('chaos mcp-proxy --http in front of server-everything', () => {
     const [outer, inner] = [httpTap(() => new URL(proxyUrl)), httpTap(() => new URL(upstream))]
     t.after(() => [outer, inner].forEach((tap) => close(tap.server)))
     const innerUrl = `http://127.0.0.1:${await listening(inner.server)}/mcp`
+    const outerPort = await listening(outer.server)
+    const outerUrl = `http://127.0.0.1:${outerPort}/mcp`
     const quiet = ['--fault', 'error,error_code=500,probability=0', '--fault', 'data_corruption,probability=0']
-    const { proxy, url } = await startProxy(innerUrl, quiet)
+    // The tap passes on the Host by which itself was asked.
+    const { proxy, url } = await startProxy(innerUrl, [...quiet, '--allow-host', `127.0.0.1:${outerPort}`])
+    t.after(() => proxy.child.kill('SIGKILL'))
     proxyUrl = url
-    const outerUrl = `http://127.0.0.1:${await listening(outer.server)}/mcp`
     const { client, transport } = await connected(outerUrl, {
       requestInit: { headers: { authorization: 'Bearer secret' } },
     })
