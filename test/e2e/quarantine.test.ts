@@ -43,7 +43,7 @@ function rigFor(t: TestContext, keys = ['a', 'b', 'c'], touches: string[] = [], 
   writeFileSync(config, stringify({ experiments }))
   writeFileSync(world, JSON.stringify(CLEAN))
   const start: Rig['start'] = (...args) => {
-    const env = { ...process.env, CHAOS_STATE_DIR: state, DEADLY_WORLD: world }
+    const env = { ...process.env, CHAOS_STATE_DIR: state, TMPDIR: folder }
     const child = spawn(process.execPath, ['--import', 'tsx', MAIN, ...args], {
       env,
       stdio: ['ignore', 'pipe', 'pipe'],

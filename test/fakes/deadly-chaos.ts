@@ -1,13 +1,16 @@
 /**
- * The real command over a target in a file, `deadly-chaos.ts ARGS`: things with values in `$DEADLY_WORLD`, and an undo of
- * `b` that kills its worker for as long as the file `$DEADLY_WORLD.deadly` is there. Every try stands in `$DEADLY_WORLD.log`.
+ * The real command over a target in a file, `deadly-chaos.ts ARGS`: things with values in `world` in the temporary folder,
+ * which workers are told too, and an undo of `b` that kills its worker for as long as `world.deadly` is there. Every try stands
+ * in `world.log`.
  */
 import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { runProgram } from '../../src/cli/program.ts'
 import { fakeTarget, FakeWorld } from './agent.ts'
 
-const file = process.env['DEADLY_WORLD'] ?? ''
+const file = join(tmpdir(), 'world')
 const values = (): Record<string, string> => JSON.parse(readFileSync(file, 'utf8')) as Record<string, string>
 
 const world = new FakeWorld(existsSync(file) ? values() : undefined)
