@@ -1,5 +1,5 @@
 /** An agent that a hostile or frozen target cannot hold: each phase before the first fault has an end, and each text a bound. */
-import { ConfigError, TargetError } from './errors.ts'
+import { ConfigError, setMessage, TargetError } from './errors.ts'
 import { formatDuration } from './duration.ts'
 import { bounded } from './foreign.ts'
 import type { Plan } from './skill.ts'
@@ -97,12 +97,12 @@ async function cut<T>(work: () => Promise<T>): Promise<T> {
 function cutError(error: unknown, depth = 0): unknown {
   if (typeof error === 'string') return bounded(error)
   if (!(error instanceof Error) || depth > 10) return error
-  const own = error as { message: string; problems?: readonly unknown[] }
+  const own = error as { problems?: readonly unknown[] }
   if (error instanceof ConfigError) {
     const some = error.problems.slice(0, MOST_PROBLEMS)
     own.problems = some.map((problem) => ({ ...problem, message: bounded(problem.message) }))
   }
-  own.message = bounded(error.message)
+  setMessage(error, bounded(error.message))
   if (error.cause !== undefined) error.cause = cutError(error.cause, depth + 1)
   return error
 }

@@ -109,6 +109,12 @@ export class RollbackError extends CodedError {}
 /** The journal cannot be written or read. */
 export class JournalError extends CodedError {}
 
+/** Gives an error another text in place; that of a DOMException (an abort, a time limit) has no setter. */
+export function setMessage(error: Error, message: string): void {
+  if (error.message === message) return
+  Object.defineProperty(error, 'message', { value: message, configurable: true, writable: true, enumerable: false })
+}
+
 /** The text for people: the message, and the messages of the causes that add something. */
 export function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return bounded(String(error))

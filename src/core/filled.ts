@@ -2,7 +2,7 @@
  * Values that a configuration got from outside (`${VAR}`, `${file:…}`), and texts in which their expressions stand in
  * their place.
  */
-import { ConfigError } from './errors.ts'
+import { ConfigError, setMessage } from './errors.ts'
 
 /** One filled-in value. */
 export interface Filled {
@@ -187,8 +187,8 @@ function masked(error: unknown, mask: (text: string) => string, seen: Set<unknow
   if (typeof error === 'string') return mask(error)
   if (!(error instanceof Error) || seen.has(error)) return error
   seen.add(error)
-  const clean = error as { message: string; stack?: string; fix?: string | undefined; problems?: readonly unknown[] }
-  clean.message = mask(clean.message)
+  const clean = error as { stack?: string; fix?: string | undefined; problems?: readonly unknown[] }
+  setMessage(error, mask(error.message))
   if (clean.stack !== undefined) clean.stack = mask(clean.stack)
   if (typeof clean.fix === 'string') clean.fix = mask(clean.fix)
   if (error instanceof ConfigError)

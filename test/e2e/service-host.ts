@@ -23,6 +23,7 @@ export interface Line {
   pid: number
   time: string
   phase?: string
+  run?: string
   slot?: string
   pending?: number
   outcome?: string

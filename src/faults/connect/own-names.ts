@@ -2,7 +2,11 @@
  * Whether a request over HTTP is meant for this server: a page of somebody's, in a browser on this machine, reaches it under
  * its own name or from its own origin (DNS rebinding), and is refused.
  */
-import type { IncomingMessage } from 'node:http'
+
+/** What matters of a request. */
+interface Asked {
+  headers: { host?: string | undefined; origin?: string | undefined }
+}
 
 export interface OwnNames {
   /** Where it listens, as it was asked to: an address or a name, IPv6 without brackets. */
@@ -20,7 +24,7 @@ export function isLoopback(host: string): boolean {
 }
 
 /** Why a request is refused; undefined for one that is meant for this server. */
-export function notForUs({ headers }: Pick<IncomingMessage, 'headers'>, names: OwnNames): string | undefined {
+export function notForUs({ headers }: Asked, names: OwnNames): string | undefined {
   const host = headers.host?.toLowerCase() ?? ''
   if (!isOurs(host, names)) return `it does not answer for the Host ${JSON.stringify(host.slice(0, 200))}`
   return foreignOrigin(headers.origin, names)

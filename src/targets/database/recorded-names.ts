@@ -1,6 +1,6 @@
 /** A page for a person has the names of the journal: where a migration has changed them since, it says what to write instead. */
 import { doBlock, literal } from './by-hand.ts'
-import { quoteIdent, quoteTable } from './sql.ts'
+import { isBuiltinType, quoteIdent, quoteTable } from './sql.ts'
 
 export interface Recorded {
   schema: string
@@ -23,7 +23,9 @@ export interface RecordedColumn {
  */
 export function asRecorded(table: Recorded, columns: readonly RecordedColumn[]): string {
   const known = [...new Map(columns.filter((c) => c.attnum !== undefined).map((c) => [c.attnum, c])).values()]
-  const rows = known.map((c) => `(${c.attnum ?? 0}, ${literal(quoteIdent(c.name))}, ${literal(c.type)})`)
+  // A journal is data: a type that is not the server's own stands on no page, and is not compared.
+  const typed = (type: string): string => (isBuiltinType(type) ? literal(type) : 'null::text')
+  const rows = known.map((c) => `(${c.attnum ?? 0}, ${literal(quoteIdent(c.name))}, ${typed(c.type)})`)
   const checks = [
     changed(`select format('write %s for %s', now, ${literal(quoteTable(table))})
     from (select ${quoted('n.nspname')} || '.' || ${quoted('c.relname')} as now
