@@ -124,7 +124,7 @@ export function messageOf(error: unknown): string {
   }
   if (error.cause === undefined) return own
   const cause = messageOf(error.cause)
-  return own.includes(cause) ? own : `${own}: ${cause}`
+  return own.includes(cause) ? own : bounded(`${own}: ${cause}`)
 }
 
 /** A configuration's problems are all said; a text of others is cut. */
