@@ -77,7 +77,7 @@ async function inPhase<T>(
     return Promise.race([work(signal), over])
   }
   try {
-    return await within(ms, limited, outer)
+    return await within({ ms, alone: false }, limited, outer)
   } catch (error) {
     if (!state.late) throw cutError(error)
     const after = formatDuration(LONGEST[phase])
