@@ -2,7 +2,9 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { insertLoad } from '../../src/targets/database/skills/insert_load.ts'
+import type { InsertStep } from '../../src/targets/database/skills/insert_load.ts'
 import type { Rig } from '../contract/skill.ts'
+import { runByHand } from '../fakes/by-hand.ts'
 import { fieldServer } from './rigs.ts'
 
 const PARENTS = ['u', 'post', 'tag']
@@ -65,7 +67,23 @@ describe('D3: rows of join tables are taken back', () => {
     })
   }
 
-  test('pairs of the application in a table that was made anew stay', async () => {
+  const byHand = async ({ steps }: Rig): Promise<void> => {
+    for (const { step } of steps) {
+      const context = { mark: '', config: { connection_url: field.server.url() } }
+      await runByHand(insertLoad.byHand(step as InsertStep, context).lines)
+    }
+  }
+
+  test('what a person runs takes back pairs that the application has updated', async () => {
+    const [{ table, update } = { table: '', update: '' }] = CASES
+    await arrange(table)
+    const rig = await applied()
+    await field.server.sql(update)
+    await byHand(rig)
+    assert.equal(await count(), 0)
+  })
+
+  test('pairs of the application in a table that was made anew stay, by the undo and by hand', async () => {
     const [{ table } = { table: '' }] = CASES
     await arrange(table)
     const rig = await applied()
@@ -74,6 +92,8 @@ describe('D3: rows of join tables are taken back', () => {
     await field.server.sql(`create table m2m ${table}`)
     for (const { u_id: u, post_id: post } of pairs)
       await field.server.sql(`insert into m2m values (${String(u)}, ${String(post)}, true)`)
+    await byHand(rig)
+    assert.equal(await count(), 20)
     await rig.undoAll()
     assert.equal(await count(), 20)
     for (const step of rig.steps) assert.equal((await rig.inspect(step)).inEffect, 0)

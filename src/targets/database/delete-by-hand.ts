@@ -14,6 +14,8 @@ export interface RowsByHand {
   xid: string
   /** Nobody else comes up with the keys. */
   byKey: boolean
+  /** The keys are pairs that nobody had, as long as the table has its rows in this file. */
+  pairsIn: string | undefined
   /** Values that only we made, where the application has updated the rows or the table was written anew. */
   values: readonly { column: string; texts: readonly string[] }[]
   /** A server with another history may have given keys and transaction to others. */
@@ -76,19 +78,22 @@ end`)
 }
 
 /** Row `t` under a key of ours is ours: our transaction wrote it, to the table that it is in now, or it has a value of ours. */
-function mine({ schema, table, oid, xid, byKey, values }: RowsByHand): string {
+function mine({ schema, table, oid, xid, byKey, pairsIn, values }: RowsByHand): string {
   if (byKey) return 'true'
   const short = (BigInt(xid) & 0xffffffffn).toString()
+  const same = `${literal(quoteTable({ schema, table }))}::regclass = ${literal(oid)}::oid`
+  const paired =
+    pairsIn === undefined ? [] : [`${same} and pg_relation_filenode(${literal(oid)}::oid)::text = ${literal(pairsIn)}`]
   const written = [
     `t.xmin::text = ${literal(short)}`,
-    `${literal(quoteTable({ schema, table }))}::regclass = ${literal(oid)}::oid`,
+    same,
     `(pg_snapshot_xmax(pg_current_snapshot())::text::numeric - ${literal(xid)}::numeric) < 4294967296`,
   ]
   const valued = values.map(
     ({ column, texts }) =>
       `coalesce(t.${quoteIdent(column)}::text collate "C" = any(array[${texts.map(literal).join(', ')}]), false)`,
   )
-  return `(${[written.join(' and '), ...valued].join(' or ')})`
+  return `(${[written.join(' and '), ...paired, ...valued].join(' or ')})`
 }
 
 function unproven(

@@ -6,6 +6,7 @@ import type { Located } from '../catalog.ts'
 import { inPsql, remark } from '../by-hand.ts'
 import type { DbClient, DbReader, DbSession } from '../client.ts'
 import { deleteByHand } from '../delete-by-hand.ts'
+import type { RowsByHand } from '../delete-by-hand.ts'
 import { fateOf, ownWriter, stubbornly, uncommitted } from '../fate.ts'
 import { insertBatch } from '../insert.ts'
 import { insertParams, insertStep, planInserts } from '../insert-plan.ts'
@@ -18,6 +19,7 @@ import { AdoptedError, refuseAdopted } from '../orphans.ts'
 import { SAMPLE, sampleParents } from '../parents.ts'
 import { ENOUGH, isTelling, STRONG, traitsOf } from '../proof.ts'
 import type { Proof } from '../proof.ts'
+import type { Source } from '../rows.ts'
 import { tryRemoval } from '../by-trigger.ts'
 import { ownSchemas } from '../foreign-code.ts'
 import { lockDefinition, refuseForeignCode, requireOwnCode } from '../own-code.ts'
@@ -248,15 +250,10 @@ async function partsIn(target: Queries, step: InsertStep, table: Located, writer
 
 /** What proves rows of this step ours in this table. */
 function proofOf(step: InsertStep, table: Located, writer: string | undefined, renamed: Renamed): Proof {
-  const { key, recipe } = step
-  const { traits, rows } = traitsOf(recipe, step, renamed)
-  const sources = new Map(recipe.columns.map((c) => [c.name, c.source]))
+  const { traits, rows } = traitsOf(step.recipe, step, renamed)
   const untouched = table.same && step.filenode != null && table.filenode === step.filenode
-  const ofParents = key.columns.every(({ name }) => sources.get(name)?.from === 'parent')
-  // A pair that was not there before is ours, also when the application has updated the row's other columns since.
-  const pair = ofParents && key.columns.length > 1 && recipe.columns.length > key.columns.length && untouched
   return {
-    byKey: pair || key.columns.some(({ name }) => isTelling(sources.get(name))),
+    byKey: isTellingKey(step) || (isPair(step) && untouched),
     writer: table.same ? writer : undefined,
     traits,
     enough: table.same ? ENOUGH.sameTable : ENOUGH.otherTable,
@@ -265,8 +262,27 @@ function proofOf(step: InsertStep, table: Located, writer: string | undefined, r
   }
 }
 
+function sourceOf({ recipe }: InsertStep, column: string): Source | undefined {
+  return recipe.columns.find(({ name }) => name === column)?.source
+}
+
+/** Nobody else comes up with its keys, in whichever table. */
+function isTellingKey(step: InsertStep): boolean {
+  return step.key.columns.some(({ name }) => isTelling(sourceOf(step, name)))
+}
+
+/**
+ * A pair of parents that was not there before is ours, also when the application has updated the row's other columns since:
+ * as long as the table's rows are in the file that they were in.
+ */
+function isPair(step: InsertStep): boolean {
+  const { columns } = step.key
+  if (columns.length < 2 || step.recipe.columns.length <= columns.length) return false
+  return columns.every(({ name }) => sourceOf(step, name)?.from === 'parent')
+}
+
 /** The same for a person: values are written out, so only a few columns that prove a row in whichever place it is. */
-function provenByHand(step: InsertStep): { byKey: boolean; values: { column: string; texts: string[] }[] } {
+function provenByHand(step: InsertStep): Pick<RowsByHand, 'byKey' | 'pairsIn' | 'values'> {
   const same = {
     same: true,
     detached: false,
@@ -276,7 +292,7 @@ function provenByHand(step: InsertStep): { byKey: boolean; values: { column: str
     schema: step.schema,
     table: step.table,
   }
-  const { byKey, traits, all } = proofOf(step, same, undefined, (column) => ({
+  const { traits, all } = proofOf(step, same, undefined, (column) => ({
     ...column,
     type: '',
     cast: '',
@@ -291,7 +307,8 @@ function provenByHand(step: InsertStep): { byKey: boolean; values: { column: str
     room -= texts.reduce((sum, text) => sum + Buffer.byteLength(text) + 4, 0)
     return room < 0 ? [] : [{ column, texts }]
   })
-  return { byKey, values }
+  const pairsIn = isPair(step) ? (step.filenode ?? undefined) : undefined
+  return { byKey: isTellingKey(step), pairsIn, values }
 }
 
 /**
