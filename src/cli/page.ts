@@ -1,6 +1,6 @@
 /** The page for a person whom a run has been handed over to: at night, tired, and with nothing to look up. */
 import { counted } from '../core/counted.ts'
-import { oneLine, visibleData } from '../core/foreign.ts'
+import { oneLine } from '../core/foreign.ts'
 import type { ByHand } from '../core/skill.ts'
 import type { StuckRun, StuckStep } from '../engine/stuck.ts'
 import { quoted } from '../journal/unreadable.ts'
@@ -22,12 +22,10 @@ export function pageCommand(run: string, stateDir: string | undefined): string {
 
 /** Empty where nothing of it has failed yet. `stateDir` as it was given to this command. */
 export function pageLines(stuck: StuckRun, stateDir: string | undefined): string[] {
-  const [run, experiment, endpoint] = [stuck.run, stuck.experiment, stuck.endpoint].map(oneLine) as [
-    string,
-    string,
-    string,
-  ]
-  const { identity, journal, reason } = visibleData({ ...stuck, steps: [] })
+  const { identity, journal, reason } = stuck
+  const run = oneLine(stuck.run)
+  const experiment = oneLine(stuck.experiment)
+  const endpoint = oneLine(stuck.endpoint)
   const failed = stuck.steps.filter((step) => reason !== undefined || step.error !== undefined)
   const waiting = failed.filter((step) => step.waits_for !== undefined)
   const own = failed.filter((step) => step.waits_for === undefined)

@@ -120,7 +120,7 @@ export function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return bounded(String(error))
   const own = error.message !== '' ? ownOf(error) : 'code' in error ? String(error.code) : error.name
   if (error instanceof AggregateError && error.errors.length > 0) {
-    return [own, ...error.errors.map(messageOf)].filter((m) => m !== '').join('; ')
+    return bounded([own, ...error.errors.map(messageOf)].filter((m) => m !== '').join('; '))
   }
   if (error.cause === undefined) return own
   const cause = messageOf(error.cause)
