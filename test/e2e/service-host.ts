@@ -90,6 +90,11 @@ export class ChaosUnit {
     return this.#lines.length
   }
 
+  /** What it has said since such a place. */
+  since(mark: number): readonly Line[] {
+    return this.#lines.slice(mark)
+  }
+
   async until(fits: (line: Line) => boolean, mark: number): Promise<Line> {
     const end = Date.now() + PATIENCE_MS
     for (;;) {

@@ -1,6 +1,6 @@
 /** Settings of a running PostgreSQL: what they are, who may change them, and when a change has reached new sessions. */
 import type { Clock } from '../../core/clock.ts'
-import { TargetError } from '../../core/errors.ts'
+import { CodedError, TargetError } from '../../core/errors.ts'
 import type { DbClient, DbReader } from './client.ts'
 import { readValue } from './setting-rules.ts'
 import type { Setting } from './setting-rules.ts'
@@ -191,7 +191,17 @@ export async function seenByNewClient(
     signal.throwIfAborted()
     const code = sqlState(error)
     if (code !== undefined && HIT.includes(code)) return 'ended'
+    if (code === undefined && isLoss(error)) {
+      // A reset of the connection can overtake what the server said of its end. It does answer: so it ended that session alone.
+      await client.query('select 1').catch(() => Promise.reject(error as Error))
+      return 'ended'
+    }
     if (code === undefined || !TOO_MANY.includes(code)) throw error
     return (await client.query<{ setting: string; source: string }>(read, [name])).find((s) => !isPinned(s))
   }
+}
+
+/** Whether an error without a word of the server is the end of a connection, and not a refusal of ours. */
+function isLoss(error: unknown): boolean {
+  return !(error instanceof CodedError) || error.code === 'TARGET_UNREACHABLE'
 }

@@ -32,7 +32,8 @@ export function isBuiltinType(type: string): boolean {
 /** The SQLSTATE of an error or of its cause, e.g. `55P03`; undefined when the server said nothing. */
 export function sqlState(error: unknown): string | undefined {
   for (let e = error; e instanceof Error; e = e.cause) {
-    if ('code' in e && typeof e.code === 'string' && /^[0-9A-Z]{5}$/.test(e.code)) return e.code
+    // Errors of the operating system have codes too, and EPIPE looks like one of the server.
+    if ('code' in e && !('syscall' in e) && typeof e.code === 'string' && /^[0-9A-Z]{5}$/.test(e.code)) return e.code
   }
   return undefined
 }
