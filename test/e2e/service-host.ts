@@ -25,6 +25,7 @@ export interface Line {
   phase?: string
   run?: string
   slot?: string
+  cause?: string
   pending?: number
   outcome?: string
   /** When the test read it, of `performance.now()`. */
