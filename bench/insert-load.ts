@@ -102,7 +102,7 @@ async function runSkill(agent: Agent, plain: pg.Client, steps: readonly InsertSt
         applied.push({ ...step, ...facts })
         return Promise.resolve()
       }
-      await agent.apply(SKILL, step, { ...context(i), soakMs: 0, record, hold: () => undefined })
+      await agent.apply(SKILL, step, { ...context(i), heldMs: 0, record, hold: () => undefined })
     }
   })
   await expectRows(plain, ROWS)

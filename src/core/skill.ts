@@ -45,6 +45,8 @@ export interface Planned<S> {
   step: S
   /** Records it changes or creates, for `limits.rows`; absent where the word has no meaning. */
   rows?: number
+  /** How long its apply may take, milliseconds; 15 minutes unless given. What is held before it is held for so much longer. */
+  applyMs?: number
   /** One line, no customer values: `insert 1000 rows into public.users (batch 1 of 10)`. */
   describe: string
 }
@@ -102,8 +104,11 @@ export interface ApplyContext<Client, S> extends StepContext<Client> {
   /** Facts learnt half-way (keys, before-images): durable when it resolves. Call it before COMMIT. The same field twice throws. */
   record(facts: Partial<S>): Promise<void>
   hold(resource: Holdable): void
-  /** How long the fault will be held from now on at most, milliseconds; for fail-safes on the target. */
-  soakMs: number
+  /**
+   * The longest that the step can be held, from now on, milliseconds: this apply and those still to come, the soak, and a
+   * grace for the undo. A fail-safe on the target is armed with it: with less it would end the fault before its soak is over.
+   */
+  heldMs: number
 }
 
 export type InspectContext<Client> = StepContext<Client>

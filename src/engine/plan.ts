@@ -19,8 +19,13 @@ export interface PlannedStep extends StepView {
   version: number
   touches: string[]
   mark: string
+  /** How long its apply may take. */
+  apply_ms: number
   data: object
 }
+
+/** An apply that has not come back by then is taken as "maybe applied", and its session is ended by the rollback. */
+const APPLY_MS = 15 * 60_000
 
 export interface RunPlan {
   steps: PlannedStep[]
@@ -248,6 +253,7 @@ function toStep(
     touches: [...new Set([planned.resource, ...planned.touches])],
     describe: planned.describe,
     mark: markOf(input.install, input.run, step),
+    apply_ms: planned.applyMs ?? APPLY_MS,
     data: planned.step,
   }
 }

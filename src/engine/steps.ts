@@ -25,14 +25,14 @@ export interface StepsInput {
   held: Holdable[]
 }
 
-/** An apply that has not come back by then is taken as "maybe applied", and its session is ended by the rollback. */
-const APPLY_MS = 15 * 60_000
+/** For the undo, behind the soak: what is held is ended first. */
+const UNDO_GRACE_MS = 60_000
 /** After an abort, how long the step in flight may take to notice. */
 const ABORT_GRACE_MS = 15_000
 
 /** Applies every step and soaks. Returns whether anything took effect; throws at the first failed step. */
 export async function applySteps(steps: PlannedStep[], input: StepsInput): Promise<{ effective: boolean }> {
-  const runner = new StepRunner(input)
+  const runner = new StepRunner(steps, input)
   const atOnce = steps.filter((s) => !s.spread)
   const overTime = steps.filter((s) => s.spread)
   try {
@@ -53,12 +53,15 @@ class StepRunner {
   /** Set by the first failed step: nothing new is begun, in any lane. */
   #failed = false
   over = false
+  /** Not applied yet, those under way included. */
+  readonly #open: Set<PlannedStep>
   readonly #input: StepsInput
   readonly #busy = new KeyedMutex()
   readonly #lost = new AbortController()
 
   /** `signal` also ends what is under way when something held has ended by itself. */
-  constructor(input: StepsInput) {
+  constructor(steps: readonly PlannedStep[], input: StepsInput) {
+    this.#open = new Set(steps)
     this.#input = { ...input, signal: AbortSignal.any([input.signal, this.#lost.signal]) }
   }
 
@@ -93,8 +96,9 @@ class StepRunner {
     await clock.sleep(Math.max(0, start + soakMs - clock.monotonic()), signal)
   }
 
-  #apply(step: PlannedStep): Promise<void> {
-    return this.#busy.run(step.touches, () => this.#applyNow(step))
+  async #apply(step: PlannedStep): Promise<void> {
+    await this.#busy.run(step.touches, () => this.#applyNow(step))
+    this.#open.delete(step)
   }
 
   async #applyNow(planned: PlannedStep): Promise<void> {
@@ -141,7 +145,7 @@ class StepRunner {
     const applying = this.#applyAndInspect(planned, over.signal)
     const end = new AbortController()
     const late = clock
-      .sleep(APPLY_MS, AbortSignal.any([signal, end.signal]))
+      .sleep(planned.apply_ms, AbortSignal.any([signal, end.signal]))
       .catch(() => clock.sleep(ABORT_GRACE_MS, end.signal))
       .then(
         () => undefined,
@@ -159,17 +163,22 @@ class StepRunner {
     }
   }
 
+  /** Of a step that is applied now. Invocations side by side count as if they came one after the other: more is no harm. */
+  #heldMs(): number {
+    return [...this.#open].reduce((sum, { apply_ms }) => sum + apply_ms, this.#input.soakMs + UNDO_GRACE_MS)
+  }
+
   /** Only what apply itself says is stale has changed nothing. */
   async #applyAndInspect(planned: PlannedStep, over: AbortSignal): Promise<Inspection | StaleError> {
     const { step, skill, mark, data } = planned
-    const { agent, journal, clock, held, soakMs } = this.#input
+    const { agent, journal, clock, held } = this.#input
     const signal = AbortSignal.any([this.#input.signal, over])
     const facts: Record<string, unknown> = {}
     try {
       await agent.apply(skill, data, {
         mark,
         clock,
-        soakMs,
+        heldMs: this.#heldMs(),
         signal,
         hold: (resource) => {
           if (over.aborted) void closeWithin(resource, clock)

@@ -337,7 +337,7 @@ export async function openRig(
       try {
         await agent.apply(it.skill.name, journaled.step, {
           ...stepContext(journaled),
-          soakMs: 60_000,
+          heldMs: 120_000,
           hold: (thing) => void held.push(thing),
           async record(facts) {
             asked++

@@ -72,3 +72,39 @@ test('what ends because we close it is no loss', async (t) => {
   assert.equal(report.outcome, 'completed')
   assert.ok(!rig.told().includes('step.failed db.a'))
 })
+
+test('a fail-safe is armed for the applies still to come, the soak and the undo, not for the soak alone', async (t) => {
+  const world = new FakeWorld()
+  const armed: number[] = []
+  for (const key of ['a', 'b', 'c']) {
+    world.on(`apply ${key}`, ({ go, heldMs }) => {
+      armed.push(heldMs)
+      return go()
+    })
+  }
+  const rig = await makeRig(t, world)
+  const skills = [['a', 75_000] as const, ['b', 30_000] as const, ['c', 5_000] as const].map(([key, apply_ms]) => ({
+    skill_name: 'fake.hold',
+    params: { keys: [key], apply_ms },
+  }))
+  const running = rig.run(fakeExperiment(skills, { duration_ms: 10_000 }))
+  await until(() => rig.told().includes('soak'), 'the soak begins')
+  rig.clock.advance(10_000)
+  assert.equal((await running).outcome, 'completed')
+  assert.deepEqual(armed, [180_000, 105_000, 75_000])
+})
+
+test('an apply that takes longer than its plan said has failed, and is undone', async (t) => {
+  const world = new FakeWorld()
+  const rig = await makeRig(t, world)
+  world.on('apply a', async ({ go }) => {
+    await go()
+    await new Promise(() => undefined)
+  })
+  const running = rig.run(fakeExperiment([{ skill_name: 'fake.hold', params: { keys: ['a'], apply_ms: 75_000 } }]))
+  await until(() => world.state['a'] !== '1', 'it is applied')
+  rig.clock.advance(75_000)
+  const report = await running
+  assert.deepEqual([report.outcome, report.code], ['failed', 'STEP_FAILED'])
+  assert.deepEqual(world.state, { a: '1', b: '2', c: '3', d: '4' })
+})

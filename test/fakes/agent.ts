@@ -19,6 +19,7 @@ interface FakeParams {
   /** Ids that every step touches besides its own. */
   touches?: string[]
   rows?: number
+  apply_ms?: number
 }
 
 /** What a scripted call may look at; `step` is as read from the journal, or as planned. */
@@ -26,6 +27,7 @@ export interface Call {
   step: FakeStep
   mark: string
   signal: AbortSignal
+  heldMs: number
   record(facts: object): Promise<void>
   progress(facts: object): Promise<void>
   hold(resource: Holdable): void
@@ -138,13 +140,14 @@ function skill(world: FakeWorld, name: FakeSkill['name'], phase: Phase, scope: S
       pick: z.number().optional(),
       touches: z.array(z.string()).optional(),
       rows: z.number().optional(),
+      apply_ms: z.number().optional(),
     }) as unknown as FakeSkill['params'],
     step: z.looseObject({ key: z.string(), value: z.string() }),
     version: 1,
     scope,
     phase,
     failsafe,
-    async plan(ctx, { keys, pick = 1, touches = [], rows }) {
+    async plan(ctx, { keys, pick = 1, touches = [], rows, apply_ms }) {
       world.log.push(`plan ${name}`)
       const free = ctx.resources.filter((r) => !ctx.taken.has(r.id))
       const picked = ctx.random
@@ -158,14 +161,15 @@ function skill(world: FakeWorld, name: FakeSkill['name'], phase: Phase, scope: S
           step: { key, value: `chaos by ${name}` },
           describe: `${name} ${key}`,
           ...(rows === undefined ? {} : { rows }),
+          ...(apply_ms === undefined ? {} : { applyMs: apply_ms }),
         })),
       })
     },
     async apply(ctx, step) {
-      const { mark, signal } = ctx
+      const { mark, signal, heldMs } = ctx
       const record = (facts: object): Promise<void> => ctx.record(facts)
       const hold = (resource: Holdable): void => ctx.hold(resource)
-      await world.call(`apply ${step.key}`, { step, mark, signal, record, hold }, async () => {
+      await world.call(`apply ${step.key}`, { step, mark, signal, heldMs, record, hold }, async () => {
         await ctx.record({ before: world.values.get(step.key) ?? null })
         if (phase === 'held') hold({ close: () => Promise.resolve(void world.log.push(`release ${step.key}`)) })
         world.values.set(step.key, step.value)

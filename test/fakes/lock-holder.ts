@@ -4,7 +4,7 @@ import { markOf } from '../../src/core/skill.ts'
 import { connectPostgres } from '../../src/targets/database/agent.ts'
 import { tableLock } from '../../src/targets/database/skills/table_lock.ts'
 
-const [url = '', run = '', table = '', soakMs = ''] = process.argv.slice(2)
+const [url = '', run = '', table = '', heldMs = ''] = process.argv.slice(2)
 const signal = new AbortController().signal
 const agent = await connectPostgres({ connection_url: url, db_type: 'postgres', schemas: [] }, [tableLock], {
   install: 'contract',
@@ -20,7 +20,7 @@ await agent.apply(
     mark: markOf('contract', run, 1),
     clock: systemClock,
     signal,
-    soakMs: Number(soakMs),
+    heldMs: Number(heldMs),
     record: () => Promise.resolve(),
     hold: () => undefined,
   },

@@ -109,7 +109,7 @@ test('F9: whatever a skill plans, records or reports as progress, in 2,000 drawn
         ...{ resources: [], all: [], taken: new Set<string>(), mayPick: () => 1, soakMs: 1, signal },
         random: seededRandom('s'),
       }).then(({ steps }) => written.push({ ...steps[0]?.step })), // prettier-ignore
-      skills.apply('fake.careless', step, { ...common, soakMs: 1, record: write, hold: () => undefined }),
+      skills.apply('fake.careless', step, { ...common, heldMs: 1, record: write, hold: () => undefined }),
       skills.revert('fake.careless', step, { ...common, progress: write }),
     ]
     for (const attempt of await Promise.allSettled(attempts)) {

@@ -60,7 +60,7 @@ async function everyMoment(options: { parallel: boolean; disk?: (memory: MemoryD
   await journal.append(started(), { durable: true })
   const steps = KEYS.map((key, i): PlannedStep => ({
     ...{ step: i + 1, invocation: i, phase: 'data', spread: false, version: 1, skill: 'fake.write' },
-    ...{ resource: key, touches: [key], describe: key, mark: `chaos-abcdef-r1-${i + 1}` },
+    ...{ resource: key, touches: [key], describe: key, mark: `chaos-abcdef-r1-${i + 1}`, apply_ms: 1_000 },
     data: { key, value: 'chaos' },
   }))
   const { parallel } = options

@@ -23,6 +23,8 @@ export const SYNCHRONOUS = ', synchronous'
 
 /** How much longer than its time a lease may last in an application that is busy. */
 const MARGIN_MS = 2_000
+/** Every instance answers much sooner, or the step fails. */
+const APPLY_MS = 60_000
 
 const step = z.strictObject({
   component: z.string(),
@@ -65,7 +67,7 @@ export function faultSkill(spec: FaultSkill): SkillSpec<AppReader, AppClient, Pa
 
     plan: (ctx, params) => planOf(ctx, params, faultOf(type, params), spec),
 
-    async apply({ target, mark, soakMs, clock, signal, record, hold }, { component, fault, lease_ms, seed }) {
+    async apply({ target, mark, heldMs, clock, signal, record, hold }, { component, fault, lease_ms, seed }) {
       const instances = await everyInstance(target, signal)
       await record({ instances: instances.map(remember) })
       const grant = { mark, faults: [fault], components: [component], lease_ms, seed }
@@ -75,7 +77,7 @@ export function faultSkill(spec: FaultSkill): SkillSpec<AppReader, AppClient, Pa
         await within(MARGIN_MS, (soon) => endEverywhere(target, mark, soon)).catch(() => undefined)
         throw error
       }
-      hold(keepRenewed(target, grant, soakMs, clock))
+      hold(keepRenewed(target, grant, heldMs, clock))
     },
 
     inspect: ({ target, mark, signal }, { instances = [] }) => inspect(target, mark, instances, signal),
@@ -144,6 +146,7 @@ async function planOf(
           .int(2 ** 40)
           .toString(36),
       },
+      applyMs: APPLY_MS,
       describe: `${spec.describe(fault)} of ${id}${whenOf(fault)}`,
     })),
     skipped,

@@ -6,14 +6,14 @@ import type { Grant } from '../../faults/connect/protocol.ts'
 import { SaidNoError } from './client.ts'
 import type { AppClient } from './client.ts'
 
-/** How much longer than the soak: then this process is stuck, and the fault may end. */
-const MARGIN_MS = 60_000
+/** The last of the time that a fault may be held is for its undo: nothing is granted any more. */
+const UNDO_MS = 60_000
 /** How long the end of a fault may take; what does not answer by then runs out by itself. */
 const END_MS = 4_000
 
-export function keepRenewed(target: AppClient, grant: Grant, soakMs: number, clock: Clock): Holdable {
+export function keepRenewed(target: AppClient, grant: Grant, heldMs: number, clock: Clock): Holdable {
   const over = new AbortController()
-  const renewing = renew(target, grant, soakMs, clock, over.signal).catch(() => undefined)
+  const renewing = renew(target, grant, heldMs, clock, over.signal).catch(() => undefined)
   return {
     async close() {
       over.abort()
@@ -29,16 +29,16 @@ export async function endEverywhere(target: AppClient, mark: string, signal: Abo
   await Promise.all(instances.map(({ address }) => target.end(address, { mark }, signal)))
 }
 
-async function renew(target: AppClient, grant: Grant, soakMs: number, clock: Clock, over: AbortSignal): Promise<void> {
-  const soaked = clock.monotonic() + soakMs
-  while (clock.monotonic() < soaked + MARGIN_MS) {
+async function renew(target: AppClient, grant: Grant, heldMs: number, clock: Clock, over: AbortSignal): Promise<void> {
+  const until = clock.monotonic() + heldMs
+  while (clock.monotonic() < until) {
     await clock.sleep(grant.lease_ms / 3, over)
     // One that does not answer must not cost the others their renewal.
     const round = async (signal: AbortSignal): Promise<void> => {
       const { instances } = await target.look(signal).catch(() => ({ instances: [] }))
       over.throwIfAborted()
       // A process that was frozen meanwhile must not bring back what has ended when it is to be undone.
-      const mayGrant = clock.monotonic() < soaked
+      const mayGrant = clock.monotonic() < until - UNDO_MS
       await Promise.allSettled(instances.map(({ address }) => renewOne(target, address, grant, mayGrant, signal)))
     }
     await within(Math.ceil(grant.lease_ms / 3), round, over)

@@ -12,8 +12,8 @@ import { refuseOnReplica } from '../replica.ts'
 import { quoteTable, sqlState } from '../sql.ts'
 import { resolveTables } from '../tables.ts'
 
-/** How much longer than the soak the server lets our transaction idle before it ends the session by itself. */
-const MARGIN_MS = 60_000
+/** What apply needs besides the wait for the locks. */
+const APPLY_MS = 60_000
 /** The server's longest timeout. */
 const LONGEST_MS = 2 ** 31 - 1
 /** How long an ended session may take to go. */
@@ -87,12 +87,14 @@ export const tableLock: SkillSpec<DbReader, DbClient, Params, Step> = {
       ...(children.length > 0 ? [`the lock also covers the tables below: ${children.join(', ')}`] : []),
     ]
     const touches = [...ids, ...children]
+    const wait_ms = parseDuration(params.wait) ?? 0
     return {
       steps: [
         {
           resource: first.id,
           touches: [...touches, ...touches.map(lockKey)],
-          step: { tables, mode: params.lock_mode, wait_ms: parseDuration(params.wait) ?? 0 },
+          step: { tables, mode: params.lock_mode, wait_ms },
+          applyMs: wait_ms + APPLY_MS,
           describe: `hold ${params.lock_mode} on ${ids.join(', ')}`,
         },
       ],
@@ -101,12 +103,12 @@ export const tableLock: SkillSpec<DbReader, DbClient, Params, Step> = {
     }
   },
 
-  async apply({ target, mark, soakMs, clock, signal, record, hold }, step) {
+  async apply({ target, mark, heldMs, clock, signal, record, hold }, step) {
     const session = await target.session(mark, signal, {
       lockMs: step.wait_ms,
       statementMs: Math.max(step.wait_ms, 1_000),
       // The fail-safe: if our host vanishes without a word, the server ends the session and its locks.
-      idleInTransactionMs: Math.min(soakMs + MARGIN_MS, LONGEST_MS),
+      idleInTransactionMs: Math.min(heldMs, LONGEST_MS),
     })
     try {
       await record({ pid: session.pid, backend_start: session.backendStart })
