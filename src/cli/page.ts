@@ -1,6 +1,6 @@
 /** The page for a person whom a run has been handed over to: at night, tired, and with nothing to look up. */
 import { counted } from '../core/counted.ts'
-import { oneLine } from '../core/foreign.ts'
+import { oneLine, visible } from '../core/foreign.ts'
 import type { ByHand } from '../core/skill.ts'
 import type { StuckRun, StuckStep } from '../engine/stuck.ts'
 import { quoted } from '../journal/unreadable.ts'
@@ -72,8 +72,10 @@ function stepLines(
 /** They are not indented: so they can be copied as they are. */
 function commandLines({ lines, holdsValues }: ByHand, command: string, file: string): string[] {
   const short = lines.length <= MOST_LINES && lines.join('\n').length <= MOST_TEXT
-  if (short && !holdsValues) return ['  by hand, in a shell:', ...lines]
-  const why = holdsValues ? 'they hold values of your data' : 'they are long'
+  // A terminal does not show them as they are, so what is copied from it would be something else.
+  const hidden = lines.some((line) => visible(line) !== line)
+  if (short && !holdsValues && !hidden) return ['  by hand, in a shell:', ...lines]
+  const why = holdsValues ? 'they hold values of your data' : hidden ? 'not all of them can be seen' : 'they are long'
   return [`  by hand (the commands go to a file that only you can read: ${why}):`, command, `sh -e ${file}`]
 }
 

@@ -73,7 +73,8 @@ const PATIENCE = 6
 
 function exchange(control: string, request: Request, silenceMs: number): Promise<Answer> {
   return new Promise<Answer>((resolve, reject) => {
-    const socket = connect(control)
+    // As a path: a text of digits alone would be a port of this machine.
+    const socket = connect({ path: control })
     let received = ''
     let begun = false
     const give = (end: () => void): void => {

@@ -5,7 +5,7 @@
 import { spawnSync } from 'node:child_process'
 import { closeSync, constants, fstatSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { isAbsolute, join } from 'node:path'
 import lockfile from 'proper-lockfile'
 import type { Clock } from '../core/clock.ts'
 import { CodedError, JournalError, messageOf } from '../core/errors.ts'
@@ -275,8 +275,10 @@ const NAME_IT = 'Name the state folder with --state-dir or CHAOS_STATE_DIR, or b
 /** Signals are sent to what stands there, and to the kernel 0 and -1 are many processes. */
 const pid: Shape = (value) => Number.isSafeInteger(value) && Number(value) > 0
 
+const path: Shape = (value) => typeof value === 'string' && isAbsolute(value) && !value.includes('\0')
+
 const isNote = fields({
-  ...{ pid, start_time: text, command: text, started_at: text, control: optional(text), pid_namespace: optional(text) },
+  ...{ pid, start_time: text, command: text, started_at: text, control: optional(path), pid_namespace: optional(text) },
   workers: listOf(fields({ pid, start_time: text, run: text })),
 })
 

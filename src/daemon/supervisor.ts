@@ -9,6 +9,7 @@ import type { Experiment } from '../core/experiment.ts'
 import type { Report } from '../core/report.ts'
 import type { Identity, Target } from '../core/target.ts'
 import { Claims } from '../engine/claims.ts'
+import { leadsToRun } from '../engine/of-run.ts'
 import type { HandOver } from '../engine/recover.ts'
 import { emptyState, notRead } from '../journal/file-journal.ts'
 import type { RunState } from '../journal/journal.ts'
@@ -288,8 +289,11 @@ export class Supervisor {
     const { run, experiment, target, endpoint } = started
     const current = this.#options.experiments().find((e) => e.name === experiment && e.target === target)
     let lost = 'the stored one is gone'
-    const stored = await this.#options.state.secret(run).catch((error: unknown) => void (lost = messageOf(error)))
-    const configs = [current?.target_config, stored].filter((config) => config !== undefined)
+    const kept = await this.#options.state.secret(run).catch((error: unknown) => void (lost = messageOf(error)))
+    const where = this.#options.targets.find((t) => t.name === target)
+    const leadsThere = kept === undefined || !where || leadsToRun(started, where, kept)
+    if (!leadsThere) lost = 'the stored one leads elsewhere, and nothing is sent there'
+    const configs = [current?.target_config, leadsThere ? kept : undefined].filter((config) => config !== undefined)
     if (configs.length === 0 && options.handOver === undefined) {
       throw new CodedError(
         'TARGET_UNREACHABLE',

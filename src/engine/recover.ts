@@ -84,8 +84,9 @@ const SWEPT_AFTER_MS = 60_000
 
 /** What an earlier process left without a journal: killed while it planned, or on a machine that is gone. Never stops an undo. */
 async function sweepOwn(agent: Agent, install: string, input: RecoverInput): Promise<void> {
-  const { isLive, run, signal, emit } = input
-  if (!isLive) return
+  const { isLive, run, state, signal, emit } = input
+  // Of another installation nobody here knows which runs live.
+  if (!isLive || install !== state.install) return
   try {
     const live = async (other: string): Promise<boolean> => other === run || isLive(other)
     const swept = await sweep({

@@ -7,6 +7,7 @@ import type { Target } from '../core/target.ts'
 import { pendingSteps } from '../journal/journal.ts'
 import type { RunState, StepState } from '../journal/journal.ts'
 import type { StateDir } from '../journal/state-dir.ts'
+import { definedConfig } from './of-run.ts'
 import { overlap } from './rollback.ts'
 
 export interface StuckStep {
@@ -42,13 +43,14 @@ export interface StuckRun {
 export async function stuckRun(
   state: StateDir,
   journal: RunState,
-  targets: readonly Pick<Target, 'name' | 'skills'>[],
+  targets: readonly Pick<Target, 'name' | 'skills' | 'config' | 'endpoint'>[],
   reason?: string,
 ): Promise<StuckRun | undefined> {
   const { started } = journal
   if (!started) return undefined
-  const skills = targets.find(({ name }) => name === started.target)?.skills ?? []
-  const config = (started.definition as { target_config?: unknown } | undefined)?.target_config
+  const target = targets.find(({ name }) => name === started.target)
+  const skills = target?.skills ?? []
+  const config = definedConfig(started, target)
   const pending = pendingSteps(journal).reverse()
   const steps: StuckStep[] = []
   for (const step of pending) {

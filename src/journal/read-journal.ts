@@ -1,5 +1,6 @@
 /** Reading journals: everything the files of a run say, in one state. Nothing here ever changes a file. */
 import { JournalError, messageOf } from '../core/errors.ts'
+import { markOf } from '../core/skill.ts'
 import { nodeDisk } from './disk.ts'
 import type { Disk, DiskFile } from './disk.ts'
 import { CHAIN_START, decodeLine, wasWhole } from './format.ts'
@@ -31,6 +32,9 @@ export async function readJournal(file: string, disk: Disk = nodeDisk): Promise<
   if (unreadable[0] && unreadable.length === parts.length) throw unreadable[0]
   // The first is removed first, and only of a run that is over.
   if (!parts.includes(1) && !state.finished) state.damage.unshift({ offset: 0, reason: 'it is gone' })
+  const { started, steps } = state
+  // By its mark a session or a lease is ended: it is the one of the run and the step, whatever is written there.
+  if (started) for (const step of steps) step.mark = markOf(started.install, started.run, step.step)
   return state
 }
 

@@ -1,6 +1,6 @@
 /** Whether what a line holds is a record: its checksum only says that it is what was written. */
 import type { JournalRecord } from './journal.ts'
-import { fields, listOf, mapOf, nullable, number, object, oneOf, optional, text } from './shape.ts'
+import { fields, listOf, mapOf, nullable, number, object, oneOf, optional, text, time } from './shape.ts'
 import type { Shape } from './shape.ts'
 
 const ofStep = { step: number }
@@ -31,11 +31,13 @@ const RECORDS: Record<JournalRecord['type'], Shape> = {
   'run.finished': fields({ outcome: text }),
 }
 
+const stamped = fields({ at: time })
+
 /** Of a type that this version does not know: it is passed over. */
 const unknown = fields({ type: text })
 
 export function isRecord(value: unknown): boolean {
   if (!unknown(value)) return false
   const { type } = value as { type: string }
-  return Object.hasOwn(RECORDS, type) ? RECORDS[type as JournalRecord['type']](value) : true
+  return Object.hasOwn(RECORDS, type) ? stamped(value) && RECORDS[type as JournalRecord['type']](value) : true
 }

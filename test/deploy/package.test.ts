@@ -1,7 +1,7 @@
 /** F19: what npm would ship runs nothing when it is installed, and everything in it has a licence that is known. */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
@@ -54,4 +54,24 @@ test('every test that docs/security.md names is there, and it is shipped with SE
   )
   const { files } = JSON.parse(read('package.json')) as { files: string[] }
   assert.ok(files.includes('SECURITY.md') && files.includes('docs'))
+})
+
+test('no document tells to install the package by its name, which is nobody’s on the registry', () => {
+  const documents = [
+    'README.md',
+    'SECURITY.md',
+    'CHANGELOG.md',
+    'Dockerfile',
+    ...readdirSync(join(root, 'docs'))
+      .filter((name) => name.endsWith('.md'))
+      .map((name) => `docs/${name}`),
+  ]
+  const byName =
+    /np[mx] (?:(?:install|i|exec|add)\b[^`\n]*?[\s]|(?:-y |--yes )?)chaos-agents(?![-\w./]*\.tgz)(?=[\s@`]|$)/m
+  assert.match('npm install --global chaos-agents', byName)
+  assert.match('npx chaos-agents run', byName)
+  assert.deepEqual(
+    documents.filter((name) => byName.test(read(name))),
+    [],
+  )
 })

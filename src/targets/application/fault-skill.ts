@@ -6,6 +6,7 @@ import { z } from 'zod'
 import { formatDuration, parseDuration } from '../../core/duration.ts'
 import { ConfigError, RollbackError, StaleError, StepError } from '../../core/errors.ts'
 import type { Plan, PlanContext, Skipped, SkillSpec } from '../../core/skill.ts'
+import { oneLine } from '../../core/foreign.ts'
 import { within } from '../../core/within.ts'
 import { EVERY } from '../../faults/component.ts'
 import { FAULT_MODES } from '../../faults/fault-type.ts'
@@ -26,10 +27,14 @@ const MARGIN_MS = 2_000
 /** Every instance answers much sooner, or the step fails. */
 const APPLY_MS = 60_000
 
+/** What any version has given. */
+const LONGEST_LEASE_MS = 60 * 60_000
+
 const step = z.strictObject({
   component: z.string(),
   fault: z.custom<FaultConfig>(isFault),
-  lease_ms: z.number(),
+  // An undo waits for it: a journal that was changed must not make that for ever.
+  lease_ms: z.number().min(0).max(LONGEST_LEASE_MS),
   seed: z.string(),
   /** Those that get the fault at first; recorded before the first of them does. */
   instances: z.array(remembered).optional(),
@@ -109,7 +114,7 @@ export function faultSkill(spec: FaultSkill): SkillSpec<AppReader, AppClient, Pa
         `# nothing needs to be done: the fault in ${component} ends by itself ${after} after our last sign of life`,
         `# where it does not, start the application anew: ${where}`,
       ]
-      return { lines: lines.map((line) => line.replaceAll(/[\r\n]+/g, ' ')), holdsValues: false }
+      return { lines: lines.map(oneLine), holdsValues: false }
     },
   }
 }

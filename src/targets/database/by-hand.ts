@@ -1,4 +1,5 @@
 /** What a person runs in psql where we cannot undo: lines for a shell, with every value written out and nothing left to fill in. */
+import { oneLine } from '../../core/foreign.ts'
 import { config, placeOf, psqlUrl } from './place.ts'
 import { quoteLiteral } from './sql.ts'
 import { TEXT_FORM } from './text-form.ts'
@@ -10,7 +11,10 @@ import type { Value } from './rows.ts'
  */
 export function inPsql(target: unknown, statements: readonly string[]): string[] {
   const settings = Object.entries(TEXT_FORM).map(([name, value]) => `set ${name} = ${quoteLiteral(value)};`)
-  const input = [...settings, 'set search_path = pg_catalog;', ...statements].flatMap((text) => text.split('\n'))
+  // No name and no value of a server has a zero byte, and shells differ in what they make of one.
+  const input = [...settings, 'set search_path = pg_catalog;', ...statements].flatMap((text) =>
+    text.replaceAll('\0', '').split('\n'),
+  )
   // A name with a line break in it must not end the input and go on in the shell.
   let end = 'CHAOS'
   while (input.includes(end)) end += '_'
@@ -19,7 +23,7 @@ export function inPsql(target: unknown, statements: readonly string[]): string[]
 
 /** A line that the shell passes over. */
 export function remark(text: string): string {
-  return `# ${text.replaceAll(/[\r\n]+/g, ' ')}`
+  return `# ${oneLine(text)}`
 }
 
 /** On one line, whatever is in the value. */
@@ -53,5 +57,5 @@ function urlOf(given: unknown): string {
 }
 
 function shellQuote(text: string): string {
-  return `'${text.replaceAll("'", `'\\''`)}'`
+  return `'${text.replaceAll('\0', '').replaceAll("'", `'\\''`)}'`
 }

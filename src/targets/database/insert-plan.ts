@@ -5,7 +5,7 @@ import { readCatalog } from './encoding.ts'
 import type { Table } from './table-facts.ts'
 import type { DbReader } from './client.ts'
 import { Headroom, tooManyKeys } from './headroom.ts'
-import { keySchema, keysSchema } from './keys.ts'
+import { areKeys, countKeys, keySchema, keysSchema } from './keys.ts'
 import { parentsSchema } from './parents.ts'
 import { cook } from './recipe.ts'
 import type { Cooked } from './recipe.ts'
@@ -28,7 +28,10 @@ export const insertParams = z
   })
   .refine(onlyNamed, ONLY_NAMED)
 
-export const insertStep = z.object({
+/** Far more than a step ever has: a journal that was changed must not keep us counting. */
+const MOST_ROWS = 1_000_000
+
+const insertFields = z.object({
   id: z.string(),
   schema: z.string(),
   table: z.string(),
@@ -62,6 +65,15 @@ export const insertStep = z.object({
   parts: z.array(z.string()).optional(),
   /** The keys are in the order in which the rows were made, none left out. */
   in_order: z.boolean().optional(),
+})
+
+export const insertStep = insertFields.check(({ value, issues }) => {
+  const { key, keys = [], rows, first, batch } = value
+  const say = (path: string, message: string): void =>
+    void issues.push({ code: 'custom', input: value, path: [path], message })
+  if (rows < 0 || rows > MOST_ROWS || first < 0 || batch < 0) say('rows', 'is not a number of rows')
+  else if (!areKeys(key, keys)) say('keys', 'are not keys of this table')
+  else if (countKeys(key, keys) > MOST_ROWS) say('keys', 'are more than a step has')
 })
 
 export type InsertStep = z.infer<typeof insertStep>

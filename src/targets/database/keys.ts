@@ -75,6 +75,19 @@ export function expandKeys(keys: Keys): string[][] {
   )
 }
 
+/** Whether keys that were read from a journal have the form that `foldKeys` gives them. */
+export function areKeys(key: Key, keys: Keys): boolean {
+  if (!key.integer) return keys.every((tuple) => tuple.length === key.columns.length)
+  return keys.every((range) => {
+    const [first = '', last = first] = range
+    return range.length <= 2 && [first, last].every(isInteger) && BigInt(first) <= BigInt(last)
+  })
+}
+
+function isInteger(text: string): boolean {
+  return /^-?\d{1,19}$/.test(text)
+}
+
 /** How many rows the keys name. */
 export function countKeys(key: Pick<Key, 'integer'>, keys: Keys): number {
   if (!key.integer) return keys.length

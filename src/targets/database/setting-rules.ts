@@ -106,6 +106,13 @@ export function whyRefused(
   return undefined
 }
 
+/** Whether a setting names code or commands that the server runs: of these an undo only takes a line away, and never writes one. */
+export function decidesCode(name: string): boolean {
+  return /(^|[._])(library|libraries|plugins?|modules?|providers?|commands?|cmd|programs?|scripts?|hooks?|executables?|shell|library_path|on_(plperlu?_)?init|start_proc)($|_)/i.test(
+    name,
+  )
+}
+
 /** Why this value (as readValue gives it) is never set by us; undefined when it may be. */
 export function whyValueRefused({ name }: Pick<Setting, 'name'>, value: string): string | undefined {
   if (name === 'transaction_timeout' && Number(value) > 0 && Number(value) < 1_000) {

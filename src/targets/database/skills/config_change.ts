@@ -18,7 +18,7 @@ import { inPsql, literal, remark } from '../by-hand.ts'
 import type { DbClient, DbReader } from '../client.ts'
 import { planSettings } from '../plan-settings.ts'
 import type { SettingChange } from '../plan-settings.ts'
-import { readValue, sameSetting } from '../setting-rules.ts'
+import { decidesCode, readValue, sameSetting } from '../setting-rules.ts'
 import { readFiles, readSettings, reload, seenByNewClient } from '../settings.ts'
 
 const change = z.strictObject({
@@ -108,6 +108,11 @@ export const configChange: SkillSpec<DbReader, DbClient, z.infer<typeof params>,
   },
 
   async revert({ target, mark, clock, signal }, step) {
+    if (writesCode(step))
+      throw new RollbackError(
+        'RESIDUE',
+        `${step.name} decides which code the server runs, and is not written from a journal: set it back by hand`,
+      )
     // First the value, and in effect; then the order of the lines.
     const changed = await undoLines(target, step, ['ours'], signal)
     const runs = (): Promise<boolean | undefined> => stillRuns(target, mark, step, signal)
@@ -124,6 +129,15 @@ export const configChange: SkillSpec<DbReader, DbClient, z.infer<typeof params>,
   },
 
   byHand(step, { config }) {
+    if (writesCode(step))
+      return {
+        lines: [
+          remark(
+            `look at ${step.name} in postgresql.auto.conf: it decides which code the server runs, and no value of a journal's is put there`,
+          ),
+        ],
+        holdsValues: false,
+      }
     if (step.before !== null && !isWritable({ ...step, value: step.before })) {
       const how = `restore the empty line of ${step.name} in postgresql.auto.conf with an editor, and reload the server`
       return { lines: [remark(how)], holdsValues: false }
@@ -135,6 +149,11 @@ export const configChange: SkillSpec<DbReader, DbClient, z.infer<typeof params>,
       holdsValues: step.before !== null,
     }
   },
+}
+
+/** No run changes such a setting: only a journal that somebody has changed says so. */
+function writesCode({ name, before }: SettingChange): boolean {
+  return before !== null && decidesCode(name)
 }
 
 /** psql runs what these queries return: the statement where the line is still ours, and then those behind it back behind it. */

@@ -152,10 +152,8 @@ export const tableLock: SkillSpec<DbReader, DbClient, Params, Step> = {
 
   byHand(step, { mark, config }) {
     const [name, pid, start] = sessionOf(mark, step).map(literal)
-    const ours =
-      step.pid === undefined
-        ? `application_name = ${name} and ${OWN_ROLE}`
-        : `pid = ${pid}::int and backend_start = ${start}::timestamptz`
+    const recorded = step.pid === undefined ? OWN_ROLE : `pid = ${pid}::int and backend_start = ${start}::timestamptz`
+    const ours = `application_name = ${name} and ${recorded}`
     return {
       lines: [
         remark('ends the session that holds the locks; where it is gone already, this finds nothing'),
@@ -167,10 +165,11 @@ export const tableLock: SkillSpec<DbReader, DbClient, Params, Step> = {
 }
 
 /**
- * The step's session: what was recorded of it before it asked for a lock. Without a record nothing is held, and a session of
- * our role with the step's name is ended all the same. Takes the three values of `sessionOf`.
+ * The step's session: of its name, and what was recorded of it before it asked for a lock, so that a journal which was changed
+ * names no session of others. Without a record nothing is held, and a session of our role with the step's name is ended all
+ * the same. Takes the three values of `sessionOf`.
  */
-const OURS = `case when $2::int is null then a.application_name = $1 and a.${OWN_ROLE}
+const OURS = `a.application_name = $1 and case when $2::int is null then a.${OWN_ROLE}
   else a.pid = $2::int and a.backend_start = $3::timestamptz end`
 
 function sessionOf(mark: string, { pid, backend_start }: Step): (string | null)[] {
