@@ -9,6 +9,7 @@ import { seededRandom } from '../core/random.ts'
 import { markOf } from '../core/skill.ts'
 import type { Phase, Plan, Planned, Resource, SkillInfo } from '../core/skill.ts'
 import type { Agent, ClaimKey, Discovery, Endpoint, Identity } from '../core/target.ts'
+import { Allowance } from './allowance.ts'
 import { matching } from './filters.ts'
 
 export interface PlannedStep extends StepView {
@@ -136,7 +137,7 @@ async function planInvocations(input: PlanInput, discovery: Discovery, resources
   const random = seededRandom(input.seed)
   /** By skill: different kinds of faults may share a table, repeats of one may not. */
   const takenBy = new Map<string, Set<string>>()
-  const picked = new Set<string>()
+  const allowance = new Allowance(discovery.resources, limits)
   const invocations: Invocation[] = []
   const problems: ConfigProblem[] = []
   for (const [index, entry] of experiment.skills.entries()) {
@@ -154,19 +155,17 @@ async function planInvocations(input: PlanInput, discovery: Discovery, resources
     for (let n = 0; n < entry.count; n++) {
       try {
         const plan = await agent.plan(entry.skill_name, entry.params, {
-          resources: resources.filter(
-            (r) => picked.has(r.id) || budget(r.kind, discovery.resources, picked, limits) > 0,
-          ),
+          resources: allowance.open(resources),
           all: discovery.resources,
           taken,
-          mayPick: (kind) => budget(kind, discovery.resources, picked, limits) || picked.size,
+          mayPick: (kind) => allowance.mayPick(kind),
           soakMs: experiment.duration_ms,
           sideBySide: experiment.parallel ? invocationsOf(experiment) : 1,
           random: random.fork(`${index}/${n}`),
           signal,
         })
         for (const step of plan.steps) {
-          picked.add(step.resource)
+          allowance.pick(step.resource)
           for (const id of [...step.touches, ...(step.takes ?? [])]) taken.add(id)
         }
         invocations.push({ skill, spread: entry.spread, plan: explained(plan, skill) })
@@ -196,22 +195,6 @@ async function planInvocations(input: PlanInput, discovery: Discovery, resources
 
 function invocationsOf({ skills }: Experiment): number {
   return skills.reduce((sum, { count }) => sum + count, 0)
-}
-
-/**
- * How many more resources of a kind the run may pick: `percent` of the kind but never less than one, and never more than
- * `resources` of all kinds together. When it is used up, later skills may still pick what earlier ones did.
- */
-function budget(
-  kind: string,
-  all: readonly Resource[],
-  picked: ReadonlySet<string>,
-  limits: Experiment['safety']['limits'],
-): number {
-  const ofKind = all.filter((r) => r.kind === kind)
-  const share = Math.max(1, Math.floor((ofKind.length * limits.percent) / 100))
-  const used = ofKind.filter((r) => picked.has(r.id)).length
-  return Math.max(0, Math.min(share - used, limits.resources - picked.size))
 }
 
 /** An invocation that found nothing to do says so. */
