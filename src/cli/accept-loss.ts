@@ -1,5 +1,6 @@
 /** `chaos recover --accept-loss`: ends a run whose journal is damaged, once everything readable in it is undone. */
 import { systemClock } from '../core/clock.ts'
+import { oneLine } from '../core/foreign.ts'
 import type { StateDir } from '../journal/state-dir.ts'
 import { json } from './context.ts'
 import type { Context } from './context.ts'
@@ -17,7 +18,7 @@ export function showAccepted(context: Context, { report, aside }: AcceptedLoss, 
     return 0
   }
   context.out(`run ${report.run} is over; what was damaged is accepted as lost\n`)
-  for (const note of report.notes.slice(-10)) context.out(`  ${note}\n`)
-  for (const file of aside) context.out(`kept aside: ${file}\n`)
+  for (const note of report.notes.slice(-10)) context.out(`  ${oneLine(note)}\n`)
+  for (const file of aside) context.out(`kept aside: ${oneLine(file)}\n`)
   return 0
 }

@@ -3,6 +3,7 @@ import { formatDuration, parseDuration } from '../core/duration.ts'
 import { CodedError, ConfigError } from '../core/errors.ts'
 import { systemClock } from '../core/clock.ts'
 import { counted } from '../core/counted.ts'
+import { visible } from '../core/foreign.ts'
 import type { Report } from '../core/report.ts'
 import type { DaemonStatus } from '../core/status.ts'
 import { askDaemon } from '../daemon/control.ts'
@@ -192,7 +193,7 @@ async function openSteps(stateDir: string): Promise<number> {
 }
 
 function show(context: Context, options: ControlOptions, result: unknown, lines: readonly string[]): number {
-  context.out(options.json === true ? json(result) : lines.map((line) => `${line}\n`).join(''))
+  context.out(options.json === true ? json(result) : lines.map((line) => `${visible(line)}\n`).join(''))
   return 0
 }
 

@@ -1,6 +1,7 @@
 /** `chaos run --experiment FILE`: an experiment inside an application, run by itself; its result is kept for `report --experiment-id`. */
 import { loadChaosExperiment } from '../config/chaos-experiment.ts'
 import type { ChaosExperimentFile } from '../config/chaos-experiment.ts'
+import { visibleData } from '../core/foreign.ts'
 import { Chaos, ExperimentScheduler } from '../faults/index.ts'
 import type { ChaosExperiment, ExperimentResult } from '../faults/index.ts'
 import { uselessFields } from '../faults/fields.ts'
@@ -89,7 +90,7 @@ function resultText({
     Object.entries(by)
       .map(([name, n]) => `${name} ${n}`)
       .join(', ') || 'none'
-  return table([
+  const rows = [
     ['experiment', `${experiment.experiment_id} (${experiment.name})`],
     ...(experiment.description === '' ? [] : [['description', experiment.description]]),
     ['status', status],
@@ -102,7 +103,8 @@ function resultText({
     ['errors raised', counts(summary.errors_by_type)],
     ['observations', String(observations.length + summary.observations_dropped)],
     ['seed', String(sequence.seed)],
-  ])
+  ]
+  return table(visibleData(rows))
 }
 
 /** The schema leaves a field that is not there undefined; the library wants it absent. */

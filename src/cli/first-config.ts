@@ -1,6 +1,6 @@
 /** The text of a first configuration: what `chaos init` writes, with comments for whoever opens it. */
-import { Document, isMap, isScalar, Scalar } from 'yaml'
-import { visible } from '../core/foreign.ts'
+import { Document, isMap, isScalar, Scalar, visit } from 'yaml'
+import { visible, visibleLines } from '../core/foreign.ts'
 import type { Suggestion } from '../core/survey.ts'
 
 export interface FirstConfig {
@@ -22,6 +22,9 @@ export interface Entry {
   suggestion: Omit<Suggestion, 'params' | 'otherwise'>
   params: Record<string, unknown>
 }
+
+/** A text stays on its line, whatever is in it. */
+const FORM = { lineWidth: 0, doubleQuotedMinMultiLineLength: Infinity, flowCollectionPadding: false }
 
 /** Minutes between the schedules of two experiments: each is over before the next is due. */
 const APART = 20
@@ -65,7 +68,13 @@ export function firstConfig(config: FirstConfig): string {
     if (i > 0 && isMap(first)) doc.setIn([...at, ...target], doc.createAlias(first, 'target'))
   })
   comment(doc, ['experiments', 0, 'schedule'], 'second minute hour day-of-month month day-of-week')
-  const text = doc.toString({ lineWidth: 0, flowCollectionPadding: false })
+  // Between double quotes, and only there, an escaped character is the same one.
+  visit(doc, {
+    Scalar(_key, node) {
+      if (typeof node.value === 'string' && visible(node.value) !== node.value) node.type = Scalar.QUOTE_DOUBLE
+    },
+  })
+  const text = visibleLines(doc.toString(FORM))
   return [commented(head), text, ...(tail.length > 0 ? [commented(tail)] : [])].join('\n')
 }
 

@@ -1,5 +1,5 @@
 /** iCalendar (RFC 5545): what is to come as events that a calendar program shows. */
-import { visibleLines } from '../core/foreign.ts'
+import { bounded, visibleLines } from '../core/foreign.ts'
 
 export interface CalendarEvent {
   /** The same for the same event, so that a calendar updates instead of doubling it. */
@@ -44,7 +44,7 @@ function utc(at: number): string {
 }
 
 function escape(text: string): string {
-  return visibleLines(text.replaceAll(/\r\n?/g, '\n'))
+  return visibleLines(bounded(text.replaceAll(/\r\n?/g, '\n')))
     .replaceAll(/[\\;,]/g, (character) => `\\${character}`)
     .replaceAll('\n', '\\n')
 }

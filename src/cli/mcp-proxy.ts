@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { loadChaosExperiment } from '../config/chaos-experiment.ts'
-import { visible } from '../core/foreign.ts'
+import { oneLine } from '../core/foreign.ts'
 import { messageOf } from '../core/errors.ts'
 import type { FaultConfig } from '../faults/index.ts'
 import { uselessForTools } from '../faults/fields.ts'
@@ -42,13 +42,13 @@ export async function mcpProxy(context: Context, argv: readonly string[], option
   const upstream = options.http === undefined ? undefined : readUrl(options.http)
   if (command === undefined && upstream === undefined)
     throw usageError('mcp-proxy', 'needs the command of an MCP server after --: `chaos mcp-proxy -- npx my-server`')
-  const say = (text: string): void => context.err(`chaos mcp-proxy: ${text}\n`)
+  const say = (text: string): void => context.err(`chaos mcp-proxy: ${oneLine(text)}\n`)
   const most = mostBytes(options.maxMessageBytes)
   const headers = readHeaders(options.header ?? [], context.env)
   const settings = await readSettings(context, options)
   const listening = readListen(options.listen, context.env['CHAOS_MCP_TOKEN'])
   const log = openLog(options.log, say)
-  const warn = (text: string): void => say(`warning: ${visible(text)}`)
+  const warn = (text: string): void => say(`warning: ${text}`)
   const faults = new ToolFaults({ ...settings, warn, ...(log && { fired: (fired) => log.fired(fired) }) })
   const signals = stopSignals()
   try {

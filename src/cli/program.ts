@@ -2,7 +2,7 @@
 import { Command, CommanderError, Option } from 'commander'
 import { NOT_HERE } from '../config/later.ts'
 import { CodedError, ConfigError, formatProblem, messageOf, TargetError } from '../core/errors.ts'
-import { visible, visibleLines } from '../core/foreign.ts'
+import { bounded, visible, visibleLines } from '../core/foreign.ts'
 import { maskOf } from '../core/filled.ts'
 import type { Filled } from '../core/filled.ts'
 import type { Context } from './context.ts'
@@ -41,7 +41,7 @@ export async function runProgram(argv: readonly string[], outer: Context): Promi
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : USAGE
     context.err(`${shownError(error)}\n`)
     if (error instanceof CodedError) return error.exitCode
-    if (error instanceof Error && error.stack !== undefined) context.err(`${error.stack}\n`)
+    if (error instanceof Error && error.stack !== undefined) context.err(`${visibleLines(bounded(error.stack))}\n`)
     return INTERNAL
   }
 }

@@ -1,7 +1,7 @@
 /** `chaos report`: what a run did, what it met, and that it was put back. */
 import { formatDuration } from '../core/duration.ts'
 import { ConfigError, messageOf } from '../core/errors.ts'
-import { visibleData } from '../core/foreign.ts'
+import { oneLine, visibleData } from '../core/foreign.ts'
 import { observedText } from '../core/observed.ts'
 import type { Report, StepReport } from '../core/report.ts'
 import { peekStateDir } from '../journal/state-dir.ts'
@@ -33,7 +33,7 @@ export async function report(context: Context, run: string | undefined, options:
   if (options.list === true || (run === undefined && options.last !== true)) {
     // Read side by side, told in the order of the runs.
     const read = await Promise.allSettled(runs.map((r) => state.report(r)))
-    for (const one of read) if (one.status === 'rejected') context.err(`warning: ${messageOf(one.reason)}\n`)
+    for (const one of read) if (one.status === 'rejected') context.err(`warning: ${oneLine(messageOf(one.reason))}\n`)
     const reports = read.flatMap((one) => (one.status === 'fulfilled' && one.value ? [one.value] : []))
     if (options.json === true) context.out(json(reports))
     else if (reports.length === 0) context.out('no runs yet\n')

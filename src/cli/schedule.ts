@@ -7,6 +7,7 @@ import { counted } from '../core/counted.ts'
 import { formatDuration } from '../core/duration.ts'
 import { ConfigError } from '../core/errors.ts'
 import type { Config, Experiment } from '../core/experiment.ts'
+import { visibleData } from '../core/foreign.ts'
 import { forecast } from '../daemon/forecast.ts'
 import type { Coming, Forecast } from '../daemon/forecast.ts'
 import { json, table } from './context.ts'
@@ -73,7 +74,7 @@ function asText(config: Config, { coming, counts }: Forecast, days: number): str
     return left > 0 ? [`${name}: ${due} due times, too many to list: above are ${due - left} of them\n`] : []
   })
   const worst = planned.map(({ experiment }) => [`  ${experiment.name}`, radius(experiment).text])
-  return [table(lines), ...more, 'at worst, one run touches\n', table(worst)].join('')
+  return [table(visibleData(lines)), ...more, 'at worst, one run touches\n', table(visibleData(worst))].join('')
 }
 
 const DAYS = ['Sun', 'Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat']

@@ -3,6 +3,7 @@ import { loadConfig } from '../config/load.ts'
 import { counted } from '../core/counted.ts'
 import { formatDuration } from '../core/duration.ts'
 import { ConfigError } from '../core/errors.ts'
+import { visibleData } from '../core/foreign.ts'
 import { json, table } from './context.ts'
 import type { Context } from './context.ts'
 
@@ -26,7 +27,7 @@ export async function validate(context: Context, file: string, options: { json?:
     context.out(`${file} is valid: ${counted(experiments.length, 'experiment')}\n`)
     context.out(
       table(
-        experiments.map((e) => [
+        visibleData(experiments).map((e) => [
           `  ${e.name}`,
           e.endpoint,
           e.skills.join(', '),

@@ -10,7 +10,15 @@ const CUT = ' … (cut)'
 
 /** The text, or its beginning where it is longer than people read. */
 export function bounded(text: string): string {
-  return text.length <= LONGEST_FOREIGN ? text : text.slice(0, LONGEST_FOREIGN - CUT.length) + CUT
+  return cutTo(text, LONGEST_FOREIGN, CUT)
+}
+
+/** At most `most` UTF-16 units with the `end` that says that it was cut; never cut within a character. */
+export function cutTo(text: string, most: number, end = '…'): string {
+  if (text.length <= most) return text
+  const kept = most - end.length
+  const last = text.charCodeAt(kept - 1)
+  return text.slice(0, last >= 0xd800 && last < 0xdc00 ? kept - 1 : kept) + end
 }
 
 /** Without the spaces, and the characters of `also`, that it ends with. Each is looked at once. */
@@ -55,16 +63,33 @@ function escaped(character: string, backslash = '\\'): string {
 /** What a person wrote, or the product itself: it may have lines. */
 const LINES: ReadonlySet<string> = new Set(['problem', 'fix'])
 
-/** The same plain value with every text in it visible. */
+/** Characters of what may have lines. */
+const LONGEST_LINES = 100_000
+
+/** The same plain value with every text in it visible and bounded. */
 export function visibleData<T>(value: T): T {
-  return mapped(value, false) as T
+  return mapped(value, (text, key) =>
+    LINES.has(key) ? visibleLines(cutTo(text, LONGEST_LINES, CUT)) : oneLine(text),
+  ) as T
 }
 
-function mapped(value: unknown, lines: boolean): unknown {
-  if (typeof value === 'string') return lines ? visibleLines(value) : visible(value)
-  if (Array.isArray(value)) return value.map((one) => mapped(one, lines))
+/** The same plain value, each text in it cut at `most` characters. */
+export function boundedData<T>(value: T, most = LONGEST_FOREIGN): T {
+  return mapped(value, (text) => cutTo(text, most, CUT)) as T
+}
+
+/** A line of JSON for machines that people look at too: what it means is the same. */
+export function jsonLine(value: unknown): string {
+  return visible(JSON.stringify(value))
+}
+
+type Change = (text: string, key: string) => string
+
+function mapped(value: unknown, change: Change, key = ''): unknown {
+  if (typeof value === 'string') return change(value, key)
+  if (Array.isArray(value)) return value.map((one) => mapped(one, change, key))
   if (typeof value !== 'object' || value === null) return value
-  return Object.fromEntries(Object.entries(value).map(([key, one]) => [visible(key), mapped(one, LINES.has(key))]))
+  return Object.fromEntries(Object.entries(value).map(([name, one]) => [change(name, ''), mapped(one, change, name)]))
 }
 
 /** Colours and the redrawn line of our own: all that our output says to a terminal. */

@@ -6,6 +6,7 @@ import { spawn } from 'node:child_process'
 import { counted } from '../core/counted.ts'
 import { messageOf } from '../core/errors.ts'
 import type { ChaosEvent, Sink } from '../core/events.ts'
+import { cutTo, visible } from '../core/foreign.ts'
 
 export interface ServiceManagerOptions {
   env: NodeJS.ProcessEnv
@@ -27,6 +28,9 @@ export interface ServiceManager {
 
 /** Longest wait for one `systemd-notify`; it waits itself until the message was taken. */
 const SEND_MS = 10_000
+
+/** Characters of the line that `systemctl status` shows. */
+const LONGEST_STATUS = 1_000
 
 const nobody: ServiceManager = { sink: () => undefined, reloading: () => undefined, close: () => Promise.resolve() }
 
@@ -55,7 +59,8 @@ export function serviceManager(options: ServiceManagerOptions): ServiceManager {
   return {
     sink(event) {
       const text = status.after(event)
-      const tell = text === undefined ? [] : [`STATUS=${text}`]
+      // A line break in it would begin an assignment of its own.
+      const tell = text === undefined ? [] : [`STATUS=${visible(cutTo(text, LONGEST_STATUS))}`]
       if (event.type === 'daemon.ready') messages.put('ready', ['READY=1', ...tell])
       else if (event.type === 'daemon.reloaded' || event.type === 'daemon.reload_failed')
         messages.put('reloaded', ['READY=1', ...tell])

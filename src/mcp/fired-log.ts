@@ -3,6 +3,7 @@ import { createWriteStream } from 'node:fs'
 import { once } from 'node:events'
 import type { WriteStream } from 'node:fs'
 import { openForAppending } from '../core/append-file.ts'
+import { boundedData, jsonLine } from '../core/foreign.ts'
 import type { FiredFault } from '../faults/index.ts'
 
 export interface FiredLog {
@@ -17,7 +18,7 @@ export function openFiredLog(file: string, say: (text: string) => void): FiredLo
   const stream = createWriteStream(file, { fd: openForAppending(file) })
   stream.on('error', (error) => say(`the log cannot be written any more: ${error.message}`))
   const write = (event: string, details: object): void =>
-    void stream.write(`${JSON.stringify({ time: new Date().toISOString(), event, ...details })}\n`)
+    void stream.write(`${jsonLine(boundedData({ time: new Date().toISOString(), event, ...details }))}\n`)
   return {
     started: (seed) => write('started', { seed }),
     fired: ({ component, fault, call, error }) => {

@@ -3,6 +3,7 @@ import { createServer } from 'node:http'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import { pipeline } from 'node:stream/promises'
 import { messageOf } from '../core/errors.ts'
+import { oneLine } from '../core/foreign.ts'
 import { eventsOf, sseFrames } from '../faults/adapters/sse.ts'
 import { holdBody, Room, Share } from './bodies.ts'
 import { ownHeaders, refusalOf } from './gate.ts'
@@ -39,7 +40,7 @@ export function httpProxy({ upstream, faults, mostMessageBytes, gate: own, heade
     const refused = refusalOf(request, gate)
     if (refused) {
       response.writeHead(refused.status, { 'content-type': 'text/plain', connection: 'close' })
-      response.end(`chaos mcp-proxy: ${refused.reason}\n`)
+      response.end(`chaos mcp-proxy: ${oneLine(refused.reason)}\n`)
       return
     }
     new Exchange(parts, request, response).run().catch((error: unknown) => {
@@ -47,7 +48,7 @@ export function httpProxy({ upstream, faults, mostMessageBytes, gate: own, heade
       else
         response
           .writeHead(statusOf(error), { 'content-type': 'text/plain' })
-          .end(`chaos mcp-proxy: ${messageOf(error)}\n`)
+          .end(`chaos mcp-proxy: ${oneLine(messageOf(error))}\n`)
     })
   })
   server.maxConnections = CONNECTIONS

@@ -5,6 +5,7 @@ import type { Clock } from '../core/clock.ts'
 import { messageOf } from '../core/errors.ts'
 import type { CommandSink } from '../core/notify.ts'
 import type { Attempt, Deliver } from './delivery.ts'
+import { toldAs } from './message.ts'
 
 const TIMEOUT_MS = 30_000
 /** Of what it says on standard error, so much of the end is told. */
@@ -21,7 +22,7 @@ export function command({ command: argv }: CommandSink, env: NodeJS.ProcessEnv, 
       env: minimal(env),
     })
     const end = watch(child)
-    child.stdin.end(`${JSON.stringify(notification)}\n`)
+    child.stdin.end(`${JSON.stringify(toldAs(notification))}\n`)
     const over = new AbortController()
     const tooLong = clock.sleep(TIMEOUT_MS, AbortSignal.any([signal, over.signal])).then(
       () => `it did not end in ${TIMEOUT_MS / 1_000} s`,

@@ -9,6 +9,7 @@ import { Hono } from 'hono'
 import type { Context } from 'hono'
 import { ConfigError, messageOf } from '../core/errors.ts'
 import type { HealthSettings } from '../core/experiment.ts'
+import { boundedData, jsonLine } from '../core/foreign.ts'
 import type { DaemonStatus } from '../core/status.ts'
 import type { Metrics } from './metrics/index.ts'
 import { notReady } from './ready.ts'
@@ -73,7 +74,7 @@ export function healthApp({ status, metrics, canWrite, token, host }: Omit<Healt
   app.get('/healthz', (c) => c.json({ alive: true }))
   app.get('/readyz', async (c) => {
     const reasons = await notReady(status(), canWrite)
-    return c.json({ ready: reasons.length === 0, reasons }, reasons.length === 0 ? 200 : 503)
+    return told(c, { ready: reasons.length === 0, reasons }, reasons.length === 0 ? 200 : 503)
   })
   app.get('/metrics', async (c) => {
     const text = await metrics.text(status())
@@ -81,12 +82,17 @@ export function healthApp({ status, metrics, canWrite, token, host }: Omit<Healt
   })
   app.get('/status', (c) => {
     const now = status()
-    return now ? c.json(now) : c.json({ error: 'the daemon is not up yet' }, 503)
+    return now ? told(c, now, 200) : c.json({ error: 'the daemon is not up yet' }, 503)
   })
   for (const { path } of [...app.routes].filter((route) => route.method === 'GET')) app.all(path, notAllowed)
   app.notFound((c) => c.json({ error: 'there are /healthz, /readyz, /metrics and /status' }, 404))
   app.onError((_error, c) => c.json({ error: 'this could not be answered' }, 500))
   return app
+}
+
+/** Others' texts are in it, and somebody looks at it on a terminal. */
+function told(c: Context, value: unknown, code: 200 | 503): Response {
+  return c.body(jsonLine(boundedData(value)), code, { 'Content-Type': 'application/json' })
 }
 
 /** A page in a browser that reaches us under its own name (DNS rebinding) is not whom this is for. */

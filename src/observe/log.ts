@@ -1,6 +1,7 @@
 /** The service's log: one JSON line per event (pino) with run, experiment and step, at the level that it has for a person. */
 import pino from 'pino'
 import type { ChaosEvent, Sink } from '../core/events.ts'
+import { boundedData, visibleLines } from '../core/foreign.ts'
 import type { Report } from '../core/report.ts'
 import type { LogLevel } from './log-level.ts'
 
@@ -16,6 +17,8 @@ export interface LogOptions {
 
 export function logSink({ level, version, install, experiments, write }: LogOptions): Sink {
   const names = new Map(experiments)
+  // Synchronous: the last lines before a SIGKILL are the ones that matter.
+  const output = write === undefined ? pino.destination({ sync: true }) : { write }
   const log = pino(
     {
       level,
@@ -23,10 +26,11 @@ export function logSink({ level, version, install, experiments, write }: LogOpti
       timestamp: false,
       formatters: { level: (label) => ({ level: label }) },
     },
-    // Synchronous: the last lines before a SIGKILL are the ones that matter.
-    write ? { write } : pino.destination({ sync: true }),
+    // Journals are read on terminals. Within JSON an escaped character is the same one.
+    { write: (line: string) => void output.write(visibleLines(line)) },
   )
-  return (event) => {
+  return (given) => {
+    const event = boundedData(given)
     if (event.type === 'run.started') names.set(event.run, event.experiment)
     const { type, at, ...fields } = flat(event)
     const experiment = 'run' in event ? names.get(event.run) : undefined

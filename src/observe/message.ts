@@ -1,7 +1,7 @@
 /** What of a run or of the daemon is worth telling somebody who is not looking: the decision, and the words for it. */
 import type { Digest } from '../core/digest.ts'
 import type { ChaosEvent } from '../core/events.ts'
-import { bounded, visibleData, withoutEnd } from '../core/foreign.ts'
+import { bounded, visibleData, visibleLines, withoutEnd } from '../core/foreign.ts'
 import { formatDuration } from '../core/duration.ts'
 import type { Notification, NotificationKind, Severity } from '../core/notify.ts'
 import type { Report } from '../core/report.ts'
@@ -18,8 +18,9 @@ export interface RunFacts {
 }
 
 /** Undefined for what nobody needs to be told. */
-export function notificationOf(given: ChaosEvent, facts?: RunFacts): Message | undefined {
+export function notificationOf(given: ChaosEvent, ofRun?: RunFacts): Message | undefined {
   const event = visibleData(given)
+  const facts = visibleData(ofRun)
   switch (event.type) {
     case 'run.finished':
       return ofReport(event.report, event.at)
@@ -62,6 +63,11 @@ export function notificationOf(given: ChaosEvent, facts?: RunFacts): Message | u
     default:
       return undefined
   }
+}
+
+/** As it goes to a receiver: every text in it is visible and bounded; `text` may have lines, which are the product's own. */
+export function toldAs(notification: Notification): Notification {
+  return { ...visibleData(notification), text: visibleLines(bounded(notification.text)) }
 }
 
 const SEVERITY: Record<NotificationKind, Severity> = {

@@ -1,6 +1,7 @@
 /** Events as they are, one JSON document a line. */
 import type { Sink } from '../core/events.ts'
+import { boundedData, jsonLine } from '../core/foreign.ts'
 
 export function ndjson(write: (text: string) => void): Sink {
-  return (event) => write(`${JSON.stringify(event)}\n`)
+  return (event) => write(`${jsonLine(boundedData(event))}\n`)
 }

@@ -81,6 +81,7 @@ describe('F7: an application with controls in all that it says', { timeout: 10 *
     assert.match((await check('run', config)).out, /completed|ineffective/)
     assert.match((await check('report', '--last')).out, /x\\u001b\[2J/)
     await check('digest')
+    await check('sweep', config)
   })
 
   test('refusals, in a run, its report, status, recover and its page, digest, the daemon and what it tells a command', async () => {

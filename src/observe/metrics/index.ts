@@ -2,7 +2,7 @@
 import { Gauge, Registry } from 'prom-client'
 import type { Sink } from '../../core/events.ts'
 import type { DaemonStatus } from '../../core/status.ts'
-import { visibleLines } from '../../core/foreign.ts'
+import { boundedData, visibleLines } from '../../core/foreign.ts'
 import { eventMetrics } from './events.ts'
 import { dueEvery } from './intervals.ts'
 import { processMetrics } from './process.ts'
@@ -18,6 +18,9 @@ export interface Metrics {
   describe(): { name: string; help: string; type: string; labels: string[] }[]
 }
 
+/** Characters of a label: more would only fill the memory of whoever collects it. */
+const LONGEST_LABEL = 1_000
+
 /** A registry of its own: nothing is shared with another one in the same process. */
 export function makeMetrics(): Metrics {
   const registry = new Registry()
@@ -31,9 +34,9 @@ export function makeMetrics(): Metrics {
   const readStatus = statusMetrics(registry, lastSuccess, dueEvery())
   const readProcess = processMetrics(registry)
   return {
-    sink,
+    sink: (event) => sink(boundedData(event, LONGEST_LABEL)),
     async text(status) {
-      if (status) readStatus(status)
+      if (status) readStatus(boundedData(status, LONGEST_LABEL))
       await readProcess()
       // Within a label a backslash is written twice.
       return visibleLines(await registry.metrics(), '\\\\')
