@@ -81,7 +81,7 @@ const PARTS: Record<string, Draw> = {
 /** What she adds during the soak: all that needs no new column, and checks. */
 const LATER = ['index', 'partial index', 'constant', 'statistics', 'policy', 'trigger', 'nothing', 'nothing'] as const
 
-describe('a hostile owner', { timeout: 40 * 60_000 }, () => {
+describe('a hostile owner', { timeout: (15 + SCHEMAS / 10) * 60_000 }, () => {
   let lab: Hostile
   before(async () => {
     lab = await startHostile()
