@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { loadChaosExperiment } from '../config/chaos-experiment.ts'
+import { interpolate } from '../config/interpolate.ts'
 import { oneLine } from '../core/foreign.ts'
 import { messageOf } from '../core/errors.ts'
 import type { FaultConfig } from '../faults/index.ts'
@@ -44,7 +45,7 @@ export async function mcpProxy(context: Context, argv: readonly string[], option
     throw usageError('mcp-proxy', 'needs the command of an MCP server after --: `chaos mcp-proxy -- npx my-server`')
   const say = (text: string): void => context.err(`chaos mcp-proxy: ${oneLine(text)}\n`)
   const most = mostBytes(options.maxMessageBytes)
-  const headers = readHeaders(options.header ?? [], context.env)
+  const headers = readHeaders(options.header ?? [], context.env, say)
   const settings = await readSettings(context, options)
   const listening = readListen(options.listen, context.env['CHAOS_MCP_TOKEN'])
   const log = openLog(options.log, say)
@@ -161,18 +162,27 @@ function readListen(listen: string, given: string | undefined): { host: string; 
   return { host, port: Number(port), ...(token === undefined ? {} : { token }) }
 }
 
-/** `Name: value`; a value of the environment stands in no list of processes. */
-function readHeaders(given: readonly string[], env: NodeJS.ProcessEnv): Record<string, string> {
+/** Headers that carry a secret, by their names. */
+const SECRET_HEADER = /authorization|cookie|token|key|secret|password/i
+
+/** `Name: value`; a value of the environment or a file stands in no list of processes. */
+function readHeaders(
+  given: readonly string[],
+  env: NodeJS.ProcessEnv,
+  say: (text: string) => void,
+): Record<string, string> {
   return Object.fromEntries(
     given.map((header) => {
       const [, name, written] = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+): ?(.*)$/.exec(header) ?? []
       if (name === undefined || written === undefined)
         throw usageError('--header', "needs NAME: VALUE, e.g. 'Authorization: Bearer ${TOKEN}'")
-      const value = written.replaceAll(/\$\{(\w+)\}/g, (_all, variable: string) => {
-        const found = env[variable]
-        if (found === undefined || found === '') throw usageError('--header', `the variable ${variable} is not set`)
-        return found
-      })
+      const { text: value, problems, filled } = interpolate(written, { env, folder: process.cwd() })
+      const [problem = filled.find((one) => one.value === '')?.expression.concat(' is empty')] = problems
+      if (problem !== undefined) throw usageError('--header', `${name}: ${problem}`)
+      if (filled.length === 0 && SECRET_HEADER.test(name))
+        say(
+          `warning: the list of processes shows ${name} to everybody on this machine: write its value as \${VARIABLE} or \${file:/path}`,
+        )
       if (/[^\t\x20-\x7e\x80-\xff]/.test(value))
         throw usageError('--header', `${name} has characters that no header has`)
       return [name, value]

@@ -28,7 +28,12 @@ export function addMcpProxy(program: Command, { context, finish }: Parts): void 
     .option('--listen <host:port>', 'with --http: where clients connect', '127.0.0.1:0')
     .option('--allow-host <name>', 'with --http: another name that clients reach it by (Host)', collect, [])
     .option('--allow-origin <origin>', 'with --http: pages that may use it, e.g. http://localhost:3000', collect, [])
-    .option('--header <header>', "with --http: sent to the server, e.g. 'Authorization: Bearer ${TOKEN}'", collect, [])
+    .option(
+      '--header <header>',
+      "with --http: sent to the server, e.g. 'Authorization: Bearer ${TOKEN}' or ${file:/path}",
+      collect,
+      [],
+    )
     .option('--log <file>', 'append a line of JSON for each fault that has fired')
     .option('--max-message-bytes <bytes>', 'the largest message that passes', String(64 * 2 ** 20))
     .action((command: string[], options: McpProxyOptions) =>
