@@ -28,6 +28,7 @@ import { harmless } from '../../src/observe/scrub.ts'
 import { targets } from '../../src/targets/index.ts'
 import { forge, forgeFile, journalOf, recordsOf } from './forged/draw.ts'
 import { clutter } from './forged/clutter.ts'
+import { DIRECTED } from './forged/directed.ts'
 import { forgedWorld, runScript } from './forged/world.ts'
 import type { ForgedWorld } from './forged/world.ts'
 import { hostileTexts } from './forged/words.ts'
@@ -104,6 +105,35 @@ describe('forged journals and state folders', { timeout: 60 * 60_000 }, () => {
     assert.deepEqual(problems, [], problems.join('\n\n'))
     assert.ok((told['scripts run by hand'] ?? 0) > DRAWS / 10, 'too few draws came to a page')
   })
+
+  for (const [what, forged] of Object.entries(DIRECTED)) {
+    test(what, async () => {
+      const base = world.real.find(({ skill }) => skill === forged.skill)
+      assert.ok(base)
+      const stateDir = join(world.folder, 'directed')
+      rmSync(stateDir, { recursive: true, force: true })
+      for (const folder of ['', 'journal', 'secrets']) mkdirSync(join(stateDir, folder), { mode: 0o700 })
+      const records = recordsOf(base.journal) as { data?: object; facts?: object }[]
+      for (const record of records) forged.change?.(record, world)
+      const write = (name: string, text: string | Buffer): void =>
+        writeFileSync(join(stateDir, name), text, { mode: 0o600 })
+      write('install', `${base.install}\n`)
+      write(`journal/${base.run}.jsonl`, journalOf(records as never))
+      write(`secrets/${base.run}`, JSON.stringify(forged.secret?.(world) ?? base.secret))
+      if (forged.note) write('daemon.json', JSON.stringify(forged.note(world)))
+      const script = join(stateDir, 'undo.sh')
+      for (const command of [
+        (context: Context) => status(context, { stateDir }),
+        (context: Context) => recover(context, { stateDir, run: base.run, byHand: script }),
+        (context: Context) => recoverHere(context, stateDir),
+      ]) {
+        const { out } = await ran(command, what)
+        assert.deepEqual(await world.harm(), [], out)
+      }
+      const said = existsSync(script) ? runScript(script, 'sh') : ''
+      assert.deepEqual(await world.harm(), [], said)
+    })
+  }
 })
 
 function nameOf(stateDir: string): string | undefined {

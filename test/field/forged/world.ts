@@ -10,8 +10,10 @@ import pg from 'pg'
 import { systemClock } from '../../../src/core/clock.ts'
 import { RefusedError } from '../../../src/core/errors.ts'
 import type { Target } from '../../../src/core/target.ts'
+import { recoverRun } from '../../../src/engine/recover.ts'
 import { runExperiment } from '../../../src/engine/run.ts'
 import { mintRun, openStateDir } from '../../../src/journal/state-dir.ts'
+import type { StateDir } from '../../../src/journal/state-dir.ts'
 import { database } from '../../../src/targets/database/index.ts'
 import { experimentOf } from '../../crash/matrix.ts'
 import { startHostile } from '../hostile.ts'
@@ -140,6 +142,25 @@ const PICTURE = `select
 
 /** Its undo is refused: so what it would need stays. Then it is undone, and the journal is of what is over. */
 async function realJournal(skill: string, url: string, folder: string): Promise<ForgedWorld['real'][number]> {
+  const left = await leftRun(skill, PARAMS[skill] ?? {}, url, join(folder, `real-${skill}`))
+  const { state, run } = left
+  const journal = readFileSync(state.journalFile(run))
+  const secret = await state.secret(run)
+  const residue = await left.recover()
+  if (residue.length > 0) throw new Error(`${skill} is not undone: ${JSON.stringify(residue)}`)
+  return { skill, run, install: state.install, journal, secret }
+}
+
+export interface LeftRun {
+  state: StateDir
+  run: string
+  outcome: string
+  /** What is still not undone afterwards. */
+  recover(): Promise<object[]>
+}
+
+/** A run whose undo was refused: its journal, its secret and what it has changed are there. */
+export async function leftRun(skill: string, params: object, url: string, stateDir: string): Promise<LeftRun> {
   const impossible: Target = {
     ...database,
     async connect(config, options) {
@@ -148,27 +169,31 @@ async function realJournal(skill: string, url: string, folder: string): Promise<
       return { ...agent, revert: refuse, quiesce: () => Promise.resolve() }
     },
   }
-  const state = await openStateDir(join(folder, `real-${skill}`), { ballastBytes: 4096 })
+  const state = await openStateDir(stateDir, { ballastBytes: 4096 })
   const run = mintRun(Date.now())
   const stop = new AbortController()
-  const target_config = { connection_url: url, db_type: 'postgres', schemas: ['public'] }
-  const world = { target: 'database', target_config, params: () => PARAMS[skill] ?? {}, soakMs: () => 60_000 }
-  await runExperiment({
-    ...{ experiment: experimentOf(skill, world), target: impossible, state, run, seed: 'forged', clock: systemClock },
+  const target_config = { connection_url: url, db_type: 'postgres', schemas: [] }
+  const world = { target: 'database', target_config, params: () => ({ ...params }), soakMs: () => 60_000 }
+  const usual = experimentOf(skill, world)
+  const limits = { rows: 10_000, resources: 500, percent: 100, duration_ms: 60_000 }
+  const experiment = { ...usual, safety: { ...usual.safety, limits } }
+  const report = await runExperiment({
+    ...{ experiment, target: impossible, state, run, seed: 'forged', clock: systemClock },
     ...{ signal: stop.signal, claim: () => Promise.resolve({ waited: false }) },
     emit: (event) => {
       if (event.type === 'run.phase' && event.phase === 'soak') stop.abort(new Error('enough'))
     },
   })
-  const journal = readFileSync(state.journalFile(run))
-  const secret = await state.secret(run)
-  const { recoverRun } = await import('../../../src/engine/recover.ts')
-  const report = await recoverRun({
-    ...{ run, state, target: database, targetConfigs: [target_config], clock: systemClock, noProgressMs: 30_000 },
-    ...{ signal: new AbortController().signal, emit: () => undefined },
-  })
-  if (report.residue.length > 0) throw new Error(`${skill} is not undone: ${JSON.stringify(report.residue)}`)
-  return { skill, run, install: state.install, journal, secret }
+  return {
+    ...{ state, run, outcome: `${report.outcome}: ${report.reason ?? ''}` },
+    async recover() {
+      const recovered = await recoverRun({
+        ...{ run, state, target: database, targetConfigs: [target_config], clock: systemClock, noProgressMs: 30_000 },
+        ...{ signal: new AbortController().signal, emit: () => undefined },
+      })
+      return recovered.residue
+    },
+  }
 }
 
 function startOf({ pid }: ChildProcess): string {
