@@ -28,7 +28,7 @@ const CASES: readonly { title: string; table: string; update: string }[] = [
     update: 'update m2m set n = n + 1',
   },
   {
-    title: 'a pair that is written over with what it has',
+    title: 'a pair that nobody has updated',
     table: `(${REFERENCES.slice(0, 2).join(', ')}, primary key (u_id, post_id))`,
     update: 'select 1',
   },
@@ -66,6 +66,18 @@ describe('D3: rows of join tables are taken back', () => {
       assert.equal(await count(), 0)
     })
   }
+
+  test('a pair without another column that the application writes over, as an upsert does, is its own, and said to be kept', async () => {
+    await arrange(CASES.at(-1)?.table ?? '')
+    const rig = await applied()
+    await field.server.sql('insert into m2m table m2m on conflict (u_id, post_id) do update set u_id = excluded.u_id')
+    await rig.undoAll()
+    assert.equal(await count(), 20)
+    for (const step of rig.steps) {
+      const { inEffect, foreign } = await rig.inspect(step)
+      assert.deepEqual({ inEffect, foreign }, { inEffect: 0, foreign: 20 })
+    }
+  })
 
   const byHand = async ({ steps }: Rig): Promise<void> => {
     for (const { step } of steps) {
