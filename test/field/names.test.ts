@@ -183,6 +183,16 @@ function tablesOf({ all, aliases }: Names): { ddl: string; tables: string[] } {
     if (i % 2) ddl.push(`insert into ${pair} select g, g + 1, true, 'pair', g from generate_series(1, 6) g`)
     else ddl.push(`insert into ${text} select 'row ' || g, g, g, 'some', now() from generate_series(1, 8) g`)
   }
+  // Each as part of a key, which our SQL says beside what it says of the row.
+  for (let from = 0; from < aliases.length; from += 30) {
+    const key = aliases.slice(from, from + 30).map((alias) => `"${alias}"`)
+    const name = `named."keys ${from}"`
+    tables.push(name)
+    ddl.push(
+      `create table ${name} (${key.map((column) => `${column} int`).join(', ')}, "a text" text, primary key (${key.join(', ')}))`,
+      `insert into ${name} select ${key.map(() => 'g').join(', ')}, 'row ' || g from generate_series(1, 5) g`,
+    )
+  }
   for (let from = 0; from < all.length; from += 150) {
     const [key = '', ...columns] = all.slice(from, from + 150)
     const name = `named."wide ${from}"`
