@@ -49,7 +49,7 @@ export function boundedAgent(agent: Agent): Agent {
       }
     },
     claim: (keys, signal) => inPhase('claiming', LONGEST.claiming, (s) => agent.claim(keys, s), signal),
-    quiesce: (run, signal) => cut(() => agent.quiesce(run, signal)),
+    quiesce: (run, signal, stranger) => cut(() => agent.quiesce(run, signal, stranger)),
     apply: (skill, step, ctx) => cut(() => agent.apply(skill, step, ctx)),
     inspect: (skill, step, ctx) => cut(() => agent.inspect(skill, step, ctx)),
     observe: (skill, step, ctx) => cut(() => agent.observe(skill, step, ctx)),

@@ -17,7 +17,7 @@ export function maskedAgent(agent: Agent, mask: Mask): Agent {
     discover: (signal) => said(() => agent.discover(signal)),
     plan: (skill, params, ctx) => said(async () => maskedPlan(await agent.plan(skill, params, ctx), mask)),
     claim: (keys, signal) => said(() => agent.claim(keys, signal)),
-    quiesce: (run, signal) => said(() => agent.quiesce(run, signal)),
+    quiesce: (run, signal, stranger) => said(() => agent.quiesce(run, signal, stranger)),
     apply: (skill, step, ctx) => said(() => agent.apply(skill, step, ctx)),
     inspect: (skill, step, ctx) => said(() => agent.inspect(skill, step, ctx)),
     observe: (skill, step, ctx) => said(() => agent.observe(skill, step, ctx)),

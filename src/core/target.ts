@@ -65,14 +65,18 @@ export interface Agent {
   plan(skill: string, params: unknown, ctx: AgentPlanContext): Promise<Plan<object>>
   /** Takes claims on the target itself, with something that dies with us; throws RefusedError naming the holder. */
   claim(keys: readonly ClaimKey[], signal: AbortSignal): Promise<void>
-  /** Ends everything on the target that carries a mark of this run, but our own control, and waits until it is gone. */
-  quiesce(run: string, signal: AbortSignal): Promise<void>
+  /**
+   * Ends everything on the target that carries a mark of this run and is ours, but our own control, and waits until it is gone.
+   * A mark is a name that anybody can take: what carries one and cannot be shown to be ours is left alone, keeps nobody waiting
+   * for long, and is told in a few words when the rest is gone: `session 4711 of role billing (chaos-…-1)`.
+   */
+  quiesce(run: string, signal: AbortSignal, stranger?: (words: string) => void): Promise<void>
   apply(skill: string, step: unknown, ctx: AgentApplyContext): Promise<void>
   inspect(skill: string, step: unknown, ctx: AgentInspectContext): Promise<Inspection>
   /** Undefined for a skill whose target counts nothing. */
   observe(skill: string, step: unknown, ctx: AgentInspectContext): Promise<Observed | undefined>
   revert(skill: string, step: unknown, ctx: AgentRevertContext): Promise<void>
-  /** Everything on the target that carries a mark of this install (of any, without one), but our own control. */
+  /** Everything on the target that carries a mark of this install (of any, without one) and is ours, but our own control. */
   sweep(install: string | undefined, signal: AbortSignal): Promise<Leftover[]>
   close(): Promise<void>
 }

@@ -54,7 +54,10 @@ export async function rollback(input: RollbackInput): Promise<RollbackResult> {
     await closeHeld(input)
     await log.append({ type: 'undo.started', reason: input.reason, outcome: input.outcome })
     input.emit({ type: 'run.phase', phase: 'quiesce' })
-    const quiesced = await persist(input, (signal) => input.agent.quiesce(input.run, signal))
+    const strangers = new Set<string>()
+    const stranger = (words: string): void => void strangers.add(words)
+    const quiesced = await persist(input, (signal) => input.agent.quiesce(input.run, signal, stranger))
+    warnOf([...strangers], input)
     input.emit({ type: 'run.phase', phase: 'rollback' })
     const pending = pendingSteps(await input.state.readJournal(input.run)).reverse()
     const residue: Residue[] = []
@@ -87,6 +90,20 @@ export async function rollback(input: RollbackInput): Promise<RollbackResult> {
       journalError: asError(error),
     }
   }
+}
+
+/** How many of them are named. */
+const NAMED = 5
+
+/** Once for all of them, and for all attempts. */
+function warnOf(strangers: readonly string[], { emit }: RollbackInput): void {
+  if (strangers.length === 0) return
+  const more = strangers.length > NAMED ? ` and ${strangers.length - NAMED} more` : ''
+  const names = `${strangers.slice(0, NAMED).join(', ')}${more}`
+  emit({
+    type: 'run.warning',
+    message: `left alone, because a name of this run does not show that they are ours: ${names}`,
+  })
 }
 
 /** `deadlyIn`: the boot in which it is not tried, where that is the failure. */

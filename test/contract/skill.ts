@@ -50,6 +50,14 @@ export interface SkillCase {
     /** Ends what the strangers hold. */
     end?(): Promise<void>
   }
+  /** Strangers that are named as ours are, on the same target: names are for finding, ownership is proved. */
+  strangers: {
+    /** While the fault is in place. `marks`: of the control, of each step, and of a step that there is not. */
+    come(marks: readonly string[]): Promise<void>
+    /** After the undo; throws when one of them is not as it came. */
+    untouched(): Promise<void>
+    end(): Promise<void>
+  }
   /** Ends what the test file opened; called once after all tests. */
   close?(): Promise<void>
 }
@@ -209,6 +217,21 @@ export function skillContract(it: SkillCase): void {
       } finally {
         await it.replaced.end?.()
       }
+    })
+
+    test('strangers who are named as ours are keep no undo from its end, and stay', async () => {
+      await rig.applyAll()
+      const { length } = rig.steps
+      const ids = [0, ...rig.steps.slice(0, 3).map(({ id }) => id), length + 90]
+      await it.strangers.come(ids.map((id) => markOf(rig.install, rig.run, id)))
+      try {
+        await rig.undoAll()
+        for (const step of rig.steps) assert.equal((await rig.inspect(step)).inEffect, 0)
+        await it.strangers.untouched()
+      } finally {
+        await it.strangers.end()
+      }
+      await assertAsBefore()
     })
 
     if (it.config) {

@@ -56,7 +56,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     bug: 'nothing is quiesced before the undo',
     file: 'src/engine/rollback.ts',
-    changes: [['(signal) => input.agent.quiesce(input.run, signal)', '() => Promise.resolve()']],
+    changes: [['(signal) => input.agent.quiesce(input.run, signal, stranger)', '() => Promise.resolve()']],
     caughtBy: ['test/engine/rollback.test.ts', 'quiesce comes before'],
   },
   {
@@ -117,13 +117,8 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     bug: 'sessions are ended by name alone',
-    file: 'src/targets/database/agent.ts',
-    changes: [
-      [
-        'where starts_with(application_name, $1) and ${OWN_ROLE} and pid <>',
-        'where starts_with(application_name, $1) and pid <>',
-      ],
-    ],
+    file: 'src/targets/database/quiesce.ts',
+    changes: [['coalesce(${OWN_SESSION}, false)', 'true']],
     caughtBy: ['test/field/stranger-session.test.ts', 'a session of another role that has our mark'],
   },
 ]

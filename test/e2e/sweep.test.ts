@@ -4,6 +4,8 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, beforeEach, test } from 'node:test'
 import pg from 'pg'
+import { prove } from '../../src/targets/database/own-session.ts'
+import type { Queries } from '../../src/targets/database/table-facts.ts'
 import { startPostgres } from '../labs/embedded-postgres.ts'
 import type { Postgres } from '../labs/embedded-postgres.ts'
 import { Chaos, signal } from './chaos.ts'
@@ -44,11 +46,15 @@ after(async () => {
   await server.stop()
 })
 
-async function session(name: string): Promise<pg.Client> {
+/** As one of ours would be; not `ours`: a stranger's of the same role, with the name alone. */
+async function session(name: string, ours = true): Promise<pg.Client> {
   const client = new pg.Client({ connectionString: server.url(), application_name: name })
   client.on('error', () => undefined)
   await client.connect()
   open.push(client)
+  const query = async (sql: string, params: readonly unknown[] = []): Promise<unknown[]> =>
+    (await client.query<Record<string, string>>(sql, [...params])).rows
+  if (ours) await prove({ query: query as Queries['query'] }, { name })
   return client
 }
 
@@ -96,22 +102,28 @@ test('what carries a mark is listed with its install, run and age, and listing e
 
 test('--remove ends what this install has left, and leaves strangers and what is too young', async () => {
   const mine = await own()
+  const namesake = await session(`chaos-${mine}-oldrun-1`, false)
   const left = await session(`chaos-${mine}-oldrun-1`)
   await left.query('begin; lock table things')
   await session('chaos-others-theirrun-2')
   const young = await sweep('--remove')
   assert.equal(young.code, 4, 'younger than a minute')
-  assert.equal((await names()).length, 2)
+  assert.equal((await names()).length, 3)
   const { code, found } = await sweep('--remove', '--older-than', '0s')
   assert.equal(code, 0)
   assert.deepEqual(
     found.filter((one) => one.removed).map((one) => one.run),
     ['oldrun'],
   )
-  assert.deepEqual(await names(), ['chaos-others-theirrun-2'])
+  assert.deepEqual(await names(), [`chaos-${mine}-oldrun-1`, 'chaos-others-theirrun-2'].sort())
   const again = await sweep('--remove', '--older-than', '0s', '--install', 'others')
   assert.equal(again.code, 0)
-  assert.deepEqual(await names(), [])
+  assert.deepEqual(
+    await names(),
+    [`chaos-${mine}-oldrun-1`],
+    'a stranger of our role that has our name and nothing else',
+  )
+  assert.equal((await namesake.query('select 1')).rowCount, 1)
 })
 
 test('a run that is going on is never ended, and neither is what a recovery has to undo first', async () => {

@@ -47,6 +47,22 @@ test('quiesce that fails once is tried again', async (t) => {
   assert.deepEqual([report.exit_code, world.state['a']], [0, '1'])
 })
 
+test('F2: strangers that have a name of the run are warned of once, however often quiesce is tried, and nothing fails by them', async (t) => {
+  const world = new FakeWorld()
+  world.namesakes = Array.from({ length: 7 }, (_, n) => `session ${n} of role billing`)
+  world.on('quiesce', () => {
+    world.off('quiesce')
+    return fails()
+  })
+  const rig = await makeRig(t, world)
+  const report = await rig.run(fakeExperiment([keys('a')]))
+  assert.deepEqual([report.exit_code, world.state['a']], [0, '1'])
+  const warnings = rig.events.flatMap((event) => (event.type === 'run.warning' ? event.message : []))
+  const [first = '', ...more] = warnings.filter((message) => message.includes('billing'))
+  assert.match(first, /left alone, .* ours: session 0 of role billing, .*session 4 of role billing and 2 more$/)
+  assert.deepEqual(more, [])
+})
+
 test('held things are closed before anything else, the last one first', async (t) => {
   const world = new FakeWorld()
   await (await makeRig(t, world)).run(fakeExperiment([keys('c'), hold('a', 'b')]))

@@ -47,6 +47,8 @@ export class FakeWorld {
   names: string[] = ['staging']
   /** What carries a mark. */
   leftovers: Leftover[] = []
+  /** What carries a mark of the run and is not ours. */
+  namesakes: string[] = []
   /** What it has counted of a key, where it counts. */
   observed: ((call: { key: string; signal: AbortSignal }) => Promise<Observed>) | undefined
   readonly #scripts = new Map<string, Script>()
@@ -119,8 +121,9 @@ async function connect(world: FakeWorld, skills: FakeSkill[], { signal }: Connec
     async claim(keys, signal) {
       await quiet(`claim ${keys.map((k) => k.key).join(' ')}`, { signal })
     },
-    async quiesce(_run, signal) {
+    async quiesce(_run, signal, stranger) {
       await quiet('quiesce', { signal })
+      for (const words of world.namesakes) stranger?.(words)
     },
     sweep: () => Promise.resolve(world.leftovers),
     async close() {

@@ -10,6 +10,7 @@ import { wrapFetch } from '../../src/faults/adapters/index.ts'
 import type { FaultConfig } from '../../src/faults/index.ts'
 import { connectApplication } from '../../src/targets/application/agent.ts'
 import { applicationClient } from '../../src/targets/application/client.ts'
+import type { AppClient } from '../../src/targets/application/client.ts'
 import { config } from '../../src/targets/application/config.ts'
 import { application } from '../../src/targets/application/index.ts'
 import { dataCorruption } from '../../src/targets/application/skills/data_corruption.ts'
@@ -43,6 +44,36 @@ describe('the application target', () => {
   const all = CASES.map(({ skill }) => skill)
   let others = 0
   let end: () => Promise<void> = () => Promise.resolve()
+  /** Leases of runs whose names begin as ours does, or end so, on the component that the contract's faults are not on. */
+  const theirs: string[] = []
+  const asked = async <T>(
+    ask: (client: AppClient, address: string, signal: AbortSignal) => Promise<T>,
+  ): Promise<T[]> => {
+    const client = applicationClient(config.parse(app.config))
+    const signal = AbortSignal.timeout(10_000)
+    const { instances } = await client.look(signal)
+    return Promise.all(instances.map(({ address }) => ask(client, address, signal)))
+  }
+  const namesakes: SkillCase['strangers'] = {
+    async come([control = '']) {
+      const mark = control.replace(/-0$/, `x-${++others}`)
+      theirs.push(mark)
+      const lease = { mark, faults: [error503], components: ['mail'], lease_ms: 60_000 }
+      await asked((client, address, signal) => client.grant(address, lease, signal))
+    },
+    async untouched() {
+      for (const leases of await asked((client, address, signal) => client.leases(address, signal)))
+        for (const mark of theirs)
+          assert.ok(
+            leases.some((lease) => lease.mark === mark && lease.in_force),
+            mark,
+          )
+    },
+    async end() {
+      for (const mark of theirs.splice(0))
+        await asked((client, address, signal) => client.end(address, { mark }, signal))
+    },
+  }
   const caseOf = (skill: (typeof CASES)[number]['skill'], params: object): SkillCase => ({
     ...{ name: 'two instances', skill, params },
     connect: (options) => connectApplication(config.parse(app.config), all, options),
@@ -74,10 +105,11 @@ describe('the application target', () => {
       },
       end: () => end(),
     },
+    strangers: namesakes,
   })
 
   for (const { skill, params, effect } of CASES) {
-    skillContract(caseOf(skill, params))
+    skillContract(caseOf(skill, { ...params, components: ['pay', 'search'] }))
 
     test(`${skill.name} breaks the named component on every instance, and no other`, async () => {
       const rig = await openRig(caseOf(skill, { ...params, components: ['search'] }))

@@ -16,6 +16,7 @@ import { isQuotedList, isUnknownList } from '../../src/targets/database/auto-con
 import { readValue, sameSetting } from '../../src/targets/database/setting-rules.ts'
 import { readSettings } from '../../src/targets/database/settings.ts'
 import { configChange } from '../../src/targets/database/skills/config_change.ts'
+import { namesakes } from '../contract/namesakes.ts'
 import { openRig, skillContract } from '../contract/skill.ts'
 import type { Rig, SkillCase } from '../contract/skill.ts'
 import { debianPostgresMissing, startDebianPostgres } from '../labs/debian-postgres.ts'
@@ -116,6 +117,7 @@ for (const { name, start, missing } of [
       secrets: ['8MB', 'hunter2'],
       // The file of another server, or of a backup.
       replaced: { change: () => write([`statement_timeout = '7s'`, `work_mem = '3MB'`]) },
+      strangers: namesakes(() => server),
       foreign: {
         async change() {
           await server.sql(`alter system set work_mem = '7MB'`)

@@ -5,6 +5,7 @@ import { ConfigError, RefusedError, StaleError, TargetError } from '../../src/co
 import { connectPostgres } from '../../src/targets/database/agent.ts'
 import { insertLoad } from '../../src/targets/database/skills/insert_load.ts'
 import type { InsertStep } from '../../src/targets/database/insert-plan.ts'
+import { namesakes } from '../contract/namesakes.ts'
 import { openRig, skillContract } from '../contract/skill.ts'
 import type { Rig, SkillCase } from '../contract/skill.ts'
 import { debianPostgresMissing, startDebianPostgres } from '../labs/debian-postgres.ts'
@@ -46,6 +47,7 @@ function insertCase(name: string, params: object, more: Partial<SkillCase> = {})
     diff: (a, b) => diff(a as Snapshot, b as Snapshot).filter((line) => !/^session chaos-contract-\w+-0 /.test(line)),
     secrets: NASTY_SECRETS,
     replaced: { change: () => server.sql(NASTY_RELOADED).then(() => undefined) },
+    strangers: namesakes(() => server),
     ...more,
   }
 }

@@ -10,6 +10,7 @@ import { systemClock } from '../../src/core/clock.ts'
 import { CodedError, StaleError } from '../../src/core/errors.ts'
 import { connectPostgres } from '../../src/targets/database/agent.ts'
 import { tableLock } from '../../src/targets/database/skills/table_lock.ts'
+import { namesakes } from '../contract/namesakes.ts'
 import { openRig, skillContract } from '../contract/skill.ts'
 import type { Rig, SkillCase } from '../contract/skill.ts'
 import { debianPostgresMissing, startDebianPostgres } from '../labs/debian-postgres.ts'
@@ -136,6 +137,7 @@ for (const { name, start, missing } of [
       arrange,
       snapshot: async () => ({ held: await held(), rows: await server.sql('select * from accounts') }),
       secrets: ['hunter2'],
+      strangers: namesakes(() => server),
       replaced: {
         async change(steps) {
           // An administrator ends our session, and somebody else's has its name, and locks the tables made anew.

@@ -7,6 +7,7 @@ import { ConfigError, RefusedError, StaleError } from '../../src/core/errors.ts'
 import { connectPostgres } from '../../src/targets/database/agent.ts'
 import { updateLoad } from '../../src/targets/database/skills/update_load.ts'
 import type { UpdateStep } from '../../src/targets/database/update-plan.ts'
+import { namesakes } from '../contract/namesakes.ts'
 import { openRig, skillContract } from '../contract/skill.ts'
 import type { Rig, SkillCase } from '../contract/skill.ts'
 import { startPostgres } from '../labs/embedded-postgres.ts'
@@ -47,6 +48,7 @@ function updateCase(name: string, params: object, more: Partial<SkillCase> = {})
     diff: (a, b) => diff(a as Snapshot, b as Snapshot).filter((line) => !/^session chaos-contract-\w+-0 /.test(line)),
     secrets: NASTY_SECRETS,
     replaced: { change: () => server.sql(NASTY_RELOADED).then(() => undefined) },
+    strangers: namesakes(() => server),
     ...more,
   }
 }

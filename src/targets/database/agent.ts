@@ -1,6 +1,6 @@
 /** The live connection to one PostgreSQL: who it is, what is on it, whose claims hold, what of ours is still running. */
 import { createHash } from 'node:crypto'
-import { messageOf, RefusedError, RollbackError, TargetError } from '../../core/errors.ts'
+import { messageOf, RefusedError, TargetError } from '../../core/errors.ts'
 import { markOf, runMark } from '../../core/skill.ts'
 import type { AnySkill, Agent, ClaimKey, ConnectOptions, Identity } from '../../core/target.ts'
 import { identityMismatch, runSkills } from '../../core/target.ts'
@@ -10,10 +10,10 @@ import { discover } from './discover.ts'
 import { namingDatabase } from './grants.ts'
 import { bracketed, placeOf } from './place.ts'
 import type { DatabaseConfig } from './place.ts'
-import { OWN_ROLE, PostgresClient } from './postgres.ts'
+import { OWN_SESSION } from './own-session.ts'
+import { PostgresClient } from './postgres.ts'
+import { endSessions } from './quiesce.ts'
 
-/** How long quiesce waits for sessions it has told to end. */
-const QUIESCE_MS = 30_000
 /** What the marks of every install begin with. */
 const MARKS = 'chaos-'
 
@@ -90,29 +90,15 @@ export async function connectPostgres(
         claimed.push(claim)
       }
     },
-    async quiesce(run, signal) {
-      const deadline = clock.monotonic() + QUIESCE_MS
-      for (let pause = 5; ; pause = Math.min(pause * 2, 250)) {
-        const left = await client.query<{ pid: string; application_name: string }>(
-          `select pid::text, application_name, pg_terminate_backend(pid) from pg_stat_activity
-            where starts_with(application_name, $1) and ${OWN_ROLE} and pid <> pg_backend_pid() and pid <> all ($2::int[])`,
-          // The control session of a worker that died carries mark 0 as ours does, and its undo may be under way too. Our
-          // own control says who it is itself: it may be opened anew for this very statement.
-          [runMark(install, run), client.otherPids()],
-        )
-        if (left.length === 0) return
-        if (clock.monotonic() > deadline) {
-          const names = left.map((s) => `${s.application_name} (pid ${s.pid})`).join(', ')
-          throw new RollbackError('RESIDUE', `sessions of this run do not end: ${names}; end them on the server`)
-        }
-        await clock.sleep(pause, signal)
-      }
+    async quiesce(run, signal, stranger) {
+      const strangers = await endSessions(client, runMark(install, run), clock, signal)
+      for (const words of strangers) stranger?.(words)
     },
     async sweep(install) {
       const rows = await client.query<{ application_name: string; describe: string; age_ms: string }>(
-        `select application_name, format('session %s on database %s, %s', pid, datname, coalesce(state, 'not to be read')) as describe,
-                greatest(0, extract(epoch from clock_timestamp() - backend_start) * 1000)::bigint::text as age_ms
-           from pg_stat_activity where starts_with(application_name, $1) and ${OWN_ROLE} and application_name <> $2`,
+        `select a.application_name, format('session %s on database %s, %s', a.pid, a.datname, coalesce(a.state, 'not to be read')) as describe,
+                greatest(0, extract(epoch from clock_timestamp() - a.backend_start) * 1000)::bigint::text as age_ms
+           from pg_stat_activity a where starts_with(a.application_name, $1) and a.application_name <> $2 and ${OWN_SESSION}`,
         [install === undefined ? MARKS : runMark(install, ''), markOf(options.install, run, 0)],
       )
       return rows.map(({ application_name: mark, describe, age_ms }) => ({

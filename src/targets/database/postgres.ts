@@ -8,6 +8,8 @@ import type { DbClient, DbReader, DbSession, Row, SessionOptions } from './clien
 import { ANSWER_GRACE_MS, CONNECT_MS, Connection, openingOf, pinned, STATEMENT_MS } from './connection.ts'
 import { placeOf } from './place.ts'
 import { CHECK, checksClient } from './checks-client.ts'
+import { OWN_SESSION, prove } from './own-session.ts'
+import type { Self } from './own-session.ts'
 import type { Place } from './place.ts'
 import { attempts } from './tls.ts'
 import type { Ssl } from './tls.ts'
@@ -24,9 +26,6 @@ interface Reached extends Omit<PostgresOptions, 'connectionUrl'> {
   place: Place
   ssl: Ssl[]
 }
-
-/** A session's mark is a name that anybody can take: ours are those of our own role. */
-export const OWN_ROLE = `usesysid = (select u.oid from pg_catalog.pg_roles as u where u.rolname = session_user)`
 
 /** The client of one target: reader for plan, control for inspect and revert, sessions for apply. */
 export class PostgresClient implements DbClient {
@@ -88,6 +87,7 @@ export class PostgresClient implements DbClient {
       const control = await this.#live()
       await control.query('begin')
       try {
+        await prove(control, { until: 'commit' })
         const result = await work({ query: (sql, params) => control.query(sql, params) })
         await control.query('commit')
         return result
@@ -106,11 +106,7 @@ export class PostgresClient implements DbClient {
     connection.answerMs = (options.statementMs ?? STATEMENT_MS) + ANSWER_GRACE_MS
     try {
       if (this.#check && options.unpinned?.includes(CHECK) !== true) await checksClient(connection, this.serverVersion)
-      const [self] = await connection.query<{ pid: string; backend_start: string }>(
-        `select pid::pg_catalog.text, backend_start::pg_catalog.text from pg_catalog.pg_stat_activity
-          where pid operator(pg_catalog.=) pg_catalog.pg_backend_pid() and application_name operator(pg_catalog.=) $1::pg_catalog.text`,
-        [mark],
-      )
+      const self = await prove(connection, { name: mark })
       if (!self) {
         throw new RefusedError(
           'REFUSED_POOLER',
@@ -124,7 +120,7 @@ export class PostgresClient implements DbClient {
     }
   }
 
-  #marked(connection: Connection, self: { pid: string; backend_start: string }, signal: AbortSignal): DbSession {
+  #marked(connection: Connection, self: Self, signal: AbortSignal): DbSession {
     // A statement that waits on the server does not see our abort: the server must be told.
     const end = (): void => {
       this.query(
@@ -165,7 +161,7 @@ export class PostgresClient implements DbClient {
 
   async marked(mark: string): Promise<{ pid: string; backend_start: string | null }[]> {
     return this.query(
-      `select pid::text, backend_start::text from pg_stat_activity where application_name = $1 and ${OWN_ROLE}`,
+      `select a.pid::text, a.backend_start::text from pg_stat_activity a where a.application_name = $1 and ${OWN_SESSION}`,
       [mark],
     )
   }

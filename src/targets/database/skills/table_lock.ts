@@ -7,7 +7,7 @@ import { inPsql, literal, remark } from '../by-hand.ts'
 import type { DbClient, DbReader, DbSession } from '../client.ts'
 import { childrenOf, LOCK_MODES, ON_REPLICAS, refuseCatalogs, requireLockPrivileges, watchBlockers } from '../locks.ts'
 import type { Blockers } from '../locks.ts'
-import { OWN_ROLE } from '../postgres.ts'
+import { OWN_SESSION } from '../own-session.ts'
 import { refuseOnReplica } from '../replica.ts'
 import { quoteTable, sqlState } from '../sql.ts'
 import { resolveTables } from '../tables.ts'
@@ -152,12 +152,13 @@ export const tableLock: SkillSpec<DbReader, DbClient, Params, Step> = {
 
   byHand(step, { mark, config }) {
     const [name, pid, start] = sessionOf(mark, step).map(literal)
-    const recorded = step.pid === undefined ? OWN_ROLE : `pid = ${pid}::int and backend_start = ${start}::timestamptz`
-    const ours = `application_name = ${name} and ${recorded}`
+    const recorded =
+      step.pid === undefined ? OWN_SESSION : `a.pid = ${pid}::int and a.backend_start = ${start}::timestamptz`
+    const ours = `a.application_name = ${name} and ${recorded}`
     return {
       lines: [
         remark('ends the session that holds the locks; where it is gone already, this finds nothing'),
-        ...inPsql(config, [`select pid, pg_terminate_backend(pid) from pg_stat_activity where ${ours};`]),
+        ...inPsql(config, [`select a.pid, pg_terminate_backend(a.pid) from pg_stat_activity a where ${ours};`]),
       ],
       holdsValues: false,
     }
@@ -165,11 +166,12 @@ export const tableLock: SkillSpec<DbReader, DbClient, Params, Step> = {
 }
 
 /**
+/**
  * The step's session: of its name, and what was recorded of it before it asked for a lock, so that a journal which was changed
- * names no session of others. Without a record nothing is held, and a session of our role with the step's name is ended all
- * the same. Takes the three values of `sessionOf`.
+ * names no session of others. Without a record nothing is held, and a session that has the step's name and can be shown to be
+ * ours is ended all the same. Takes the three values of `sessionOf`.
  */
-const OURS = `a.application_name = $1 and case when $2::int is null then a.${OWN_ROLE}
+const OURS = `a.application_name = $1 and case when $2::int is null then ${OWN_SESSION}
   else a.pid = $2::int and a.backend_start = $3::timestamptz end`
 
 function sessionOf(mark: string, { pid, backend_start }: Step): (string | null)[] {
