@@ -12,7 +12,7 @@ const MOST_STEPS = 10
 
 /** `chaos recover --run R`, as it can be typed here. */
 export function recoverCommand(run: string, stateDir: string | undefined): string {
-  return `chaos recover --run ${quoted(oneLine(run))}${stateDir === undefined ? '' : ` --state-dir '${stateDir.replaceAll("'", `'\\''`)}'`}`
+  return `chaos recover --run ${quoted(oneLine(run))}${stateDir === undefined ? '' : ` --state-dir ${quoted(stateDir)}`}`
 }
 
 /** The command that shows the page. */

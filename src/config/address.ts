@@ -1,6 +1,7 @@
 /** `settings.health_bind` and its token: an address to listen on, and who may ask there. */
 import { isIP } from 'node:net'
 import type { HealthSettings } from '../core/experiment.ts'
+import { isLoopback } from '../core/loopback.ts'
 import type { Kind } from './kinds.ts'
 import type { Source } from './source.ts'
 
@@ -83,8 +84,4 @@ function isHost(text: string): boolean {
 
 function withPort(host: string, port: string): Address | undefined {
   return /^\d{1,5}$/.test(port) && Number(port) <= LARGEST_PORT ? { host, port: Number(port) } : undefined
-}
-
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))
 }

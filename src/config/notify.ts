@@ -1,6 +1,7 @@
 /** `settings.notify`: a list of commands and webhooks, or a single one. */
 import { z } from 'zod'
-import { isLoopback, NOTIFICATION_KINDS, TEMPLATES } from '../core/notify.ts'
+import { isLoopback } from '../core/loopback.ts'
+import { NOTIFICATION_KINDS, TEMPLATES } from '../core/notify.ts'
 import type { NotificationKind, NotifySink } from '../core/notify.ts'
 import { check } from './check.ts'
 import { showKey } from './secrecy.ts'
@@ -106,7 +107,7 @@ function readWebhook(source: Source, path: Path): NotifySink | undefined {
   if (template !== 'pagerduty' && routing_key !== undefined)
     source.keyProblem([...path, 'routing_key'], 'is only for template: pagerduty; remove it, or add that')
   const { protocol, hostname, host } = new URL(webhook)
-  if (protocol === 'http:' && !isLoopback(hostname))
+  if (protocol === 'http:' && !isLoopback(hostname) && !hostname.endsWith('.localhost'))
     source.warn([...path, 'webhook'], `goes to ${host} without encryption, where others can read it: write https://`)
   return {
     on: sink.on ?? DEFAULT_ON.filter((kind) => template !== 'pagerduty' || kind !== 'digest'),

@@ -48,11 +48,6 @@ export function placeOf(sink: NotifySink): string {
   return 'command' in sink ? `command ${sink.command[0] ?? ''}` : `webhook ${new URL(sink.webhook).origin}`
 }
 
-/** Goes no further than this machine. */
-export function isLoopback(hostname: string): boolean {
-  return /^(?:localhost|.+\.localhost|127(?:\.\d+){3}|\[::1\])$/.test(hostname)
-}
-
 export const TEMPLATES = ['json', 'slack', 'pagerduty'] as const
 
 /** An entry of `settings.notify`. */

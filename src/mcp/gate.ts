@@ -1,6 +1,6 @@
 /** Who may use a proxy over HTTP, and for what: its own names and pages, its server's path, and whoever has the token. */
-import { createHash, timingSafeEqual } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
+import { isSameToken } from '../core/same-token.ts'
 import { foreignOrigin, notForUs } from '../faults/connect/own-names.ts'
 import type { OwnNames } from '../faults/connect/own-names.ts'
 
@@ -39,21 +39,15 @@ export function refusalOf(request: IncomingMessage, { path, token, ...own }: Gat
 
 /** Headers that are for the proxy, and not for its server. */
 export function ownHeaders(request: IncomingMessage, token: string | undefined): string[] {
-  const isOurs = token !== undefined && isToken(bearerOf(request), token)
+  const isOurs = token !== undefined && isSameToken(bearerOf(request), token)
   return [TOKEN_HEADER, ...(isOurs ? ['authorization'] : [])]
 }
 
 function hasToken(request: IncomingMessage, token: string): boolean {
   const given = request.headers[TOKEN_HEADER]
-  return isToken(bearerOf(request), token) || (typeof given === 'string' && isToken(given, token))
+  return isSameToken(bearerOf(request), token) || (typeof given === 'string' && isSameToken(given, token))
 }
 
 function bearerOf({ headers }: IncomingMessage): string {
   return /^Bearer +(\S+)$/i.exec(headers.authorization ?? '')?.[1] ?? ''
-}
-
-/** As hashes: the time it takes says nothing. */
-function isToken(given: string, token: string): boolean {
-  const hash = (text: string): Buffer => createHash('sha256').update(text).digest()
-  return timingSafeEqual(hash(given), hash(token))
 }

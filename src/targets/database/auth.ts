@@ -1,8 +1,8 @@
 /** How a server may ask who we are: a password in clear text, or its md5 hash, is not given to whoever answers at an address. */
-import { isIP } from 'node:net'
 import type { Socket } from 'node:net'
 import type pg from 'pg'
 import { TargetError } from '../../core/errors.ts'
+import { isLoopback } from '../../core/loopback.ts'
 
 /** libpq's words. `none`: the server asks for nothing. */
 const METHODS = ['password', 'md5', 'scram-sha-256', 'none'] as const
@@ -34,11 +34,9 @@ function isAllowed(method: Method, { require }: AuthRules): boolean {
   return words[0]?.startsWith('!') === true ? !words.includes(`!${method}`) : words.includes(method)
 }
 
-/** Addresses of this machine, and names of it that nobody else can answer to. */
-export function isLoopback(host: string): boolean {
-  if (host.startsWith('/')) return true
-  if (isIP(host) === 0) return /^localhost\.?$/i.test(host)
-  return /^(?:::ffff:)?127\./i.test(host) || host === '::1'
+/** A Unix socket, or an address of this machine, which a socket of IPv6 writes in its own way. */
+export function isLocal(host: string): boolean {
+  return host.startsWith('/') || isLoopback(host.replace(/^::ffff:(?=127\.)/i, ''))
 }
 
 /** The parts of the driver that say what the server asks for. */
@@ -97,7 +95,7 @@ function refusal(
   if (method === 'none' || method === 'scram-sha-256' || rules.allowCleartext === true || stream.encrypted === true)
     return undefined
   // Of a socket in the file system there is no address.
-  if (stream.remoteAddress === undefined || isLoopback(stream.remoteAddress)) return undefined
+  if (stream.remoteAddress === undefined || isLocal(stream.remoteAddress)) return undefined
   return new CleartextError(
     `the server asks for ${WORDS[method]} without TLS, where anybody on the way can read it: let it use scram-sha-256, write sslmode: verify-full, or, if the network can be trusted, allow_cleartext: true`,
   )

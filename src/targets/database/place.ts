@@ -1,6 +1,6 @@
 /** Where a database is and how it is reached: the URL and the keys of a `target_config` as one. */
 import { z } from 'zod'
-import { isLoopback, problemOfAuth } from './auth.ts'
+import { isLocal, problemOfAuth } from './auth.ts'
 import type { AuthRules } from './auth.ts'
 import { SSL_MODES } from './tls.ts'
 import type { Tls } from './tls.ts'
@@ -123,7 +123,7 @@ function problemsOf(given: Given): [string, string][] {
 export function warningsOf(config: DatabaseConfig, env: NodeJS.ProcessEnv): string[] {
   const { host, tls } = placeOf(config)
   const mode = tls.rootcert === 'system' ? 'verify-full' : (tls.mode ?? env['PGSSLMODE'] ?? 'allow')
-  if (isLoopback(host) || mode === 'verify-full') return []
+  if (isLocal(host) || mode === 'verify-full') return []
   return [
     `reaches ${host} with sslmode ${mode}: anybody who answers at that address is taken for the database; write sslmode: verify-full`,
   ]

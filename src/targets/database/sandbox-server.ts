@@ -21,6 +21,8 @@ const INSTEAD =
 
 /** Longest start. */
 const START_MS = 60_000
+/** Longest end; then both are killed. */
+const STOP_MS = 60_000
 
 /**
  * The server is a child of this shell, which knows its pid from the first moment on, and ends it at the end of a pipe that only
@@ -68,7 +70,11 @@ export async function startOwnServer(): Promise<OwnServer> {
   const stop = async (): Promise<void> => {
     shell.ref()
     shell.stdin.end()
-    await gone
+    const end = new AbortController()
+    const late = sleep(STOP_MS, undefined, { signal: end.signal }).then(() => killGroup(shell.pid))
+    await Promise.race([gone, late])
+    end.abort()
+    await late.catch(() => undefined)
     await rm(dir, { recursive: true, force: true })
   }
   try {
@@ -80,6 +86,15 @@ export async function startOwnServer(): Promise<OwnServer> {
     })
   }
   return { url: `postgres://postgres@/postgres?host=${encodeURIComponent(dir)}`, stop }
+}
+
+/** The shell, and the server that it has started. */
+function killGroup(pid: number | undefined): void {
+  try {
+    if (pid !== undefined) process.kill(-pid, 'SIGKILL')
+  } catch {
+    // It has just ended.
+  }
 }
 
 /** As pg_ctl sees it: the eighth line of postmaster.pid is the state. */
