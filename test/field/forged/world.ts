@@ -137,7 +137,7 @@ export async function forgedWorld(): Promise<ForgedWorld> {
 const PICTURE = `select
   (select md5(string_agg(t::text, '|' order by id)) from things t) as things, (select md5(string_agg(t::text, '|' order by a)) from pairs t) as pairs,
   (select md5(string_agg(t::text, '|' order by id)) from strangers t) as strangers, (select md5(string_agg(t::text, '|' order by id)) from m.things t) as hers,
-  (select string_agg(name || '=' || setting, ' ' order by seqno) from pg_file_settings where sourcefile like '%auto.conf') as settings,
+  (select string_agg(name || '=' || setting, ' ' order by name) from pg_file_settings where sourcefile like '%auto.conf') as settings,
   (select count(*)::int from pg_largeobject_metadata) as objects, (select string_agg(rolname, ' ' order by rolname) from pg_roles where rolsuper) as superusers`
 
 /** Its undo is refused: so what it would need stays. Then it is undone, and the journal is of what is over. */
