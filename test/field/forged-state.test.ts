@@ -33,7 +33,7 @@ import { forgedWorld, runScript } from './forged/world.ts'
 import type { ForgedWorld } from './forged/world.ts'
 import { hostileTexts } from './forged/words.ts'
 
-const DRAWS = Number(process.env['CHAOS_FUZZ'] ?? 90)
+const DRAWS = Number(process.env['CHAOS_FUZZ'] ?? 40)
 const SEED = process.env['CHAOS_SEED'] ?? 'forged'
 const GOLDEN = fileURLToPath(new URL('../golden/format-1/', import.meta.url))
 /** Of a command in process. An undo that gets nowhere gives up after `NO_PROGRESS_MS`. */
