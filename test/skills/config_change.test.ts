@@ -284,6 +284,18 @@ for (const { name, start, missing } of [
       })
     })
 
+    test('log_replication_commands, which names commands and is on or off, gets its own line back', async () => {
+      await write([`log_replication_commands = 'on'`])
+      const rig = await open({ log_replication_commands: 'off' })
+      await rig.applyAll()
+      assert.match(text(), /log_replication_commands = 'off'/)
+      await rig.undoAll()
+      assert.match(text(), /log_replication_commands = 'on'/)
+      const config = { connection_url: server.url() }
+      const { lines } = configChange.byHand(rig.steps[0]!.step as never, { mark: 'chaos-abcdef-r-1', config })
+      assert.doesNotMatch(lines.join('\n'), /which code/)
+    })
+
     describe('under its own fault', () => {
       const hostile: Record<string, string> = {
         statement_timeout: '1ms',

@@ -1,8 +1,9 @@
 /**
  * What shows that a session is ours. Its name finds it and shows nothing: anybody can take it, with our own role too. So each
- * session of a step takes an advisory lock on a number that is made from its own process and start, before anything else, and the
- * one that undoes takes it in each of its transactions. A lock is held by one session and ends with it; another session cannot copy this one, because its own number is another. It needs no
- * journal, so that it holds after a crash and for a sweep, and the server itself compares.
+ * session of a step takes an advisory lock on a number that is made from its own process and start, before anything else, and
+ * the one that undoes takes it in each of its transactions. A lock is held by one session and ends with it; another session
+ * cannot copy this one, because its own number is another. It needs no journal, so that it holds after a crash and for a
+ * sweep, and the server itself compares.
  */
 import { TargetError } from '../../core/errors.ts'
 import type { Queries } from './table-facts.ts'

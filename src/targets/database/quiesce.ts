@@ -13,8 +13,8 @@ const ENDING_MS = 30_000
 const DOUBT_MS = 1_000
 
 /**
- * Resolves with a word about each session that has such a name and cannot be shown to be ours. Throws RollbackError RESIDUE where one of ours
- * does not go; a stranger's is never waited for longer than a second.
+ * Resolves with a word about each session that has such a name and cannot be shown to be ours. Throws RollbackError RESIDUE
+ * where one of ours does not go; a stranger's is never waited for longer than a second.
  */
 export async function endSessions(
   client: Pick<PostgresClient, 'query' | 'otherPids'>,

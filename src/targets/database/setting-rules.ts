@@ -59,6 +59,9 @@ const NAMES_CODE =
 /** `search_path` is a path of schemas; the file of `timezone_abbreviations` only says how dates are read. */
 const NAMES_NO_CODE = ['search_path', 'timezone_abbreviations']
 
+/** Has such a word in its name, and is on or off. */
+const TELLS_NO_CODE = ['log_replication_commands']
+
 /** Of each category of the server that has dangerous settings, one: categories are told in the server's language. */
 const RISKY = [
   ...['fsync', 'archive_command', 'restore_command', 'recovery_target', 'recovery_prefetch', 'summarize_wal'],
@@ -106,8 +109,12 @@ export function whyRefused(
   return undefined
 }
 
-/** Whether a setting names code or commands that the server runs: of these an undo only takes a line away, and never writes one. */
-export function decidesCode(name: string): boolean {
+/**
+ * Whether a setting names code or commands that the server runs: of these an undo only takes a line away, and never writes one.
+ * Only texts do; `vartype` is what the server says, undefined where it cannot be asked.
+ */
+export function decidesCode(name: string, vartype?: string): boolean {
+  if (vartype === undefined ? TELLS_NO_CODE.includes(name.toLowerCase()) : vartype !== 'string') return false
   return /(^|[._])(library|libraries|plugins?|modules?|providers?|commands?|cmd|programs?|scripts?|hooks?|executables?|shell|library_path|on_(plperlu?_)?init|start_proc)($|_)/i.test(
     name,
   )

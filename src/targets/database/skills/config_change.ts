@@ -108,7 +108,7 @@ export const configChange: SkillSpec<DbReader, DbClient, z.infer<typeof params>,
   },
 
   async revert({ target, mark, clock, signal }, step) {
-    if (writesCode(step))
+    if (writesCode(step, (await readSettings(target)).get(step.name.toLowerCase())?.vartype))
       throw new RollbackError(
         'RESIDUE',
         `${step.name} decides which code the server runs, and is not written from a journal: set it back by hand`,
@@ -152,8 +152,8 @@ export const configChange: SkillSpec<DbReader, DbClient, z.infer<typeof params>,
 }
 
 /** No run changes such a setting: only a journal that somebody has changed says so. */
-function writesCode({ name, before }: SettingChange): boolean {
-  return before !== null && decidesCode(name)
+function writesCode({ name, before }: SettingChange, vartype?: string): boolean {
+  return before !== null && decidesCode(name, vartype)
 }
 
 /** psql runs what these queries return: the statement where the line is still ours, and then those behind it back behind it. */

@@ -166,7 +166,6 @@ export const tableLock: SkillSpec<DbReader, DbClient, Params, Step> = {
 }
 
 /**
-/**
  * The step's session: of its name, and what was recorded of it before it asked for a lock, so that a journal which was changed
  * names no session of others. Without a record nothing is held, and a session that has the step's name and can be shown to be
  * ours is ended all the same. Takes the three values of `sessionOf`.
