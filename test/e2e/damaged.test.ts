@@ -25,7 +25,8 @@ function leave(...lines: (string | Buffer)[]): string {
 const ask = async (...args: string[]) => chaos.start(args).exit
 
 test('--accept-loss needs the name of the run, and a damaged one', async () => {
-  leave(encodeLine(1, '00000000', JSON.stringify(started({ run: RUN }))).bytes)
+  const at = '2026-01-01T00:00:00.000Z'
+  leave(encodeLine(1, '00000000', JSON.stringify({ ...started({ run: RUN }), at })).bytes)
   for (const [args, said] of [
     [['--accept-loss'], /--run: is needed: a hand-over is about one run/],
     [['--accept-loss', '--run', 'nobody'], /no open run nobody/],
