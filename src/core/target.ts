@@ -155,15 +155,15 @@ export function runSkills<Reader, Client extends Reader>(
       for (const { step } of plan.steps) refuseUnreadable(spec(name), step)
       return plan
     },
-    apply: (name, step, ctx) => {
+    apply: async (name, step, ctx) => {
       const record = readableAgain(spec(name), step, (facts) => ctx.record(facts))
-      return spec(name).apply({ ...ctx, record, target: client() }, stepOf(spec(name), step))
+      await spec(name).apply({ ...ctx, record, target: client() }, stepOf(spec(name), step))
     },
-    inspect: (name, step, ctx) => spec(name).inspect({ ...ctx, target: client() }, stepOf(spec(name), step)),
+    inspect: async (name, step, ctx) => spec(name).inspect({ ...ctx, target: client() }, stepOf(spec(name), step)),
     observe: async (name, step, ctx) => spec(name).observe?.({ ...ctx, target: client() }, stepOf(spec(name), step)),
-    revert: (name, step, ctx) => {
+    revert: async (name, step, ctx) => {
       const progress = readableAgain(spec(name), step, (facts) => ctx.progress(facts))
-      return spec(name).revert({ ...ctx, progress, target: client() }, stepOf(spec(name), step))
+      await spec(name).revert({ ...ctx, progress, target: client() }, stepOf(spec(name), step))
     },
   }
 }

@@ -166,7 +166,9 @@ ${more}`
     },
     worker: async () => {
       const pid = await unit.pid()
-      await host.sh(`kill -9 $(cat /proc/${pid}/task/${pid}/children)`)
+      // Another child may just have ended by itself.
+      const children = `$(cat /proc/${pid}/task/${pid}/children)`
+      await host.sh(`for child in ${children}; do kill -9 $child || true; done`)
     },
     both: async () => {
       const pid = await unit.pid()

@@ -54,7 +54,7 @@ async function session(name: string, ours = true): Promise<pg.Client> {
   open.push(client)
   const query = async (sql: string, params: readonly unknown[] = []): Promise<unknown[]> =>
     (await client.query<Record<string, string>>(sql, [...params])).rows
-  if (ours) await prove({ query: query as Queries['query'] }, { name })
+  if (ours) await prove({ query: query as Queries['query'] }, name)
   return client
 }
 

@@ -34,7 +34,7 @@ test('F14: who squats the lock of a claim is named with role and address, no row
     // What she needs stands in pg_locks, for everybody to see.
     await first.agent.claim([{ scope: 'resource', key }], first.signal)
     const { rows } = await mallory.query<{ classid: string; objid: string }>(
-      `select classid::text, objid::text from pg_locks where locktype = 'advisory' and granted`,
+      `select classid::text, objid::text from pg_locks where locktype = 'advisory' and objsubid = 1 and granted`,
     )
     assert.equal(rows.length, 1)
     const [found] = rows

@@ -128,7 +128,7 @@ describe('strangers’ sessions', () => {
       `select classid::int4 as class, objid::int8::bit(32)::int4 as number from pg_locks l join pg_stat_activity a using (pid)
         where l.locktype = 'advisory' and l.objsubid = 2 and starts_with(a.application_name, '${runMark(rig.install, rig.run)}')`,
     )
-    assert.equal(copied.length, 1, 'of the session that holds the lock')
+    assert.ok(copied.length > 1, 'of the session that holds the lock, and of the one that undoes')
     await rig.closeHeld()
     await strangers.come(named(rig))
     for (const { class: space, number } of copied) {

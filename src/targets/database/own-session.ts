@@ -1,9 +1,8 @@
 /**
  * What shows that a session is ours. Its name finds it and shows nothing: anybody can take it, with our own role too. So each
- * session of a step takes an advisory lock on a number that is made from its own process and start, before anything else, and
- * the one that undoes takes it in each of its transactions. A lock is held by one session and ends with it; another session
- * cannot copy this one, because its own number is another. It needs no journal, so that it holds after a crash and for a
- * sweep, and the server itself compares.
+ * connection takes an advisory lock on a number that is made from its own process and start, before anything else. A lock is
+ * held by one session and ends with it; another session cannot copy this one, because its own number is another. It needs no
+ * journal, so that it holds after a crash and for a sweep, and the server itself compares.
  */
 import { TargetError } from '../../core/errors.ts'
 import type { Queries } from './table-facts.ts'
@@ -29,16 +28,13 @@ export interface Self {
 }
 
 /**
- * Makes the session one that can be shown to be ours, for good or until the end of its transaction. Undefined, and without a
- * lock, where it does not have the name that we opened it with. Throws TargetError where somebody else holds its number.
+ * Makes the session one that can be shown to be ours. Undefined, and without a lock, where it does not have the name that we
+ * opened it with. Throws TargetError where somebody else holds its number.
  */
-export async function prove(
-  session: Queries,
-  { name, until }: { name?: string; until?: 'commit' } = {},
-): Promise<Self | undefined> {
+export async function prove(session: Queries, name?: string): Promise<Self | undefined> {
   const [self] = await session.query<{ pid: string; backend_start: string; proved: string }>(
     `select a.pid::pg_catalog.text, a.backend_start::pg_catalog.text,
-            pg_catalog.${until === 'commit' ? 'pg_try_advisory_xact_lock' : 'pg_try_advisory_lock'}(${CLASS}, ${NUMBER})::pg_catalog.text as proved
+            pg_catalog.pg_try_advisory_lock(${CLASS}, ${NUMBER})::pg_catalog.text as proved
        from pg_catalog.pg_stat_activity as a
       where a.pid operator(pg_catalog.=) pg_catalog.pg_backend_pid()
         and ($1::pg_catalog.text is null or a.application_name operator(pg_catalog.=) $1::pg_catalog.text)`,

@@ -70,6 +70,7 @@ export class PostgresClient implements DbClient {
       if (!facts) throw new TargetError('TARGET_FAILED', 'the database answered nothing')
       const serverVersion = Number(facts.version)
       const check = await checksClient(control, serverVersion)
+      await prove(control)
       const searchPath = JSON.parse(facts.path) as string[]
       return new PostgresClient(options, control, { searchPath, role: facts.role, serverVersion, check })
     } catch (error) {
@@ -87,7 +88,6 @@ export class PostgresClient implements DbClient {
       const control = await this.#live()
       await control.query('begin')
       try {
-        await prove(control, { until: 'commit' })
         const result = await work({ query: (sql, params) => control.query(sql, params) })
         await control.query('commit')
         return result
@@ -106,7 +106,7 @@ export class PostgresClient implements DbClient {
     connection.answerMs = (options.statementMs ?? STATEMENT_MS) + ANSWER_GRACE_MS
     try {
       if (this.#check && options.unpinned?.includes(CHECK) !== true) await checksClient(connection, this.serverVersion)
-      const self = await prove(connection, { name: mark })
+      const self = await prove(connection, mark)
       if (!self) {
         throw new RefusedError(
           'REFUSED_POOLER',
@@ -172,8 +172,9 @@ export class PostgresClient implements DbClient {
     const settings = pinned(this.serverVersion, { readOnly: true, statementMs: 30_000 })
     const config = openingOf(place, mark, settings, ssl)
     const connection = await Connection.open(config, this.#options.signal)
-    if (this.#check) await checksClient(connection, this.serverVersion)
     this.#readers.push(connection)
+    if (this.#check) await checksClient(connection, this.serverVersion)
+    await prove(connection)
     return {
       searchPath: this.searchPath,
       role: this.role,
@@ -198,6 +199,7 @@ export class PostgresClient implements DbClient {
       this.#options.signal,
     )
     this.#auxiliary.set(database, connection)
+    await prove(connection)
     return connection
   }
 
@@ -239,6 +241,7 @@ export class PostgresClient implements DbClient {
       )
       try {
         if (this.#check) await checksClient(control, this.serverVersion)
+        await prove(control)
         await this.onReconnect((sql, params) => control.query(sql, params))
       } catch (error) {
         await control.close()

@@ -6,10 +6,7 @@ import type { PostgresClient } from './postgres.ts'
 
 /** How long a session may take to go that was told to end. */
 const ENDING_MS = 30_000
-/**
- * How long one of our role that nothing shows to be ours may take. Ours is like that while it ends (its transaction and its locks
- * are gone by then), before it has done anything, and where it only looks; the server ends such a one soon after its worker.
- */
+/** How long one of our role that nothing shows to be ours may take. Ours is like that while it ends, and before it has done anything. */
 const DOUBT_MS = 1_000
 
 /**

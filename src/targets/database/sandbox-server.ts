@@ -26,7 +26,8 @@ const STOP_MS = 60_000
 
 /**
  * The server is a child of this shell, which knows its pid from the first moment on, and ends it at the end of a pipe that only
- * we hold: however we end (SIGKILL too), it does. Both are in a session of their own, where Ctrl-C does not reach them.
+ * we hold: however we end (SIGKILL too), it does. It is told again until it does: a server that is just starting may miss a
+ * signal. Both are in a session of their own, where Ctrl-C does not reach them.
  */
 const SHELL = `
 dir=$1
@@ -34,8 +35,10 @@ dir=$1
 "$dir/pg/bin/postgres" -D "$dir/data" -c listen_addresses= -c unix_socket_directories="$dir" -c fsync=off >> "$dir/log" 2>&1 </dev/null &
 server=$!
 while read -r line; do :; done
-kill -QUIT "$server"
+(while kill -QUIT "$server"; do sleep 1; done) 2>/dev/null &
+again=$!
 wait "$server"
+kill "$again"
 rm -rf "$dir/data" "$dir/pg" "$dir/log"
 rmdir "$dir"
 `
