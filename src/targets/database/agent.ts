@@ -50,6 +50,7 @@ export async function connectPostgres(
       if (reader) return reader
       await requireConnections(client, connectionsNeeded({ held: 0, atOnce: 1, serverWide: false }))
       await client.refusePooler()
+      await client.showOurs()
       return (reader = await client.openReader())
     },
   )
@@ -91,6 +92,8 @@ export async function connectPostgres(
       }
     },
     async quiesce(run, signal, stranger) {
+      // Where it cannot be shown, only the undo after the next crash has to wait for the server to end it.
+      await client.showOurs().catch(() => undefined)
       const strangers = await endSessions(client, runMark(install, run), clock, signal)
       for (const words of strangers) stranger?.(words)
     },

@@ -39,6 +39,7 @@ export class PostgresClient implements DbClient {
   #control: Connection
   #queue: Promise<unknown> = Promise.resolve()
   #closed = false
+  #proved = false
   /** Called after a lost control connection was opened again, before it is used. Throws when it is another server. */
   onReconnect: (query: DbReader['query']) => Promise<void> = () => Promise.resolve()
 
@@ -70,7 +71,6 @@ export class PostgresClient implements DbClient {
       if (!facts) throw new TargetError('TARGET_FAILED', 'the database answered nothing')
       const serverVersion = Number(facts.version)
       const check = await checksClient(control, serverVersion)
-      await prove(control)
       const searchPath = JSON.parse(facts.path) as string[]
       return new PostgresClient(options, control, { searchPath, role: facts.role, serverVersion, check })
     } catch (error) {
@@ -166,6 +166,14 @@ export class PostgresClient implements DbClient {
     )
   }
 
+  /** Lets the control be shown to be ours. Not before a pooler is refused: there the lock would stay in a session of others. */
+  async showOurs(): Promise<void> {
+    await this.#exclusive(async () => {
+      await prove(await this.#live())
+      this.#proved = true
+    })
+  }
+
   /** A second connection that reads only, for plan. The caller closes it. */
   async openReader(): Promise<DbReader & { close(): Promise<void> }> {
     const { place, mark, ssl } = this.#options
@@ -241,7 +249,7 @@ export class PostgresClient implements DbClient {
       )
       try {
         if (this.#check) await checksClient(control, this.serverVersion)
-        await prove(control)
+        if (this.#proved) await prove(control)
         await this.onReconnect((sql, params) => control.query(sql, params))
       } catch (error) {
         await control.close()
