@@ -1,6 +1,7 @@
 /** Everything of a PostgreSQL database and server that is not rows, as a list of names and texts. */
 import type pg from 'pg'
 import { messageOf } from '../../src/core/errors.ts'
+import { LOCK_CLASS } from '../../src/targets/database/own-session.ts'
 
 type Facts = Record<string, string>
 
@@ -94,7 +95,7 @@ const QUERIES = {
     from pg_locks l join pg_stat_activity using (pid) left join pg_class c on c.oid = l.relation where l.locktype = 'relation' and ${CHAOS}`,
   // Not those that show which sessions are ours: the sessions are here themselves.
   'advisory lock': `select concat_ws('/', l.database, l.classid, l.objid, l.objsubid, l.mode, 'pid ' || l.pid), concat_ws(' ', case when l.granted then 'held' else 'waited for' end, 'by', nullif(application_name, ''))
-    from pg_locks l left join pg_stat_activity using (pid) where l.locktype = 'advisory' and l.pid is distinct from pg_backend_pid() and not (l.classid = 1667785071 and l.objsubid = 2)`,
+    from pg_locks l left join pg_stat_activity using (pid) where l.locktype = 'advisory' and l.pid is distinct from pg_backend_pid() and not (l.classid = ${LOCK_CLASS} and l.objsubid = 2)`,
   'prepared transaction': `select gid, concat_ws(' ', owner, database) from pg_prepared_xacts`,
   'temporary table': `select ${TABLE_NAME}, 'kind ' || c.relkind::text from ${CLASS} where c.relpersistence = 't' and c.relkind in ('r', 'p')`,
   publication: `select quote_ident(pubname), concat_ws(', ', case when puballtables then 'all tables' end,

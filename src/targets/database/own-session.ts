@@ -8,7 +8,7 @@ import { TargetError } from '../../core/errors.ts'
 import type { Queries } from './table-facts.ts'
 
 /** The first number of these locks: `chao`. */
-const CLASS = 0x6368616f
+export const LOCK_CLASS = 0x6368616f
 
 /** The second. Other roles do not get to see the start, so nobody can take the lock before we do. Any search path will do. */
 const NUMBER =
@@ -20,7 +20,7 @@ export const OWN_ROLE = `a.usesysid = (select u.oid from pg_catalog.pg_roles as 
 
 /** Whether row `a` of pg_stat_activity is a session of ours, of whichever run: with our role, and the lock that it holds itself. */
 export const OWN_SESSION = `(${OWN_ROLE} and (a.pid, ${NUMBER}::oid) in (select l.pid, l.objid from pg_catalog.pg_locks as l
-  where l.locktype = 'advisory' and l.classid = ${CLASS}::oid and l.objsubid = 2 and l.granted))`
+  where l.locktype = 'advisory' and l.classid = ${LOCK_CLASS}::oid and l.objsubid = 2 and l.granted))`
 
 export interface Self {
   pid: string
@@ -34,7 +34,7 @@ export interface Self {
 export async function prove(session: Queries, name?: string): Promise<Self | undefined> {
   const [self] = await session.query<{ pid: string; backend_start: string; proved: string }>(
     `select a.pid::pg_catalog.text, a.backend_start::pg_catalog.text,
-            pg_catalog.pg_try_advisory_lock(${CLASS}, ${NUMBER})::pg_catalog.text as proved
+            pg_catalog.pg_try_advisory_lock(${LOCK_CLASS}, ${NUMBER})::pg_catalog.text as proved
        from pg_catalog.pg_stat_activity as a
       where a.pid operator(pg_catalog.=) pg_catalog.pg_backend_pid()
         and ($1::pg_catalog.text is null or a.application_name operator(pg_catalog.=) $1::pg_catalog.text)`,

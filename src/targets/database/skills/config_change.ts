@@ -108,7 +108,7 @@ export const configChange: SkillSpec<DbReader, DbClient, z.infer<typeof params>,
   },
 
   async revert({ target, mark, clock, signal }, step) {
-    if (writesCode(step, (await readSettings(target)).get(step.name.toLowerCase())?.vartype))
+    if (writesCode(step) && writesCode(step, (await readSettings(target)).get(step.name.toLowerCase())?.vartype))
       throw new RollbackError(
         'RESIDUE',
         `${step.name} decides which code the server runs, and is not written from a journal: set it back by hand`,
