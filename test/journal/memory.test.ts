@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { setTimeout } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { FileJournal, loadStep, readJournal } from '../../src/journal/file-journal.ts'
@@ -11,7 +12,7 @@ import { planned, started, temporaryFolder } from './helpers.ts'
 const STEPS = 600
 const PAYLOAD = 100_000
 
-test('of a journal of 60 MB less than a fifth is kept in memory once it is read', async (t) => {
+test('of a journal of 60 MB less than a twentieth is kept in memory once it is read', async (t) => {
   const file = join(temporaryFolder(t), 'r1.jsonl')
   const journal = await FileJournal.create(file)
   await journal.append(started())
@@ -22,19 +23,28 @@ test('of a journal of 60 MB less than a fifth is kept in memory once it is read'
   const size = statSync(file).size
   assert.ok(size > STEPS * PAYLOAD)
   const collect = collector()
-  collect()
-  const before = used()
+  const before = await usedAfter(collect, 0)
   const state = await readJournal(file)
-  collect()
-  const kept = used() - before
+  const limit = size / 20
+  const kept = (await usedAfter(collect, before + limit)) - before
   assert.equal(pendingSteps(state).length, STEPS)
-  assert.ok(kept < size / 5, `${kept} bytes are kept of ${size}`)
+  assert.ok(kept < limit, `${kept} bytes are kept of ${size}`)
   assert.deepEqual(await loadStep(file, state.steps[STEPS - 1]!), { step: STEPS, rows: 'r'.repeat(PAYLOAD) })
 })
 
-function used(): number {
-  const { heapUsed, external } = process.memoryUsage()
-  return heapUsed + external
+/**
+ * Bytes in use after collections. Node frees buffers on a thread of its own and ends a stream in a later turn of the loop, so
+ * one collection may still see what nothing holds any more: it is repeated, ten times at most, until `enough` is reached.
+ */
+async function usedAfter(collect: () => void, enough: number): Promise<number> {
+  let least = Infinity
+  for (let turn = 0; turn < 10 && least > enough; turn++) {
+    await setTimeout(turn * 10)
+    collect()
+    const { heapUsed, external } = process.memoryUsage()
+    least = Math.min(least, heapUsed + external)
+  }
+  return least
 }
 
 function collector(): () => void {
