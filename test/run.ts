@@ -4,11 +4,12 @@
  *   node --import tsx test/run.ts [--fast] [--expect-skips FILE] [PART_OF_A_PATH…]
  *
  * `--fast` leaves out what starts systems or takes long. `--expect-skips` names a JSON list of `{test, reason}`: the
- * tests that are skipped must be exactly those. Near the end are
- * the ten files whose tests took longest; the last line is always `N passed, N failed, N skipped`.
+ * tests that are skipped must be exactly those. Near the end are the ten files whose tests took longest, with the processor
+ * time of the file and of the processes that it waited for, and of the machine as a whole; the last line is always
+ * `N passed, N failed, N skipped`.
  */
-import { readdirSync, readFileSync } from 'node:fs'
-import { availableParallelism } from 'node:os'
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { availableParallelism, cpus, tmpdir } from 'node:os'
 import { join, relative, resolve, sep } from 'node:path'
 import { run } from 'node:test'
 import { spec } from 'node:test/reporters'
@@ -20,6 +21,19 @@ const SLOW = /^test\/(e2e|crash|labs|skills|field)\/|\.slow\./
 const FILE_TIMEOUT_MS = 20 * 60_000
 /** So many files are named with the time that their tests took. */
 const SLOWEST = 10
+/** Begun first, in this order, so that none of them is still running when all others have ended: what the last lines of a run named. */
+const LONGEST = [
+  'test/e2e/service.test.ts',
+  'test/field/shapes.test.ts',
+  'test/e2e/bad-state.test.ts',
+  'test/crash/kill.test.ts',
+  'test/e2e/commands.test.ts',
+  'test/skills/config_change.test.ts',
+  'test/e2e/selftest.test.ts',
+  'test/model/model.slow.test.ts',
+  'test/crash/matrix.test.ts',
+  'test/crash/mutations.slow.test.ts',
+]
 
 interface Skip {
   test: string
@@ -34,10 +48,15 @@ const { values: options, positionals: parts } = parseArgs({
 const expected = options['expect-skips'] === undefined ? undefined : readSkips(options['expect-skips'])
 // The children inherit our --import tsx, which is resolved from the working directory.
 process.chdir(root)
+const processors = processorTime()
 const { passed, failed, skips, problems, took } = await runFiles(testFiles())
 
 const slowest = [...took].sort(([, a], [, b]) => b - a).slice(0, SLOWEST)
-for (const [file, ms] of slowest) console.log(`slow: ${(ms / 1_000).toFixed(1).padStart(7)} s  ${file}`)
+for (const [file, ms] of slowest) {
+  console.log(`slow: ${seconds(ms)}, of a processor ${seconds(processors.of(file))}  ${file}`)
+}
+console.log(`the processors were busy for ${processors.busy()} % of the time`)
+processors.end()
 for (const skip of skips) console.log(`skipped: ${skip.test} (${skip.reason})`)
 if (expected) problems.push(...differences(expected, skips))
 if (passed + failed + skips.length === 0) problems.push('no test ran')
@@ -50,7 +69,12 @@ function testFiles(): string[] {
     .map((name) => `test/${name.replaceAll(sep, '/')}`)
     .filter((path) => path.endsWith('.test.ts') && !(options.fast && SLOW.test(path)))
     .filter((path) => parts.length === 0 || parts.some((part) => path.includes(part)))
-    .sort()
+    .sort((a, b) => place(a) - place(b) || (a < b ? -1 : 1))
+}
+
+function place(path: string): number {
+  const i = LONGEST.indexOf(path)
+  return i < 0 ? LONGEST.length : i
 }
 
 /** Counts tests, not suites. What ends a file early counts as failed, also where node:test lets it pass. */
@@ -103,6 +127,50 @@ async function runFiles(paths: string[]) {
   for await (const text of stream.compose(new spec())) process.stdout.write(text as string)
   for (const [file, n] of unfinished) if (n > 0) fail(`${relative(root, file)}: ended with ${n} tests unfinished`)
   return result
+}
+
+/** Each process of ours writes at its end what it and the processes that it waited for have used; Linux tells both. */
+function processorTime() {
+  const folder = mkdtempSync(join(tmpdir(), 'test-times-'))
+  const atExit = `import { readFileSync, writeFileSync } from 'node:fs'
+    process.on('exit', () => {
+      try {
+        const ticks = readFileSync('/proc/self/stat', 'utf8').split(') ')[1].split(' ').slice(11, 15)
+        writeFileSync(${JSON.stringify(folder)} + '/' + process.pid, JSON.stringify([process.argv[1], ticks.reduce((sum, n) => sum + 10 * n, 0)]))
+      } catch {}
+    })`
+  // Children inherit it, as they do our --import tsx.
+  process.execArgv.push('--import', `data:text/javascript,${encodeURIComponent(atExit)}`)
+  const before = cpus()
+  return {
+    /** Milliseconds. */
+    of(file: string): number {
+      const written = readdirSync(folder).map(
+        (name) => JSON.parse(readFileSync(join(folder, name), 'utf8')) as [string, number],
+      )
+      return written.reduce((sum, [path, ms]) => sum + (path === join(root, file) ? ms : 0), 0)
+    },
+    busy(): number {
+      const spent = cpus().map(({ times }, i) => {
+        const was = before[i]?.times ?? times
+        const all = (t: typeof times) => t.user + t.nice + t.sys + t.irq + t.idle
+        return { all: all(times) - all(was), idle: times.idle - was.idle }
+      })
+      const [all, idle] = [sum(spent.map((s) => s.all)), sum(spent.map((s) => s.idle))]
+      return Math.round((100 * (all - idle)) / Math.max(1, all))
+    },
+    end(): void {
+      rmSync(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+function sum(numbers: number[]): number {
+  return numbers.reduce((total, n) => total + n, 0)
+}
+
+function seconds(ms: number): string {
+  return `${(ms / 1_000).toFixed(1).padStart(7)} s`
 }
 
 function isFile(name: string, file: string | undefined): boolean {

@@ -3,7 +3,6 @@
  * of them, and recoveries die at theirs. After each, the target must be as before and the state folder empty. After some
  * deaths strangers replace what the target is made of: then it must be as they made it.
  */
-import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import type { Experiment } from '../../src/core/experiment.ts'
 import { seededRandom } from '../../src/core/random.ts'
@@ -126,15 +125,6 @@ export function experimentOf(skill: string, world: Omit<World, 'picture' | 'repl
       limits: { rows: 1000, resources: 50, percent: 100, duration_ms: 60_000 },
       ...{ allow: [], protected: [], failsafe: 'warn' },
     },
-  }
-}
-
-/** The commit, so that each one is attacked at other points and can be attacked there again. */
-export function seedOfCommit(): string {
-  try {
-    return execFileSync('git', ['rev-parse', 'HEAD'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim()
-  } catch {
-    return 'no commit'
   }
 }
 

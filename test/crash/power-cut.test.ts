@@ -12,7 +12,7 @@ import { FakeWorld, fakeTarget } from '../fakes/agent.ts'
 import { effectsOf, recoverOn, START } from './disk-world.ts'
 
 /** Cuts per file system; more where somebody has the time. */
-const CUTS = Number(process.env['CHAOS_POWER_CUTS'] ?? 20)
+const CUTS = Number(process.env['CHAOS_POWER_CUTS'] ?? 7)
 const WRITER = fileURLToPath(new URL('power-writer.ts', import.meta.url))
 const NO_DATASYNC = fileURLToPath(new URL('no-datasync.mjs', import.meta.url))
 

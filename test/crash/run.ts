@@ -5,7 +5,8 @@
 import { parseArgs } from 'node:util'
 import { targets } from '../../src/targets/index.ts'
 import { Crashes } from './cycle.ts'
-import { crashMatrix, lineOf, seedOfCommit } from './matrix.ts'
+import { crashMatrix, lineOf } from './matrix.ts'
+import { seedOfCommit } from '../seed.ts'
 import { WORLDS } from './worlds.ts'
 
 const { values, positionals: only } = parseArgs({

@@ -16,7 +16,8 @@ import { mintRun, openStateDir } from '../../src/journal/state-dir.ts'
 import type { StateDir } from '../../src/journal/state-dir.ts'
 import { database } from '../../src/targets/database/index.ts'
 import { tcpCutter } from '../fakes/tcp-cutter.ts'
-import { experimentOf, seedOfCommit } from './matrix.ts'
+import { experimentOf } from './matrix.ts'
+import { seedOfCommit } from '../seed.ts'
 import { databaseWorld } from './worlds.ts'
 
 /** Of each skill and direction. */

@@ -9,15 +9,16 @@ import { insertLoad } from '../../src/targets/database/skills/insert_load.ts'
 import { updateLoad } from '../../src/targets/database/skills/update_load.ts'
 import { openRig } from '../contract/skill.ts'
 import type { Rig } from '../contract/skill.ts'
+import { seedOfCommit } from '../seed.ts'
 import { planOf, surveyOf } from './looking.ts'
 import { startHostile } from './hostile.ts'
 import type { Hostile } from './hostile.ts'
 
 /** `CHAOS_SCHEMAS=2000` where somebody has half an hour. */
-const SCHEMAS = Number(process.env['CHAOS_SCHEMAS'] ?? 60)
-const SEED = process.env['CHAOS_SEED'] ?? 'a hostile owner'
+const SCHEMAS = Number(process.env['CHAOS_SCHEMAS'] ?? 20)
+const SEED = process.env['CHAOS_SEED'] ?? seedOfCommit()
 /** Looked at together, since discover looks at a whole database. */
-const BATCH = 30
+const BATCH = 10
 
 /** What a table gets: types that come first, columns and constraints, and statements behind it. `n` is unlike any other. */
 interface Part {

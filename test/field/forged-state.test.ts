@@ -26,6 +26,7 @@ import { openStateDir } from '../../src/journal/state-dir.ts'
 import { progress } from '../../src/observe/progress.ts'
 import { harmless } from '../../src/observe/scrub.ts'
 import { targets } from '../../src/targets/index.ts'
+import { seedOfCommit } from '../seed.ts'
 import { forge, forgeFile, journalOf, recordsOf } from './forged/draw.ts'
 import { clutter } from './forged/clutter.ts'
 import { DIRECTED } from './forged/directed.ts'
@@ -33,8 +34,8 @@ import { forgedWorld, runScript } from './forged/world.ts'
 import type { ForgedWorld } from './forged/world.ts'
 import { hostileTexts } from './forged/words.ts'
 
-const DRAWS = Number(process.env['CHAOS_FUZZ'] ?? 40)
-const SEED = process.env['CHAOS_SEED'] ?? 'forged'
+const DRAWS = Number(process.env['CHAOS_FUZZ'] ?? 14)
+const SEED = process.env['CHAOS_SEED'] ?? seedOfCommit()
 const GOLDEN = fileURLToPath(new URL('../golden/format-1/', import.meta.url))
 /** Of a command in process. An undo that gets nowhere gives up after `NO_PROGRESS_MS`. */
 const LONGEST_MS = 60_000

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { seedOfCommit } from '../crash/matrix.ts'
+import { seedOfCommit } from '../seed.ts'
 import { BUGS } from './bugs.ts'
 import { KINDS, operation } from './operations.ts'
 import { search, seedNumber, textOf } from './search.ts'
