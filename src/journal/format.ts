@@ -10,6 +10,9 @@ export const MAX_RECORD_BYTES = 2 ** 20 + 2 ** 16
 /** Longer than any line of ours: what runs on past this without a newline is damage, not a record to wait for. */
 export const MAX_LINE_BYTES = MAX_RECORD_BYTES + 64
 
+/** More than any write of ours: a file that goes on for longer without a record is read no further. */
+export const MAX_TAIL_BYTES = 2 ** 28
+
 export interface Line {
   seq: number
   prev: string

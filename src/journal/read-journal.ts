@@ -3,7 +3,7 @@ import { JournalError, messageOf } from '../core/errors.ts'
 import { markOf } from '../core/skill.ts'
 import { nodeDisk } from './disk.ts'
 import type { Disk, DiskFile } from './disk.ts'
-import { CHAIN_START, decodeLine, wasWhole } from './format.ts'
+import { CHAIN_START, decodeLine, MAX_TAIL_BYTES, wasWhole } from './format.ts'
 import { fold, JOURNAL_FORMAT } from './journal.ts'
 import type { Damage, RunState, Stamped, StepState } from './journal.ts'
 import { linesOf } from './lines.ts'
@@ -47,9 +47,15 @@ async function readPart(state: RunState, part: number, disk: Disk): Promise<void
   let torn: number | undefined
   let damaged = false
   let end = 0
+  /** Where the last record ends. */
+  let known = 0
   try {
     for await (const { bytes, offset, whole } of linesOf(file, disk)) {
       end = offset + bytes.length + (whole ? 1 : 0)
+      if (end - known > MAX_TAIL_BYTES) {
+        damage(known, `more than ${MAX_TAIL_BYTES / 2 ** 20} MiB that are no records; what follows is not read`)
+        return
+      }
       const line = whole ? decodeLine(bytes) : undefined
       if (!line && !wasWhole(bytes, whole)) {
         torn ??= offset
@@ -60,6 +66,7 @@ async function readPart(state: RunState, part: number, disk: Disk): Promise<void
       damaged = !line
       state.goodLength = end
       if (!line) continue
+      known = end
       if (line.prev !== state.lastCrc || line.seq !== state.lastSeq + 1) {
         damage(offset, `record ${line.seq} does not follow record ${state.lastSeq}`)
       }

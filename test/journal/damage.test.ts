@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { readdirSync, writeFileSync } from 'node:fs'
+import { readdirSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { test } from 'node:test'
 import type { TestContext } from 'node:test'
@@ -118,6 +118,27 @@ for (const zeros of [1, 2, 4096, 3_000_000]) {
     assert.deepEqual([within.steps.length, within.lastSeq, within.damage], [1, RECORDS.length - 1, []])
   })
 }
+
+test('a file that is grown to a terabyte of zeros is damaged, read within its bound, and gone on with in another', async (t) => {
+  const file = join(temporaryFolder(t), 'r1.jsonl')
+  const journal = await FileJournal.create(file)
+  for (const record of RECORDS) await journal.append(record)
+  await journal.close()
+  const { size } = statSync(file)
+  truncateSync(file, 2 ** 40)
+  const state = await readJournal(file)
+  assert.deepEqual([state.steps.length, state.damage.length, state.damage[0]?.offset], [2, 1, size])
+  assert.match(state.damage[0]?.reason ?? '', /^more than 256 MiB that are no records/)
+  const resumed = await FileJournal.resume(file)
+  await resumed.append(reverted(1), { durable: true })
+  await resumed.close()
+  const after = await readJournal(file)
+  assert.deepEqual(
+    after.steps.map((step) => step.state),
+    ['reverted', 'planned'],
+  )
+  assert.deepEqual([after.damage.length, statSync(file).size], [1, 2 ** 40])
+})
 
 test('a hole of zeros that a later record follows is damage', async () => {
   const [first, second, ...rest] = linesOf(await bytesOf(RECORDS))
