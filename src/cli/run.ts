@@ -5,6 +5,7 @@ import { CodedError, ERROR_CODES } from '../core/errors.ts'
 import type { Sink } from '../core/events.ts'
 import type { Config, Experiment } from '../core/experiment.ts'
 import { visible, visibleData } from '../core/foreign.ts'
+import { moreText } from '../core/plan-view.ts'
 import { worstExitCode } from '../core/report.ts'
 import type { Report } from '../core/report.ts'
 import { Tracker } from '../daemon/tracker.ts'
@@ -111,8 +112,14 @@ async function dryRun(context: Context, experiments: Experiment[], options: RunO
       continue
     }
     context.out(`${paint('bold', experiment.name)}: ${visible(plan.summary)}\n`)
-    for (const r of visibleData(plan.resources))
+    const { resources, counts } = visibleData(plan)
+    for (const r of resources)
       context.out(`  ${r.kind} ${r.id}${r.detail === undefined ? '' : `  ${paint('dim', r.detail)}`}\n`)
+    const more = moreText(
+      counts.resources,
+      resources.map((r) => r.kind),
+    )
+    if (more !== undefined) context.out(`  and ${more}; chaos discover lists them\n`)
     context.out(
       plan.steps.length === 0 ? 'nothing would run:\n' : `would run (seed ${plan.seed}), then undo in reverse:\n`,
     )

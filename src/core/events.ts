@@ -1,31 +1,12 @@
 /** What a run tells while it happens. Plain JSON; sinks (observe/) only watch and can never slow or fail a run. */
 import type { Digest } from './digest.ts'
 import type { Observed } from './observed.ts'
+import type { PlanView, StepView } from './plan-view.ts'
 import type { Report } from './report.ts'
-import type { Discovery } from './target.ts'
-import type { Inspection, Skipped } from './skill.ts'
+import type { Inspection } from './skill.ts'
 
 /** The walk of a run, in order. */
 export type RunPhase = 'connect' | 'discover' | 'plan' | 'claim' | 'apply' | 'soak' | 'quiesce' | 'rollback' | 'done'
-
-/** A step as people see it. */
-export interface StepView {
-  step: number
-  skill: string
-  resource: string
-  describe: string
-}
-
-export interface PlanView {
-  target: string
-  identity: Record<string, string | null>
-  summary: string
-  resources: Discovery['resources']
-  steps: StepView[]
-  skipped: (Skipped & { skill: string })[]
-  notes: string[]
-  seed: string
-}
 
 type RunEventBody =
   | { type: 'run.started'; experiment: string; target: string; endpoint: string; seed: string; soak_ms: number }

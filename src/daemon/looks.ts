@@ -1,8 +1,8 @@
 /** The jobs that only look: a plan, a survey, what carries our marks. They claim nothing, and none of them has a journal. */
 import type { Clock } from '../core/clock.ts'
 import { CodedError } from '../core/errors.ts'
-import type { PlanView } from '../core/events.ts'
 import type { Experiment } from '../core/experiment.ts'
+import type { PlanView } from '../core/plan-view.ts'
 import type { Survey } from '../core/survey.ts'
 import type { Swept } from '../engine/sweep.ts'
 import { mintRun } from '../journal/state-dir.ts'

@@ -1,7 +1,8 @@
 /** What supervisor and worker say to each other over the IPC channel of the fork: plain JSON. */
 import type { ConfigProblem, ErrorCode } from '../core/errors.ts'
-import type { ChaosEvent, PlanView } from '../core/events.ts'
+import type { ChaosEvent } from '../core/events.ts'
 import type { Experiment } from '../core/experiment.ts'
+import type { PlanView } from '../core/plan-view.ts'
 import type { Report } from '../core/report.ts'
 import type { HandOver } from '../engine/recover.ts'
 import type { Swept } from '../engine/sweep.ts'

@@ -1,5 +1,6 @@
 /** What runs do right now, followed from their events: for `status`. */
 import type { ChaosEvent } from '../core/events.ts'
+import { totalOf } from '../core/plan-view.ts'
 import type { Report } from '../core/report.ts'
 import type { RunningRun } from '../core/status.ts'
 
@@ -49,7 +50,7 @@ export class Tracker {
         enter(tracked, event)
         break
       case 'run.planned':
-        view.steps_total = event.plan.steps.length
+        view.steps_total = totalOf(event.plan.counts.steps)
         break
       case 'step.applied':
       case 'step.reverted':

@@ -1,4 +1,5 @@
 /** What a run came to, once its faults are over: one that nobody met has tested nothing, although it was put in place. */
+import { listed } from '../core/counted.ts'
 import { metNobody, observedText } from '../core/observed.ts'
 import type { Outcome } from '../core/report.ts'
 import { tookEffect } from '../core/skill.ts'
@@ -22,9 +23,5 @@ export function cameTo({ outcome, ...why }: CameTo, steps: readonly StepState[])
 }
 
 function textOf(steps: readonly StepState[]): string {
-  const each = steps.map(({ resource, observed }) => `${resource}: ${observed ? observedText(observed) : ''}`)
-  const more = each.length > MOST_NAMED ? [`and ${each.length - MOST_NAMED} more`] : []
-  return [...each.slice(0, MOST_NAMED), ...more].join('; ')
+  return listed(steps.map(({ resource, observed }) => `${resource}: ${observed ? observedText(observed) : ''}`))
 }
-
-const MOST_NAMED = 10

@@ -2,12 +2,13 @@
 import { counted } from '../core/counted.ts'
 import { ConfigError, RefusedError } from '../core/errors.ts'
 import type { ConfigProblem } from '../core/errors.ts'
-import type { PlanView, StepView } from '../core/events.ts'
 import type { Experiment } from '../core/experiment.ts'
 import { protectedNames } from '../core/guard.ts'
+import { viewOf } from '../core/plan-view.ts'
+import type { PlanView, StepView } from '../core/plan-view.ts'
 import { seededRandom } from '../core/random.ts'
 import { markOf } from '../core/skill.ts'
-import type { Phase, Plan, Planned, Resource, SkillInfo } from '../core/skill.ts'
+import type { Phase, Plan, Planned, Resource, Scope, SkillInfo } from '../core/skill.ts'
 import type { Agent, ClaimKey, Discovery, Endpoint, Identity } from '../core/target.ts'
 import { Allowance } from './allowance.ts'
 import { matching } from './filters.ts'
@@ -31,6 +32,9 @@ const APPLY_MS = 15 * 60_000
 export interface RunPlan {
   steps: PlannedStep[]
   claims: ClaimKey[]
+  skipped: PlanView['skipped']
+  notes: string[]
+  /** For people only: it has the first of each list. */
   view: PlanView
 }
 
@@ -59,19 +63,15 @@ export async function planRun(input: PlanInput): Promise<RunPlan> {
   const steps = number(invocations, input)
   checkLimits(experiment, invocations)
   refuseImpossible(steps, input.skills)
+  const skipped = invocations.flatMap(({ skill, plan }) =>
+    (plan.skipped ?? []).map((s) => ({ ...s, skill: skill.name })),
+  )
+  const notes = [...new Set([...invocations.flatMap(({ plan }) => plan.notes ?? []), ...withoutFailsafe(invocations)])]
+  const told = { target: experiment.target, identity: input.identity.parts, summary: discovery.summary }
   return {
-    steps,
+    ...{ steps, skipped, notes },
     claims: claimsOf(steps, input),
-    view: {
-      target: experiment.target,
-      identity: input.identity.parts,
-      summary: discovery.summary,
-      resources,
-      steps: steps.map(({ step, skill, resource, describe }) => ({ step, skill, resource, describe })),
-      skipped: invocations.flatMap(({ skill, plan }) => (plan.skipped ?? []).map((s) => ({ ...s, skill: skill.name }))),
-      notes: [...new Set([...invocations.flatMap(({ plan }) => plan.notes ?? []), ...withoutFailsafe(invocations)])],
-      seed: input.seed,
-    },
+    view: viewOf({ ...told, resources, steps, skipped, notes, seed: input.seed }),
   }
 }
 
@@ -262,9 +262,16 @@ function checkLimits(experiment: Experiment, invocations: Invocation[]): void {
 
 /** A step spread over the soak would wait behind a lock that this run holds itself. */
 function refuseImpossible(steps: PlannedStep[], skills: readonly SkillInfo[]): void {
-  const held = steps.filter((s) => skills.find((skill) => skill.name === s.skill)?.phase === 'held')
-  for (const step of steps) {
-    const blocker = step.spread && held.find((h) => h !== step && h.touches.some((id) => step.touches.includes(id)))
+  const phases = new Map<string, Phase>(skills.map(({ name, phase }) => [name, phase]))
+  /** Of each id the first two that hold it: one of them is another step than the one that is looked at. */
+  const holders = new Map<string, PlannedStep[]>()
+  for (const step of steps.filter(({ skill }) => phases.get(skill) === 'held'))
+    for (const id of step.touches) {
+      const some = holders.get(id) ?? []
+      if (some.length < 2) holders.set(id, [...some, step])
+    }
+  for (const step of steps.filter(({ spread }) => spread)) {
+    const blocker = step.touches.flatMap((id) => holders.get(id) ?? []).find((h) => h !== step)
     if (blocker) {
       throw new RefusedError(
         'REFUSED_UNSUITABLE',
@@ -276,8 +283,9 @@ function refuseImpossible(steps: PlannedStep[], skills: readonly SkillInfo[]): v
 
 function claimsOf(steps: PlannedStep[], { skills, identity }: PlanInput): ClaimKey[] {
   const claims = new Map<string, ClaimKey>()
+  const scopes = new Map<string, Scope>(skills.map((skill) => [skill.name, skill.scope]))
   for (const step of steps) {
-    const scope = skills.find((skill) => skill.name === step.skill)?.scope ?? 'resource'
+    const scope = scopes.get(step.skill) ?? 'resource'
     for (const id of step.touches) {
       const key = `${identity.scopes[scope]}/${id}`
       claims.set(key, { scope, key })

@@ -4,8 +4,9 @@
  */
 import type { Clock } from '../core/clock.ts'
 import { CodedError, messageOf, RollbackError } from '../core/errors.ts'
-import type { EventBody, StepView } from '../core/events.ts'
+import type { EventBody } from '../core/events.ts'
 import type { Observed } from '../core/observed.ts'
+import type { StepView } from '../core/plan-view.ts'
 import type { Outcome } from '../core/report.ts'
 import type { Holdable, Inspection } from '../core/skill.ts'
 import type { Agent } from '../core/target.ts'

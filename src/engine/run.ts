@@ -1,6 +1,6 @@
 /** One execution of an experiment: connect, discover, plan, claim, apply, soak, roll back, report. */
 import type { Clock } from '../core/clock.ts'
-import { counted } from '../core/counted.ts'
+import { counted, listed } from '../core/counted.ts'
 import { CodedError, messageOf, RefusedError } from '../core/errors.ts'
 import type { ErrorCode } from '../core/errors.ts'
 import { harmless } from '../core/events.ts'
@@ -86,7 +86,7 @@ export async function runExperiment(given: RunInput): Promise<Report> {
       identity,
       soak_ms: experiment.duration_ms,
       deadline: new Date(clock.now() + experiment.duration_ms).toISOString(),
-      notes: plan.view.notes,
+      notes: plan.notes,
     }
     return await breakAndRestore(agent, plan, started, { ...input, mask })
   } catch (error) {
@@ -208,7 +208,7 @@ async function openJournal(started: Started, { state, experiment, run }: RunInpu
 
 function whyIneffective(plan: RunPlan): string {
   if (plan.steps.length > 0) return 'no step took effect'
-  const skipped = plan.view.skipped.map((s) => `${s.resource}: ${s.reason}`).join('; ')
+  const skipped = listed(plan.skipped.map((s) => `${s.resource}: ${s.reason}`))
   return `there was nothing to do${skipped === '' ? '' : `: ${skipped}`}`
 }
 

@@ -1,9 +1,11 @@
 /** Events as lines for a person: coloured with a soak countdown on a terminal, plain elsewhere. */
 import { counted } from '../core/counted.ts'
-import type { ChaosEvent, PlanView, Sink, StepView } from '../core/events.ts'
+import type { ChaosEvent, Sink } from '../core/events.ts'
 import { formatDuration } from '../core/duration.ts'
 import { visibleData } from '../core/foreign.ts'
 import { observedText } from '../core/observed.ts'
+import { moreText } from '../core/plan-view.ts'
+import type { PlanView, StepView } from '../core/plan-view.ts'
 import type { Report } from '../core/report.ts'
 import type { Inspection } from '../core/skill.ts'
 import { digestLines } from './digest.ts'
@@ -142,16 +144,29 @@ export function linesOf(event: ChaosEvent, paint: Paint): string[] {
   }
 }
 
-/** What would run, and what not and why. */
+/** What would run, and what not and why; of what is not in the view, how much it is. */
 export function planLines(given: PlanView, paint: Paint): string[] {
-  const plan = visibleData(given)
+  const { counts, ...plan } = visibleData(given)
+  const more = (text: string | undefined): string[] => (text === undefined ? [] : [`     and ${text}`])
+  const skipped = moreText(
+    counts.skipped,
+    plan.skipped.map((s) => s.skill),
+  )
   return [
     ...plan.steps.map((step) => `  ${String(step.step).padStart(3)}. ${label(step)}`),
+    ...more(
+      moreText(
+        counts.steps,
+        plan.steps.map((s) => s.skill),
+      ),
+    ),
     ...plan.skipped.map(
       (s) =>
         `    ${paint('dim', '–')} ${s.skill} ${s.resource}: skipped, ${s.reason}${s.fix === undefined ? '' : `  →  ${s.fix.replaceAll('\n', '\n          ')}`}`,
     ),
+    ...more(skipped === undefined ? undefined : `${skipped} skipped; chaos discover says why`),
     ...plan.notes.map((note) => `    ${paint('yellow', 'note')}: ${note}`),
+    ...more(counts.notes > plan.notes.length ? `${counts.notes - plan.notes.length} more notes` : undefined),
   ]
 }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { StaleError } from '../../src/core/errors.ts'
-import type { StepView } from '../../src/core/events.ts'
+import type { StepView } from '../../src/core/plan-view.ts'
 import { KeyedMutex } from '../../src/engine/keyed-mutex.ts'
 import { fakeExperiment, FakeWorld } from '../fakes/agent.ts'
 import { until } from '../fakes/clock.ts'

@@ -1,7 +1,8 @@
 /** What a hostile target, peer or table name may say; and each thing that can hold such a text, filled with it. */
-import type { ChaosEvent, StepView } from '../../src/core/events.ts'
+import type { ChaosEvent } from '../../src/core/events.ts'
 import type { Digest } from '../../src/core/digest.ts'
 import type { Notification } from '../../src/core/notify.ts'
+import type { StepView } from '../../src/core/plan-view.ts'
 import type { Report } from '../../src/core/report.ts'
 import type { DaemonStatus } from '../../src/core/status.ts'
 
@@ -45,6 +46,7 @@ export function eventsWith(text: string): Record<ChaosEvent['type'], ChaosEvent>
     ...{ target: text, identity: { [text]: text }, summary: text, seed: text, steps: [step], notes: [text] },
     resources: [{ kind: text, id: text, name: text, detail: text }],
     skipped: [{ skill: text, resource: text, reason: text, fix: flat(text) }],
+    counts: { resources: { [text]: 2 }, steps: { [text]: 2 }, skipped: { [text]: 2 }, notes: 2 },
   }
   const all: { [T in ChaosEvent['type']]: ChaosEvent & { type: T } } = {
     'run.started': {

@@ -61,9 +61,9 @@ describe('the bookkeeping of frameworks (D19)', () => {
       for (const { resource, reason } of skipped) assert.match(reason, /bookkeeping of/, `${name} ${resource}`)
     }
     for (const skill of ['db.insert_load', 'db.update_load']) {
-      const { view } = await planOf(server.url(), { skill })
-      assert.deepEqual([...new Set(view.steps.map((s) => s.resource))].sort(), mine, skill)
-      const said = view.skipped.find((s) => s.resource === 'public.schema_migrations')
+      const whole = await planOf(server.url(), { skill })
+      assert.deepEqual([...new Set(whole.steps.map((s) => s.resource))].sort(), mine, skill)
+      const said = whole.skipped.find((s) => s.resource === 'public.schema_migrations')
       assert.match(said?.reason ?? '', /bookkeeping of migrations.*only where tables names it/)
     }
   })
@@ -76,12 +76,12 @@ describe('the bookkeeping of frameworks (D19)', () => {
 
   test('is used where it is named', async () => {
     for (const table of ['public.schema_migrations', 'public."SequelizeMeta"', 'drizzle.__drizzle_migrations']) {
-      const { view } = await planOf(server.url(), {
+      const whole = await planOf(server.url(), {
         skill: 'db.insert_load',
         params: { tables: [table], rows_per_table: 3 },
       })
       assert.deepEqual(
-        view.steps.map((s) => s.resource),
+        whole.steps.map((s) => s.resource),
         [table],
       )
     }

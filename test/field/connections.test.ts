@@ -47,8 +47,8 @@ describe('connections (D13)', () => {
 
   test('with exactly so many it plans, says so, is applied and undone', async () => {
     await limit(3)
-    const { view } = await planOf(url(), load)
-    assert.match(view.notes.join('\n'), /needs 3 connections at once; role clerk .* leaves 0 to others/)
+    const whole = await planOf(url(), load)
+    assert.match(whole.notes.join('\n'), /needs 3 connections at once; role clerk .* leaves 0 to others/)
     const rig = await openRig({
       ...{ skill: insertLoad, params: load.params },
       connect: (options) => database.connect({ connection_url: url(), db_type: 'postgres', schemas: [] }, options),
@@ -62,7 +62,7 @@ describe('connections (D13)', () => {
       await rig.close()
     }
     await limit(-1)
-    assert.doesNotMatch((await planOf(url(), load)).view.notes.join('\n'), /connections/)
+    assert.doesNotMatch((await planOf(url(), load)).notes.join('\n'), /connections/)
   })
 
   test('each lock that is held needs one of its own', async () => {

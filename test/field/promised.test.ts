@@ -70,7 +70,7 @@ describe('D20: a planned table yields what the plan promises', () => {
         rig.plan(),
         /app\.profiles: every row of app\.users has a row of it already, and its user_id must be unique/,
       )
-      const named = (await planOf(server.url(), { skill: 'db.insert_load', params: { rows_per_table: 20 } })).view
+      const named = await planOf(server.url(), { skill: 'db.insert_load', params: { rows_per_table: 20 } })
       // Where the same run makes new parents first, it may have them.
       const { steps } = named
       assert.ok(steps.every((s) => s.resource !== 'app.profiles') || steps.some((s) => s.resource === 'app.users'))

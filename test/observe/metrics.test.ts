@@ -1,7 +1,8 @@
 /** The metrics over scripted events and statuses: what is counted, once, and under which labels. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { RunEvent, StepView } from '../../src/core/events.ts'
+import type { RunEvent } from '../../src/core/events.ts'
+import type { StepView } from '../../src/core/plan-view.ts'
 import type { Outcome, Report } from '../../src/core/report.ts'
 import { makeMetrics } from '../../src/observe/metrics/index.ts'
 import type { Metrics } from '../../src/observe/metrics/index.ts'

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Digest } from '../../src/core/digest.ts'
-import type { ChaosEvent, StepView } from '../../src/core/events.ts'
+import type { ChaosEvent } from '../../src/core/events.ts'
+import type { StepView } from '../../src/core/plan-view.ts'
 import type { Report } from '../../src/core/report.ts'
 import { coloured } from '../../src/observe/paint.ts'
 import { linesOf, plain, progress } from '../../src/observe/progress.ts'
@@ -41,12 +42,34 @@ const EXPECTED: { [T in ChaosEvent['type']]: [ChaosEvent & { type: T }, string[]
           ...{ target: 'database', identity: {}, summary: '', resources: [], steps: [step], seed: 's' },
           skipped: [{ skill: 'db.x', resource: 'public.v', reason: 'a view', fix: 'GRANT …' }],
           notes: ['comments are lost'],
+          counts: { resources: {}, steps: { 'db.insert_load': 1 }, skipped: { 'db.x': 1 }, notes: 1 },
         },
       },
       [
         '    2. db.insert_load insert 10 rows',
         '    – db.x public.v: skipped, a view  →  GRANT …',
         '    note: comments are lost',
+      ],
+    ],
+    [
+      {
+        ...{ type: 'run.planned', at, run },
+        plan: {
+          ...{ target: 'database', identity: {}, summary: '', resources: [], steps: [step], seed: 's' },
+          ...{ skipped: [], notes: [] },
+          counts: {
+            resources: { table: 20_000 },
+            steps: { 'db.insert_load': 9_001, 'db.table_lock': 2 },
+            skipped: { 'db.x': 1_000 },
+            notes: 7,
+          },
+        },
+      },
+      [
+        '    2. db.insert_load insert 10 rows',
+        '     and 9,002 more: 9,000 db.insert_load, 2 db.table_lock',
+        '     and 1,000 more: 1,000 db.x skipped; chaos discover says why',
+        '     and 7 more notes',
       ],
     ],
   ],

@@ -24,6 +24,7 @@ test('a secret is taken out of every text of an event, however deep', () => {
       steps: [{ step: 1, skill: 's', resource: 'r', describe: 'with canary-secret' }],
       skipped: [{ skill: 's', resource: 'r', reason: 'canary-secret' }],
       notes: ['canary-secret'],
+      counts: { resources: { x: 1 }, steps: { s: 1 }, skipped: { s: 1 }, notes: 1 },
       seed: 'canary-secret',
     },
   }

@@ -18,18 +18,18 @@ export interface Coverage {
 }
 
 export async function coverageOf(url: string): Promise<Coverage> {
-  const { view } = await planOf(url, { skill: INSERT })
-  const served = new Set(view.steps.map((step) => step.resource))
-  const parts = view.skipped.filter(({ reason }) => reason.includes('its rows are reached through that table'))
+  const whole = await planOf(url, { skill: INSERT })
+  const served = new Set(whole.steps.map((step) => step.resource))
+  const parts = whole.skipped.filter(({ reason }) => reason.includes('its rows are reached through that table'))
   for (const { resource, reason } of parts) {
     const root = /partition of (.+): its/.exec(reason)?.[1]
     assert.ok(root !== undefined && served.has(root), `${resource}: ${reason}`)
   }
-  const rest = view.skipped.filter((one) => !parts.includes(one))
+  const rest = whole.skipped.filter((one) => !parts.includes(one))
   const books = idsOf(rest.filter(({ reason }) => reason.includes('it is used only where tables names it')))
   const refusedBooks = await refusedAmong(url, books, {})
   const refused = await refusedAmong(url, [...served, ...idsOf(rest)], { triggers: 'allow' })
-  const tables = served.size + view.skipped.length
+  const tables = served.size + whole.skipped.length
   const counts = {
     served: served.size + parts.length + books.length - refusedBooks.size,
     allowed: tables - refused.size,
@@ -71,7 +71,7 @@ export async function discoverAgrees(url: string): Promise<void> {
     [UPDATE, { rows: 1_000 }],
   ] as const) {
     const said = skills.find((one) => one.skill === skill)
-    const { steps, skipped } = (await planOf(url, { skill, params })).view
+    const { steps, skipped } = await planOf(url, { skill, params })
     assert.deepEqual(idsOf(said?.served ?? []), idsOf(steps), `${skill}: what is served`)
     assert.deepEqual(reasonsOf(said?.skipped ?? []), reasonsOf(skipped), `${skill}: what is not`)
   }
