@@ -93,6 +93,9 @@ interface StepContext<Client> {
   signal: AbortSignal
 }
 
+/** The last part of `heldMs` is for the undo: what is held is ended first, and nothing is armed again. */
+export const UNDO_MS = 60_000
+
 /** Something kept alive during the soak (a session, a socket). Closed first, last one first. */
 export interface Holdable {
   close(): Promise<void>
@@ -105,8 +108,8 @@ export interface ApplyContext<Client, S> extends StepContext<Client> {
   record(facts: Partial<S>): Promise<void>
   hold(resource: Holdable): void
   /**
-   * The longest that the step can be held, from now on, milliseconds: this apply and those still to come, the soak, and a
-   * grace for the undo. A fail-safe on the target is armed with it: with less it would end the fault before its soak is over.
+   * The longest that the step can be held, from now on, milliseconds: this apply and those still to come, the soak, and
+   * `UNDO_MS` for the undo. A fail-safe on the target is armed with it: with less it would end the fault before its soak is over.
    */
   heldMs: number
 }

@@ -4,7 +4,7 @@ import { formatDuration } from '../core/duration.ts'
 import { JournalError, messageOf, StaleError, StepError } from '../core/errors.ts'
 import type { EventBody } from '../core/events.ts'
 import type { StepView } from '../core/plan-view.ts'
-import { tookEffect } from '../core/skill.ts'
+import { tookEffect, UNDO_MS } from '../core/skill.ts'
 import type { Holdable, Inspection } from '../core/skill.ts'
 import type { Agent } from '../core/target.ts'
 import type { Journal } from '../journal/journal.ts'
@@ -26,8 +26,6 @@ export interface StepsInput {
   held: Holdable[]
 }
 
-/** For the undo, behind the soak: what is held is ended first. */
-const UNDO_GRACE_MS = 60_000
 /** After an abort, how long the step in flight may take to notice. */
 const ABORT_GRACE_MS = 15_000
 
@@ -166,7 +164,7 @@ class StepRunner {
 
   /** Of a step that is applied now. Invocations side by side count as if they came one after the other: more is no harm. */
   #heldMs(): number {
-    return [...this.#open].reduce((sum, { apply_ms }) => sum + apply_ms, this.#input.soakMs + UNDO_GRACE_MS)
+    return [...this.#open].reduce((sum, { apply_ms }) => sum + apply_ms, this.#input.soakMs + UNDO_MS)
   }
 
   /** Only what apply itself says is stale has changed nothing. */

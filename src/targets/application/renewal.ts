@@ -1,13 +1,12 @@
 /** Keeps a fault alive for as long as it is held: renews its lease on every instance, and grants it to those that have come since. */
 import type { Clock } from '../../core/clock.ts'
+import { UNDO_MS } from '../../core/skill.ts'
 import type { Holdable } from '../../core/skill.ts'
 import { within } from '../../core/within.ts'
 import type { Grant } from '../../faults/connect/protocol.ts'
 import { SaidNoError } from './client.ts'
 import type { AppClient } from './client.ts'
 
-/** The last of the time that a fault may be held is for its undo: nothing is granted any more. */
-const UNDO_MS = 60_000
 /** How long the end of a fault may take; what does not answer by then runs out by itself. */
 const END_MS = 4_000
 
