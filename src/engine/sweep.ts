@@ -36,7 +36,15 @@ export async function sweep({ agent, remove, of, isLive, olderThanMs, signal }: 
   for (const run of new Set(due.map((one) => one.run))) {
     // Everything of that run, and nothing else: it waits until it is gone.
     await agent.quiesce(run, signal)
-    for (const one of found) if (one.run === run && one.install === remove) one.removed = true
   }
+  if (due.length === 0) return found
+  // What cannot be shown to be ours without a journal stays, as a lease does until it runs out.
+  const left = new Set((await agent.sweep(remove, signal)).map(keyOf))
+  const asked = new Set(due.map((one) => one.run))
+  for (const one of found) one.removed = asked.has(one.run) && one.install === remove && !left.has(keyOf(one))
   return found
+}
+
+function keyOf({ mark, kind, describe }: Leftover): string {
+  return JSON.stringify([mark, kind, describe])
 }

@@ -11,10 +11,12 @@ const left = (mark: string, age_ms?: number): Leftover => ({
   ...(age_ms === undefined ? {} : { age_ms }),
 })
 
-function agentWith(leftovers: Leftover[]): { agent: Agent; ended: string[] } {
+/** `stays`: what no quiesce ends. */
+function agentWith(leftovers: Leftover[], stays = ''): { agent: Agent; ended: string[] } {
   const ended: string[] = []
+  const isThere = ({ mark }: Leftover): boolean => mark === stays || !ended.some((run) => mark.includes(`-${run}-`))
   const agent = {
-    sweep: () => Promise.resolve(leftovers),
+    sweep: () => Promise.resolve(leftovers.filter(isThere)),
     quiesce: (run: string) => Promise.resolve(void ended.push(run)),
   } as unknown as Agent
   return { agent, ended }
@@ -40,6 +42,17 @@ test('only what is ours, over and old enough is ended, each run once', async () 
     ['chaos-mine1-old-1', 'chaos-mine1-old-2', 'chaos-mine1-unknownage-1'],
   )
   assert.ok(!found.some((one) => one.mark === 'chaos-dashboard'), 'what only looks like a mark is not listed')
+})
+
+test('what cannot be shown to be ours is named like ours and stays, and the sweep does not say that it has ended it', async () => {
+  const { agent, ended } = agentWith([left('chaos-mine1-old-1'), left('chaos-mine1-old-2')], 'chaos-mine1-old-2')
+  const isLive = (): Promise<boolean> => Promise.resolve(false)
+  const found = await sweep({ agent, remove: 'mine1', isLive, olderThanMs: 0, signal })
+  assert.deepEqual(ended, ['old'])
+  assert.deepEqual(
+    found.map((one) => one.removed),
+    [true, false],
+  )
 })
 
 test('without an install to remove for, nothing is ended', async () => {

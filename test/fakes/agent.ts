@@ -121,8 +121,9 @@ async function connect(world: FakeWorld, skills: FakeSkill[], { signal }: Connec
     async claim(keys, signal) {
       await quiet(`claim ${keys.map((k) => k.key).join(' ')}`, { signal })
     },
-    async quiesce(_run, signal, stranger) {
+    async quiesce(run, signal, stranger) {
       await quiet('quiesce', { signal })
+      world.leftovers = world.leftovers.filter(({ mark }) => !mark.includes(`-${run}-`))
       for (const words of world.namesakes) stranger?.(words)
     },
     sweep: () => Promise.resolve(world.leftovers),

@@ -79,6 +79,7 @@ test('hello says who answers, and how often each wrapped component was called', 
     {
       ...{ protocol: 1, app: 'shop', instance, pid: process.pid, started_at: '', process: null },
       components: [{ name: 'search', calls: 2 }],
+      owners: true,
     },
   )
   assert.ok(Math.abs(Date.parse(hello.started_at) - performance.timeOrigin) < 2)

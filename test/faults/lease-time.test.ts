@@ -19,7 +19,7 @@ let pay: () => Promise<string>
 
 beforeEach(() => {
   chaos = new Chaos()
-  book = new LeaseBook(chaos)
+  book = new LeaseBook(chaos, String)
   search = wrap(() => Promise.resolve('found'), { component: 'search', chaos, async: true })
   pay = wrap(() => Promise.resolve('paid'), { component: 'pay', chaos, async: true })
 })

@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { systemClock } from '../../src/core/clock.ts'
 import { markOf } from '../../src/core/skill.ts'
 import { wrapFetch } from '../../src/faults/adapters/index.ts'
+import { ownerOf } from '../../src/faults/connect/listen.ts'
 import type { FaultConfig } from '../../src/faults/index.ts'
 import { connectApplication } from '../../src/targets/application/agent.ts'
 import { applicationClient } from '../../src/targets/application/client.ts'
@@ -44,8 +45,8 @@ describe('the application target', () => {
   const all = CASES.map(({ skill }) => skill)
   let others = 0
   let end: () => Promise<void> = () => Promise.resolve()
-  /** Leases of runs whose names begin as ours does, or end so, on the component that the contract's faults are not on. */
-  const theirs: string[] = []
+  /** Leases of exactly our marks, without a key and with one of somebody else's; and of a run whose name begins as ours does. */
+  const theirs: { mark: string; key?: string }[] = []
   const asked = async <T>(
     ask: (client: AppClient, address: string, signal: AbortSignal) => Promise<T>,
   ): Promise<T[]> => {
@@ -55,23 +56,26 @@ describe('the application target', () => {
     return Promise.all(instances.map(({ address }) => ask(client, address, signal)))
   }
   const namesakes: SkillCase['strangers'] = {
-    async come([control = '']) {
-      const mark = control.replace(/-0$/, `x-${++others}`)
-      theirs.push(mark)
-      const lease = { mark, faults: [error503], components: ['mail'], lease_ms: 60_000 }
-      await asked((client, address, signal) => client.grant(address, lease, signal))
+    async come(marks) {
+      const begins = (marks[0] ?? '').replace(/-0$/, `x-${++others}`)
+      theirs.push({ mark: begins })
+      for (const mark of marks) theirs.push({ mark }, { mark, key: 'of-somebody-else' })
+      for (const one of theirs) {
+        const components = one.mark === begins ? ['elsewhere'] : ['mail', 'pay']
+        const lease = { ...one, faults: [error503], components, lease_ms: 60_000 }
+        await asked((client, address, signal) => client.grant(address, lease, signal))
+      }
     },
     async untouched() {
       for (const leases of await asked((client, address, signal) => client.leases(address, signal)))
-        for (const mark of theirs)
+        for (const { mark, key } of theirs)
           assert.ok(
-            leases.some((lease) => lease.mark === mark && lease.in_force),
-            mark,
+            leases.some((one) => one.mark === mark && one.owner === (key && ownerOf(key)) && one.in_force),
+            `${mark} ${key}`,
           )
     },
     async end() {
-      for (const mark of theirs.splice(0))
-        await asked((client, address, signal) => client.end(address, { mark }, signal))
+      for (const one of theirs.splice(0)) await asked((client, address, signal) => client.end(address, one, signal))
     },
   }
   const caseOf = (skill: (typeof CASES)[number]['skill'], params: object): SkillCase => ({
@@ -81,12 +85,11 @@ describe('the application target', () => {
     snapshot: () => app.snapshot(),
     replaced: {
       // Somebody ends our leases, and another installation's faults are on the same components.
-      async change([ours]) {
-        const client = applicationClient(config.parse(app.config))
-        const signal = AbortSignal.timeout(10_000)
-        const { instances } = await client.look(signal)
-        for (const { address } of instances)
-          await client.end(address, { prefix: (ours?.mark ?? '').replace(/\d+$/, '') }, signal)
+      async change(ours) {
+        for (const { mark, step } of ours) {
+          const { key } = step as { key: string }
+          await asked((client, address, signal) => client.end(address, { mark, key }, signal))
+        }
         const other = await openRig(
           {
             skill: error,

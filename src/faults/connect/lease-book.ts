@@ -1,12 +1,12 @@
-/** The leases of one application by their marks: granted, renewed, ended for good; and what they did, for a while after their end. */
+/** The leases of one application by their marks and owners: granted, renewed, ended for good; and what they did, for a while after their end. */
 import type { Chaos } from '../chaos.ts'
 import { EVERY } from '../component.ts'
 import { ChaosDisabledError } from '../errors.ts'
 import { FaultConfigError, readNames } from '../fault.ts'
 import type { Lease } from '../lease.ts'
 import { CallsSince } from './calls-since.ts'
-import { LONGEST_LEASE_MS, LONGEST_MARK, runOf, SHORTEST_LEASE_MS } from './protocol.ts'
-import type { EndAll, Grant, Leases, LeaseView, Marked, RefusalCode } from './protocol.ts'
+import { LONGEST_KEY, LONGEST_LEASE_MS, LONGEST_MARK, runOf, SHORTEST_KEY, SHORTEST_LEASE_MS } from './protocol.ts'
+import type { EndAll, Grant, Keyed, Leases, LeaseView, Marked, RefusalCode } from './protocol.ts'
 
 /** Marks that have ended, and prefixes that have: more than any daemon could still have in flight. */
 const MOST_REMEMBERED = 1_000
@@ -21,6 +21,7 @@ export class RefusedRequest extends Error {
 
 interface Entry {
   mark: string
+  owner: string | undefined
   components: readonly string[]
   fault_types: readonly string[]
   lease: Lease
@@ -32,20 +33,28 @@ interface Entry {
 
 export class LeaseBook {
   readonly #chaos: Chaos
+  /** By mark and owner (`idOf`): others may use our names, and then have leases of their own. */
   readonly #inForce = new Map<string, Entry>()
   readonly #over = new Map<string, Entry>()
   /** A grant that was on its way when its end was asked for must not land after it. */
   readonly #ended = new Set<string>()
+  readonly #endedRuns = new Set<string>()
 
-  constructor(chaos: Chaos) {
+  readonly #ownerOf: (key: string) => string
+
+  /** `ownerOf`: what is kept and shown of a key. */
+  constructor(chaos: Chaos, ownerOf: (key: string) => string) {
     this.#chaos = chaos
+    this.#ownerOf = ownerOf
   }
 
   grant(request: Grant): Marked {
     const { mark, faults, components, lease_ms: ms, seed } = readGrant(request)
-    if ([...this.#ended].some((end) => (end.endsWith('-') ? mark.startsWith(end) : mark === end)))
+    const owner = this.#readOwner(request)
+    const id = idOf(mark, owner)
+    if (this.#ended.has(id) || [...this.#endedRuns].some((prefix) => mark.startsWith(prefix)))
       throw new RefusedRequest('ended', `${mark} has been ended`)
-    if (this.#inForce.has(mark)) return this.renew({ mark })
+    if (this.#inForce.has(id)) return this.renew(request)
     const other = [...this.#inForce.values()].find((e) => runOf(e.mark) !== runOf(mark) && overlap(e, components))
     if (other)
       throw new RefusedRequest(
@@ -53,7 +62,7 @@ export class LeaseBook {
         `${components.join(', ')} is under the faults of ${other.mark}; wait for its end`,
       )
     // A lease that has run out and is granted again goes on counting.
-    const before = this.#over.get(mark)
+    const before = this.#over.get(id)
     const fired = before?.fired ?? new Map<string, number>()
     const calls = new CallsSince(this.#chaos, components, before?.calls.count)
     const granted = before?.granted ?? performance.now()
@@ -63,28 +72,39 @@ export class LeaseBook {
       lease_ms: ms,
       seed,
       fired: ({ component }) => void fired.set(component, (fired.get(component) ?? 0) + 1),
-      ended: () => this.#close(mark),
+      ended: () => this.#close(id),
     })
-    this.#over.delete(mark)
+    this.#over.delete(id)
     const fault_types = faults.map((f) => f.fault_type)
-    this.#inForce.set(mark, { mark, components, fault_types, lease, granted, calls, fired })
+    this.#inForce.set(id, { mark, owner, components, fault_types, lease, granted, calls, fired })
     return { mark }
   }
 
-  renew({ mark }: Marked): Marked {
-    const entry = this.#inForce.get(readMark(mark))
+  renew(request: Keyed): Marked {
+    const mark = readMark(request.mark)
+    const entry = this.#inForce.get(idOf(mark, this.#readOwner(request)))
     if (entry?.lease.renew() !== true) throw new RefusedRequest('unknown', `there is no lease ${mark} in force`)
     return { mark }
   }
 
-  end(request: Marked | EndAll): { ended: string[] } {
-    const end = 'prefix' in request ? readMark(request.prefix) : readMark(request.mark)
-    const all = 'prefix' in request
-    if (all && !end.endsWith('-')) throw wrong('prefix must end with "-"')
-    remember(this.#ended, end)
-    const marks = [...this.#inForce.keys()].filter((mark) => (all ? mark.startsWith(end) : mark === end))
-    for (const mark of marks) this.#inForce.get(mark)?.lease.end()
-    return { ended: marks }
+  end(request: Keyed | EndAll): { ended: string[] } {
+    const entries = 'prefix' in request ? this.#endRun(request) : this.#endOne(request)
+    for (const { lease } of entries) lease.end()
+    return { ended: entries.map(({ mark }) => mark) }
+  }
+
+  #endOne(request: Keyed): Entry[] {
+    const id = idOf(readMark(request.mark), this.#readOwner(request))
+    remember(this.#ended, id)
+    const entry = this.#inForce.get(id)
+    return entry ? [entry] : []
+  }
+
+  #endRun({ prefix, grants_only: grantsOnly }: EndAll): Entry[] {
+    if (!readMark(prefix).endsWith('-')) throw wrong('prefix must end with "-"')
+    remember(this.#endedRuns, prefix)
+    if (grantsOnly === true) return []
+    return [...this.#inForce.values()].filter(({ mark, owner }) => mark.startsWith(prefix) && owner === undefined)
   }
 
   /** All of them, as when the application stops listening: nobody could renew or end them any more. */
@@ -101,6 +121,13 @@ export class LeaseBook {
     }
   }
 
+  #readOwner({ key }: Keyed): string | undefined {
+    if (key === undefined) return undefined
+    if (typeof key === 'string' && key.length >= SHORTEST_KEY && key.length <= LONGEST_KEY && /^[\w-]+$/.test(key))
+      return this.#ownerOf(key)
+    throw wrong(`a key has ${SHORTEST_KEY} to ${LONGEST_KEY} letters, digits, "-" or "_"`)
+  }
+
   #lease(options: Parameters<Chaos['lease']>[0]): Lease {
     try {
       return this.#chaos.lease(options)
@@ -111,12 +138,12 @@ export class LeaseBook {
     }
   }
 
-  #close(mark: string): void {
-    const entry = this.#inForce.get(mark)
+  #close(id: string): void {
+    const entry = this.#inForce.get(id)
     if (!entry) return
     entry.calls.stop()
-    this.#inForce.delete(mark)
-    this.#over.set(mark, entry)
+    this.#inForce.delete(id)
+    this.#over.set(id, entry)
     trim(this.#over)
   }
 }
@@ -144,6 +171,10 @@ function readMark(mark: unknown): string {
   throw wrong(`a mark is chaos-<install>-<run>-<step>, at most ${LONGEST_MARK} characters`)
 }
 
+function idOf(mark: string, owner = ''): string {
+  return `${mark} ${owner}`
+}
+
 function wrong(message: string): RefusedRequest {
   return new RefusedRequest('bad_request', message)
 }
@@ -154,10 +185,10 @@ function overlap(entry: Entry, components: readonly string[]): boolean {
     : entry.components.some((name) => components.includes(name))
 }
 
-function viewOf({ mark, components, fault_types, granted, calls, fired }: Entry, inForce: boolean): LeaseView {
+function viewOf({ mark, owner, components, fault_types, granted, calls, fired }: Entry, inForce: boolean): LeaseView {
   const counts = [...fired.values()]
   return {
-    ...{ mark, components, fault_types, in_force: inForce },
+    ...{ mark, ...(owner === undefined ? {} : { owner }), components, fault_types, in_force: inForce },
     age_ms: Math.round(performance.now() - granted),
     calls: calls.count,
     fired: counts.reduce((sum, n) => sum + n, 0),

@@ -11,7 +11,7 @@ import type { ChaosConnection, ConnectOptions } from './connection.ts'
 import { LeaseBook, RefusedRequest } from './lease-book.ts'
 import { isLoopback, notForUs } from './own-names.ts'
 import { LONGEST_BODY, PROTOCOL } from './protocol.ts'
-import type { EndAll, Grant, Hello, Marked, RefusalCode } from './protocol.ts'
+import type { EndAll, Grant, Hello, Keyed, RefusalCode } from './protocol.ts'
 
 /** A slow or greedy client gets little: the worker asks for one short thing at a time. */
 const LIMITS = {
@@ -35,7 +35,7 @@ const STATUS: Record<RefusalCode, number> = {
 
 /** The options have been checked. */
 export async function listen(chaos: Chaos, options: ConnectOptions): Promise<ChaosConnection> {
-  const book = new LeaseBook(chaos)
+  const book = new LeaseBook(chaos, ownerOf)
   const hello = helloOf(chaos, options.app)
   const allowed = options.http ? tokenCheck(options.http.token) : () => true
   const at = options.http === undefined ? undefined : (options.http.host ?? '127.0.0.1')
@@ -82,9 +82,9 @@ function handle(path: string, body: unknown, book: LeaseBook, hello: () => Hello
     case `POST /v${PROTOCOL}/leases`:
       return book.grant(body as Grant)
     case `POST /v${PROTOCOL}/renew`:
-      return book.renew(body as Marked)
+      return book.renew(body as Keyed)
     case `POST /v${PROTOCOL}/end`:
-      return book.end(body as Marked | EndAll)
+      return book.end(body as Keyed | EndAll)
     default:
       throw new RefusedRequest('not_found', `there is no ${path}: this application speaks version ${PROTOCOL}`)
   }
@@ -135,6 +135,11 @@ function send(response: ServerResponse, status: number, text: string): void {
   response.writeHead(status, { ...headers, 'content-length': Buffer.byteLength(text) }).end(text)
 }
 
+/** What `GET /v1/leases` shows of a key, by which whoever has the key knows his lease again. */
+export function ownerOf(key: string): string {
+  return createHash('sha256').update(key).digest('hex')
+}
+
 /** Compared as hashes: the time it takes says nothing about the token, nor about its length. */
 function tokenCheck(token: string): (header: string | undefined) => boolean {
   const hash = (text: string) => createHash('sha256').update(text).digest()
@@ -145,7 +150,8 @@ function tokenCheck(token: string): (header: string | undefined) => boolean {
 function helloOf(chaos: Chaos, app: string): () => Hello {
   const started_at = new Date(performance.timeOrigin).toISOString()
   const who = { protocol: PROTOCOL, app, instance: chaos.instance, pid: process.pid, started_at, process: ourselves() }
-  return () => ({ ...who, components: chaos.calls(), ...(chaos.openEnded && { open_ended: true }) }) as Hello
+  return () =>
+    ({ ...who, owners: true, components: chaos.calls(), ...(chaos.openEnded && { open_ended: true }) }) as Hello
 }
 
 /** On Linux: which kernel and which of its pid spaces, and when the process started there. */

@@ -13,6 +13,9 @@ export const LONGEST_MARK = 50
 export const SHORTEST_LEASE_MS = 100
 export const LONGEST_LEASE_MS = 10 * 60_000
 export const SHORTEST_TOKEN = 16
+/** Characters of the key of a lease, which nobody can guess. */
+export const SHORTEST_KEY = 16
+export const LONGEST_KEY = 100
 
 /** `GET /v1/hello`: who answers. */
 export interface Hello {
@@ -29,12 +32,15 @@ export interface Hello {
   components: { name: string; calls: number; is_sync?: boolean }[]
   /** There may be more components, each known with its first call. Absent where that is not so, or not known. */
   open_ended?: boolean
+  /** It knows leases by mark and key. Absent in an application of an older version: there whoever has the mark has the lease. */
+  owners?: boolean
 }
 
-/** `POST /v1/leases`: puts faults in place; with a mark that is in place already it renews. */
-export interface Grant {
-  /** `chaos-<install>-<run>-<step>`. */
-  mark: string
+/**
+ * `POST /v1/leases`: puts faults in place; with a mark and key that are in place already it renews. A mark is a name that
+ * anybody can take: leases of one mark that were granted with different keys, or without one, are different leases.
+ */
+export interface Grant extends Keyed {
   faults: readonly FaultConfig[]
   /** Not empty: a lease on everything must be said as `["*"]`. */
   components: readonly string[]
@@ -42,19 +48,31 @@ export interface Grant {
   seed?: string | number
 }
 
-/** `POST /v1/renew` and `POST /v1/end` of one mark. */
+/** `POST /v1/renew` and `POST /v1/end` of one lease. */
+export interface Keyed {
+  /** `chaos-<install>-<run>-<step>`. */
+  mark: string
+  /** A secret of whoever grants: without it nobody renews or ends that lease. Letters, digits, `-` and `_`. */
+  key?: string
+}
+
+/** The answer to a grant or a renewal. */
 export interface Marked {
   mark: string
 }
 
-/** `POST /v1/end` of a whole run: every mark that begins so, and nothing that begins so is granted any more. */
+/** `POST /v1/end` of a whole run: nothing that begins so is granted any more. */
 export interface EndAll {
   prefix: string
+  /** What is in force stays: its owner ends it by mark and key. Without it, what was granted without a key ends. */
+  grants_only?: boolean
 }
 
 /** `GET /v1/leases`: those in force, and the latest that have ended. */
 export interface LeaseView {
   mark: string
+  /** SHA-256 of its key, hexadecimal. Absent where it was granted without one. */
+  owner?: string
   components: readonly string[]
   fault_types: readonly string[]
   in_force: boolean

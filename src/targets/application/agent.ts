@@ -56,15 +56,26 @@ export async function connectApplication(
           )
       }
     },
-    /** Ends the run's leases, and has every grant refused that is still on its way. */
-    async quiesce(run, signal) {
+    /**
+     * Has every grant of the run refused that is still on its way. Its leases are ended by the undo of their steps, which have
+     * their keys; those that an application of an older version has are ended here, by their name.
+     */
+    async quiesce(run, signal, stranger) {
       const { instances, silences } = await client.look(signal)
       const prefix = runMark(install, run)
-      await Promise.all(instances.map(({ address }) => client.end(address, { prefix }, signal)))
+      await Promise.all(instances.map(({ address }) => client.end(address, { prefix, grants_only: true }, signal)))
       // Who denies us has denied every grant as well. Who is silent may still have one to read.
       const silent = silences.filter(({ why }) => why === 'silent' || why === 'garbled')
       if (silent.length > 0)
         throw new RollbackError('RESIDUE', `${config.app} cannot be asked to end its faults: ${textOf(silent)}`)
+      const theirs = (await inForce({ instances, silences }, signal).catch(() => [])).filter(
+        ({ instance: { hello }, lease: { mark, owner } }) =>
+          hello.owners === true && owner === undefined && mark.startsWith(prefix),
+      )
+      for (const { instance, lease } of theirs)
+        stranger?.(
+          `lease ${lease.mark} at ${instance.address} on ${lease.components.join(', ')}, granted without a key`,
+        )
     },
     async sweep(install, signal) {
       const leases = await inForce(await client.look(signal), signal)

@@ -24,12 +24,14 @@ export const hello = z.object({
     .transform((process) => process ?? null),
   components: z.array(z.object({ name, calls: count, is_sync: z.boolean().optional() })).max(MOST_LISTED),
   open_ended: z.boolean().optional(),
+  owners: z.boolean().optional(),
 })
 export type CheckedHello = z.infer<typeof hello>
 
 /** Of a lease only what is read here: how often it fired in each component is not. */
 const lease = z.object({
   mark,
+  owner: z.string().max(200).optional(),
   components: names,
   fault_types: names,
   in_force: z.boolean(),

@@ -7,7 +7,7 @@ import { bounded } from '../../core/foreign.ts'
 import { firstIssue } from '../../core/target.ts'
 import { within } from '../../core/within.ts'
 import { LONGEST_BODY, PROTOCOL } from '../../faults/connect/protocol.ts'
-import type { EndAll, Grant, Marked } from '../../faults/connect/protocol.ts'
+import type { EndAll, Grant, Keyed, Marked } from '../../faults/connect/protocol.ts'
 import * as answers from './answers.ts'
 import type { CheckedHello, CheckedLease } from './answers.ts'
 import { placesOf } from './config.ts'
@@ -49,8 +49,8 @@ export interface AppReader {
 
 export interface AppClient extends AppReader {
   grant(address: string, grant: Grant, signal: AbortSignal): Promise<Marked>
-  renew(address: string, mark: string, signal: AbortSignal): Promise<Marked>
-  end(address: string, what: Marked | EndAll, signal: AbortSignal): Promise<{ ended: string[] }>
+  renew(address: string, lease: Keyed, signal: AbortSignal): Promise<Marked>
+  end(address: string, what: Keyed | EndAll, signal: AbortSignal): Promise<{ ended: string[] }>
   leases(address: string, signal: AbortSignal): Promise<CheckedLease[]>
 }
 
@@ -109,7 +109,7 @@ export function applicationClient(config: ApplicationConfig): AppClient {
       return seen
     },
     grant: (address, grant, signal) => named(['POST', 'leases'], answers.marked, address, signal, grant),
-    renew: (address, mark, signal) => named(['POST', 'renew'], answers.marked, address, signal, { mark }),
+    renew: (address, { mark, key }, signal) => named(['POST', 'renew'], answers.marked, address, signal, { mark, key }),
     end: (address, what, signal) => named(['POST', 'end'], answers.ended, address, signal, what),
     leases: async (address, signal) => (await named(['GET', 'leases'], answers.leases, address, signal)).leases,
   }

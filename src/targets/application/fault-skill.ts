@@ -1,7 +1,8 @@
 /**
- * What the six skills share: one lease per component, the same on every instance, under the step's mark. The lease is the
- * fail-safe: it is renewed while it is held (renewal.ts), and ends by itself in the application when we are gone.
+ * What the six skills share: one lease per component, the same on every instance, under the step's mark and with a key that
+ * only the step has. The lease is the fail-safe: it is renewed while it is held (renewal.ts), and ends by itself in the application when we are gone.
  */
+import { randomBytes } from 'node:crypto'
 import { z } from 'zod'
 import { formatDuration, parseDuration } from '../../core/duration.ts'
 import { ConfigError, RollbackError, StaleError, StepError } from '../../core/errors.ts'
@@ -11,13 +12,15 @@ import { within } from '../../core/within.ts'
 import { EVERY } from '../../faults/component.ts'
 import { FAULT_MODES } from '../../faults/fault-type.ts'
 import type { FaultConfig, FaultType } from '../../faults/fault-type.ts'
+import { LONGEST_KEY } from '../../faults/connect/protocol.ts'
 import { nearest } from '../../faults/fields.ts'
 import type { AppClient, AppReader, Instance } from './client.ts'
 import { remember, remembered } from './fate.ts'
 import { faultOf, faultParams, isFault } from './params.ts'
 import type { Where } from './params.ts'
 import { inspect, observe } from './read-back.ts'
-import { endEverywhere, keepRenewed } from './renewal.ts'
+import { endEverywhere } from './ownership.ts'
+import { keepRenewed } from './renewal.ts'
 
 /** Behind the calls of a component, in what is discovered. */
 export const SYNCHRONOUS = ', synchronous'
@@ -38,6 +41,8 @@ const step = z.strictObject({
   seed: z.string(),
   /** Those that get the fault at first; recorded before the first of them does. */
   instances: z.array(remembered).optional(),
+  /** Shows that the lease is ours; recorded before it is granted. */
+  key: z.string().max(LONGEST_KEY).optional(),
   /** An undo has waited for longer than the lease can last: the next one need not. */
   waited: z.boolean().optional(),
 })
@@ -74,35 +79,40 @@ export function faultSkill(spec: FaultSkill): SkillSpec<AppReader, AppClient, Pa
 
     async apply({ target, mark, heldMs, clock, signal, record, hold }, { component, fault, lease_ms, seed }) {
       const instances = await everyInstance(target, signal)
-      await record({ instances: instances.map(remember) })
-      const grant = { mark, faults: [fault], components: [component], lease_ms, seed }
+      const key = randomBytes(18).toString('base64url')
+      await record({ instances: instances.map(remember), key })
+      const given = { mark, key, component, fault }
+      const grant = { mark, key, faults: [fault], components: [component], lease_ms, seed }
       try {
         await Promise.all(instances.map(({ address }) => target.grant(address, grant, signal)))
       } catch (error) {
-        await within(MARGIN_MS, (soon) => endEverywhere(target, mark, soon)).catch(() => undefined)
+        await within(MARGIN_MS, (soon) => endEverywhere(target, given, soon)).catch(() => undefined)
         throw error
       }
-      hold(keepRenewed(target, grant, heldMs, clock))
+      hold(keepRenewed(target, grant, given, heldMs, clock))
     },
 
-    inspect: ({ target, mark, signal }, { instances = [] }) => inspect(target, mark, instances, signal),
+    inspect: ({ target, mark, signal }, { instances = [], ...step }) =>
+      inspect(target, { mark, ...step }, instances, signal),
 
-    observe: ({ target, mark, signal }, { instances = [] }) => observe(target, mark, instances, signal),
+    observe: ({ target, mark, signal }, { instances = [], ...step }) =>
+      observe(target, { mark, ...step }, instances, signal),
 
-    async revert({ target, mark, clock, signal, progress }, { instances = [], lease_ms, waited = false }) {
-      await endEverywhere(target, mark, signal)
-      const isSettled = async (): Promise<boolean> => (await inspect(target, mark, instances, signal)).inEffect === 0
+    async revert({ target, mark, clock, signal, progress }, { instances = [], waited = false, ...step }) {
+      const given = { mark, ...step }
+      await endEverywhere(target, given, signal)
+      const isSettled = async (): Promise<boolean> => (await inspect(target, given, instances, signal)).inEffect === 0
       // Who cannot be asked: its lease runs out, and meanwhile it may answer again, or end. That is waited for once; an
       // undo that waited with every attempt would be making progress for ever.
-      const deadline = clock.monotonic() + (waited ? 0 : lease_ms + MARGIN_MS)
+      const deadline = clock.monotonic() + (waited ? 0 : step.lease_ms + MARGIN_MS)
       for (let pause = 100; !(await isSettled()); pause = Math.min(pause * 2, 1_000)) {
         if (clock.monotonic() >= deadline) {
           if (!waited) await progress({ waited: true })
-          const { names = [] } = await inspect(target, mark, instances, signal)
+          const { names = [] } = await inspect(target, given, instances, signal)
           throw new RollbackError('RESIDUE', `nobody can say that the fault is gone: ${names.join(', ')}`)
         }
         await clock.sleep(pause, signal)
-        await endEverywhere(target, mark, signal)
+        await endEverywhere(target, given, signal)
         if (pause === 1_000) await progress({})
       }
     },

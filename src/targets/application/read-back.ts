@@ -5,11 +5,16 @@ import type { CheckedLease } from './answers.ts'
 import type { AppClient, Instance } from './client.ts'
 import { fateOf, nameOf, remember } from './fate.ts'
 import type { Remembered } from './fate.ts'
+import { isOurs } from './ownership.ts'
+import type { Given } from './ownership.ts'
 
-/** Counted in instances. Those that have ended are `foreign`, so that the report names them; it is not we who ended their faults. */
+/**
+ * Counted in instances. Those that have ended are `foreign`, so that the report names them; it is not we who ended their
+ * faults. So are strangers' leases under our mark, which are left alone.
+ */
 export async function inspect(
   target: AppClient,
-  mark: string,
+  given: Given,
   had: readonly Remembered[],
   signal: AbortSignal,
 ): Promise<Inspection> {
@@ -17,8 +22,11 @@ export async function inspect(
   const names: string[] = []
   let [inEffect, restored, foreign] = [0, 0, 0]
   for (const instance of seen.instances) {
-    const lease = await leaseOf(target, instance, mark, signal)
-    if (lease?.in_force !== true) {
+    const leases = (await target.leases(instance.address, signal)).filter((one) => one.in_force)
+    const strangers = leases.filter((one) => one.mark === given.mark && !isOurs(one, instance, given))
+    foreign += strangers.length
+    if (strangers.length > 0) names.push(`a lease ${given.mark} at ${instance.address}, which others have granted`)
+    if (!leases.some((one) => isOurs(one, instance, given))) {
       restored++
       continue
     }
@@ -40,13 +48,13 @@ export async function inspect(
 /** Leases that are over are still told. What an instance counted is gone with it. */
 export async function observe(
   target: AppClient,
-  mark: string,
+  given: Given,
   had: readonly Remembered[],
   signal: AbortSignal,
 ): Promise<Observed> {
   const { instances } = await target.look(signal)
   const leases = await Promise.all(
-    instances.map(async (instance) => ({ instance, lease: await leaseOf(target, instance, mark, signal) })),
+    instances.map(async (instance) => ({ instance, lease: await leaseOf(target, instance, given, signal) })),
   )
   const counted = leases.flatMap(({ lease }) => lease ?? [])
   const known = new Set(leases.flatMap(({ instance, lease }) => (lease ? instance.hello.instance : [])))
@@ -60,9 +68,9 @@ export async function observe(
 
 async function leaseOf(
   target: AppClient,
-  { address }: Instance,
-  mark: string,
+  instance: Instance,
+  given: Given,
   signal: AbortSignal,
 ): Promise<CheckedLease | undefined> {
-  return (await target.leases(address, signal)).find((one) => one.mark === mark)
+  return (await target.leases(instance.address, signal)).find((one) => isOurs(one, instance, given))
 }

@@ -6,26 +6,22 @@ import { within } from '../../core/within.ts'
 import type { Grant } from '../../faults/connect/protocol.ts'
 import { SaidNoError } from './client.ts'
 import type { AppClient } from './client.ts'
+import { endEverywhere } from './ownership.ts'
+import type { Given } from './ownership.ts'
 
 /** How long the end of a fault may take; what does not answer by then runs out by itself. */
 const END_MS = 4_000
 
-export function keepRenewed(target: AppClient, grant: Grant, heldMs: number, clock: Clock): Holdable {
+export function keepRenewed(target: AppClient, grant: Grant, given: Given, heldMs: number, clock: Clock): Holdable {
   const over = new AbortController()
   const renewing = renew(target, grant, heldMs, clock, over.signal).catch(() => undefined)
   return {
     async close() {
       over.abort()
       await renewing
-      await within(END_MS, (soon) => endEverywhere(target, grant.mark, soon)).catch(() => undefined)
+      await within(END_MS, (soon) => endEverywhere(target, given, soon)).catch(() => undefined)
     },
   }
-}
-
-/** On every instance that answers. */
-export async function endEverywhere(target: AppClient, mark: string, signal: AbortSignal): Promise<void> {
-  const { instances } = await target.look(signal)
-  await Promise.all(instances.map(({ address }) => target.end(address, { mark }, signal)))
 }
 
 async function renew(target: AppClient, grant: Grant, heldMs: number, clock: Clock, over: AbortSignal): Promise<void> {
@@ -52,7 +48,7 @@ async function renewOne(
   signal: AbortSignal,
 ): Promise<void> {
   try {
-    await target.renew(address, grant.mark, signal)
+    await target.renew(address, grant, signal)
   } catch (error) {
     // New since the last round, or we came too late: both get it (again).
     if (!mayGrant || !(error instanceof SaidNoError) || error.code !== 'unknown') throw error
