@@ -208,7 +208,8 @@ test('the newest success is also known from the history, before this process has
 })
 
 test('the longest gap of a schedule counts, so that a weekend is no outage', () => {
-  const of = dueEvery()
+  // On a clock of its own: on a busy machine the first may use up what a scrape has.
+  const of = dueEvery(() => 0)
   const entry = { experiment: 'x', endpoint: 'e', timezone: 'UTC' }
   assert.equal(of({ ...entry, schedule: '0 0 2 * * 1-5' }), 3 * 86_400)
   assert.equal(of({ ...entry, schedule: '*/15 * * * * *' }), 15)
