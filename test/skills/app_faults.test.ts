@@ -23,6 +23,7 @@ import { timeout } from '../../src/targets/application/skills/timeout.ts'
 import { openRig, skillContract } from '../contract/skill.ts'
 import type { SkillCase } from '../contract/skill.ts'
 import { FakeApplication } from '../fakes/application.ts'
+import type { FakeInstance } from '../fakes/application.ts'
 
 const error503: FaultConfig = { fault_type: 'error', error_code: 503 }
 
@@ -34,6 +35,18 @@ const CASES = [
   { skill: resourceExhaustion, params: { mode: 'rate_limit' }, effect: 'ResourceExhaustedError' },
   { skill: dataCorruption, params: { mode: 'wrong_values' }, effect: 'other' },
 ] as const
+
+/** What a caller of two of its components notices: answers, and whether each of five calls is slow. */
+async function noticed({ calls }: FakeInstance): Promise<unknown> {
+  const answers: unknown[] = []
+  let fastest = Infinity
+  for (let n = 0; n < 5; n++) {
+    const begun = performance.now()
+    answers.push(await calls())
+    fastest = Math.min(fastest, performance.now() - begun)
+  }
+  return { answers, slow: fastest >= 19 }
+}
 
 describe('the application target', () => {
   const app = new FakeApplication()
@@ -83,6 +96,10 @@ describe('the application target', () => {
     connect: (options) => connectApplication(config.parse(app.config), all, options),
     arrange: () => Promise.resolve(),
     snapshot: () => app.snapshot(),
+    effect: () => Promise.all(app.instances.map(noticed)),
+    // The six share their code: one process more is enough.
+    ...(skill === error ? { elsewhere: () => app.config } : {}),
+    brief: { ...params, lease: '2s' },
     replaced: {
       // Somebody ends our leases, and another installation's faults are on the same components.
       async change(ours) {

@@ -114,6 +114,9 @@ for (const { name, start, missing } of [
       config: () => ({ connection_url: server.url() }),
       arrange: () => write([`deadlock_timeout = '2s'`, `work_mem = '8MB'`, `log_line_prefix = 'hunter2 '`]),
       snapshot: settings,
+      effect: () =>
+        server.sql(`select setting from pg_settings where name in ('work_mem', 'statement_timeout') order by name`),
+      elsewhere: () => ({ connection_url: server.url(), db_type: 'postgres' }),
       secrets: ['8MB', 'hunter2'],
       // The file of another server, or of a backup.
       replaced: { change: () => write([`statement_timeout = '7s'`, `work_mem = '3MB'`]) },

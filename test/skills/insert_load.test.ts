@@ -43,6 +43,7 @@ function insertCase(name: string, params: object, more: Partial<SkillCase> = {})
     config: () => ({ connection_url: server.url() }),
     arrange,
     snapshot: () => snapshot(server.url()),
+    effect: async () => (await snapshot(server.url())).tables,
     // The rig's own control connections are none of the target's business.
     diff: (a, b) => diff(a as Snapshot, b as Snapshot).filter((line) => !/^session chaos-contract-\w+-0 /.test(line)),
     secrets: NASTY_SECRETS,
@@ -57,6 +58,7 @@ skillContract(
     'an integer key from a sequence, referred to with ON DELETE CASCADE and SET NULL',
     { rows_per_table: 300, tables: ['nasty.customers'], batch_rows: 120 },
     {
+      elsewhere: () => ({ connection_url: server.url(), db_type: 'postgres' }),
       foreign: {
         async change(steps) {
           const first = Number((steps[0] as InsertStep).keys?.[0]?.[0])
@@ -142,6 +144,21 @@ describe('db.insert_load', () => {
       [first + 5, first + 6, 5000],
     )
     assert.equal((await rig.inspect(rig.steps[0]!)).foreign, 2)
+  })
+
+  test('refers to the same parents for the same seed, and to others for another', async () => {
+    const referred: unknown[][] = []
+    for (const seed of ['one', 'one', 'two']) {
+      const rig = await open({})
+      await rig.plan({ rows_per_table: 20, tables: ['nasty.orders'] }, { seed })
+      for (const step of rig.steps) await rig.apply(step)
+      const rows = await server.sql('select customer_id from nasty.orders order by id desc limit 20')
+      referred.push(rows.map((row) => row['customer_id']))
+      await rig.undoAll()
+    }
+    const [one, again, two] = referred
+    assert.deepEqual(again, one)
+    assert.notDeepEqual(two, one)
   })
 
   test('fills a table that refers to an empty one when it fills that first', async () => {

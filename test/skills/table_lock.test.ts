@@ -136,6 +136,8 @@ for (const { name, start, missing } of [
       config: () => ({ connection_url: server.url() }),
       arrange,
       snapshot: async () => ({ held: await held(), rows: await server.sql('select * from accounts') }),
+      effect: async () => [await tryTo('select from accounts'), await tryTo('select from "My Shop"."select"')],
+      elsewhere: () => ({ connection_url: server.url(), db_type: 'postgres' }),
       secrets: ['hunter2'],
       strangers: namesakes(() => server),
       replaced: {
@@ -235,14 +237,6 @@ for (const { name, start, missing } of [
         assert.deepEqual(await held(), [])
       })
 
-      test('is ended by the undo alone, also when nobody has closed or quiesced anything', async () => {
-        const rig = await open({ tables: ['accounts'] })
-        await rig.applyAll()
-        await rig.revertAll()
-        assert.equal((await rig.inspect(rig.steps[0]!)).inEffect, 0)
-        assert.deepEqual(await held(), [])
-      })
-
       test('on a table that is gone since the plan is left out', async () => {
         const rig = await open({ tables: ['orders'] })
         await rig.plan()
@@ -271,14 +265,6 @@ for (const { name, start, missing } of [
       }
       const free = async (): Promise<boolean> => (await tryTo('select * from accounts')) === 'done'
 
-      test('is killed, the lock is gone', async (t) => {
-        const child = await hold('killed', 60_000)
-        child.kill('SIGKILL')
-        const begun = performance.now()
-        await until(free)
-        t.diagnostic(`gone after ${Math.round(performance.now() - begun)} ms`)
-      })
-
       test('is frozen, another process of the run takes it away', async () => {
         const child = await hold('frozen', 60_000)
         child.kill('SIGSTOP')
@@ -286,14 +272,6 @@ for (const { name, start, missing } of [
         assert.ok(!(await free()))
         await rig.agent.quiesce('frozen', rig.signal)
         assert.ok(await free())
-      })
-
-      test('is out of reach, the server itself ends it when it can be held no longer', async (t) => {
-        const child = await hold('partitioned', 1_000)
-        child.kill('SIGSTOP')
-        const begun = performance.now()
-        await until(free)
-        t.diagnostic(`gone after ${Math.round(performance.now() - begun)} ms`)
       })
     })
 

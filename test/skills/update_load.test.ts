@@ -44,6 +44,7 @@ function updateCase(name: string, params: object, more: Partial<SkillCase> = {})
     config: () => ({ connection_url: server.url() }),
     arrange,
     snapshot: () => snapshot(server.url()),
+    effect: async () => (await snapshot(server.url())).tables,
     // The rig's own control connections are none of the target's business.
     diff: (a, b) => diff(a as Snapshot, b as Snapshot).filter((line) => !/^session chaos-contract-\w+-0 /.test(line)),
     secrets: NASTY_SECRETS,
@@ -75,6 +76,7 @@ skillContract(
       ],
     },
     {
+      elsewhere: () => ({ connection_url: server.url(), db_type: 'postgres' }),
       foreign: {
         async change() {
           await server.sql(
@@ -111,7 +113,14 @@ skillContract(
   ),
 )
 skillContract(updateCase('everything it can serve, picked by itself', { rows: 60 }))
-skillContract(updateCase('a table with small types only', { rows: 5, tables: ['nasty.flags'] }, { pureLoad: true }))
+skillContract(
+  updateCase(
+    'a table with small types only',
+    { rows: 5, tables: ['nasty.flags'] },
+    // Values stay as they were: what shows is that rows have been written.
+    { pureLoad: true, effect: () => server.sql('select xmin::text from nasty.flags order by 1') },
+  ),
+)
 
 describe('db.update_load', () => {
   const rigs: Rig[] = []

@@ -1,5 +1,6 @@
 /** Rows that a table's foreign keys may refer to: which keys belong together, and how existing rows are sampled. */
 import { z } from 'zod'
+import type { Random } from '../../core/random.ts'
 import { foreignEncoding, isPlain, isUnreadable, returnsExactly } from './encoding.ts'
 import type { ForeignKey, Queries, Table } from './table-facts.ts'
 import type { Value } from './rows.ts'
@@ -91,17 +92,19 @@ export function checksWithin({ checks }: Table, columns: readonly string[]): Tab
   return checks.filter((check) => check.columns.length > 0 && check.columns.every((name) => columns.includes(name)))
 }
 
-/** Tuples of existing parents, at most `limit`, spread over the table. Empty when there are none. */
+/** Tuples of existing parents, at most `limit`, spread over the table; the same for the same seed. Empty when there are none. */
 export async function sampleParents(
   on: Queries,
   table: Pick<TableRef, 'schema' | 'table'>,
   parents: Parents,
   limit: number,
+  random: Random,
 ): Promise<Value[][]> {
-  const sampled = await on.query(sampleSql(table, parents, limit, true))
+  const seed = random.fork(parents.columns.join()).int(2 ** 40)
+  const sampled = await on.query(sampleSql(table, parents, { limit, pages: true, seed }))
   const rows = isEnough(sampled.length, parents, limit)
     ? sampled
-    : await on.query(sampleSql(table, parents, limit, false))
+    : await on.query(sampleSql(table, parents, { limit, pages: false, seed }))
   return rows.map((row) => parents.columns.map((_, i) => row[`c${i}`] ?? null))
 }
 
@@ -147,7 +150,7 @@ export async function countParents(
 ): Promise<number> {
   const count = async (pages: boolean): Promise<number> => {
     const [row] = await on.query(
-      `select pg_catalog.count(*)::text as n from (${sampleSql(table, parents, limit, pages)}) f`,
+      `select pg_catalog.count(*)::text as n from (${sampleSql(table, parents, { limit, pages, seed: 0 })}) f`,
     )
     return Number(row?.['n'] ?? 0)
   }
@@ -167,8 +170,7 @@ const COMBINED = { unused: 1_000_000, holding: 10_000 }
 function sampleSql(
   table: Pick<TableRef, 'schema' | 'table'>,
   { tables, columns, unused, keys = [columns], holds }: Parents,
-  limit: number,
-  pages: boolean,
+  { limit, pages, seed }: { limit: number; pages: boolean; seed: number },
 ): string {
   const filled = new Map<number, { cell: string; equality: string }>()
   const starts = independent(tables)
@@ -195,8 +197,14 @@ function sampleSql(
     const cells = refs.map((ref, r) => `x.${quoteIdent(ref)} as r${r}`).join(', ')
     if (p === 0 || (combines && starts.has(p))) {
       // The fallback on a large table takes what comes first: sorting all of it would take too long.
-      const order = pages || percent === undefined ? 'order by pg_catalog.random()' : ''
-      const sample = pages && percent !== undefined ? `tablesample system (${percent})` : ''
+      const order =
+        pages || percent === undefined
+          ? shuffled(
+              refs.map((ref) => `x.${quoteIdent(ref)}`),
+              seed,
+            )
+          : ''
+      const sample = pages && percent !== undefined ? `tablesample system (${percent}) repeatable (${seed})` : ''
       const free = alone
         ? keys.map((key) => freeOf(table, key, (name) => cellOf(columns, at, refs, equality, name)))
         : []
@@ -213,9 +221,23 @@ function sampleSql(
   if (!combines) return distinctIn(`select ${cells.join(', ')} ${from} limit ${limit}`, alone ? keys : [], columns)
   const free = unused ? keys.map((key) => freeOf(table, key, (name) => filled.get(columns.indexOf(name)))) : []
   const fitting = [...free, ...holdingOf(columns, holds, (name) => cell(columns.indexOf(name)))].join(' and ')
-  const combined = `select ${cells.join(', ')} ${from} where ${fitting} order by pg_catalog.random()`
+  const order = shuffled(
+    columns.map((_, i) => cell(i)),
+    seed,
+  )
+  const combined = `select ${cells.join(', ')} ${from} where ${fitting} ${order}`
   if (!unused) return `${combined} limit ${limit}`
-  return `select * from (${distinctIn(combined, keys, columns)}) s order by pg_catalog.random() limit ${limit}`
+  const again = shuffled(
+    columns.map((_, i) => `s.c${i}`),
+    seed,
+  )
+  return `select * from (${distinctIn(combined, keys, columns)}) s ${again} limit ${limit}`
+}
+
+/** An order without any pattern that is the same for the same seed, which the server's own random() is not. */
+function shuffled(cells: readonly string[], seed: number): string {
+  const text = `pg_catalog.concat_ws(' ', ${cells.join(', ')})`
+  return `order by pg_catalog.hashtextextended(${text} collate pg_catalog."C", ${seed})`
 }
 
 /** Which tables have no column in common with those before them. */

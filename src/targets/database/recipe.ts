@@ -74,9 +74,9 @@ export async function cook(
       room(c.value) < rows,
   )
   if (full) return `its key column ${full.name} has no room for ${rows} more rows`
-  const parents = await oneParentEach(reader, layout, filled, encoding)
+  const parents = await oneParentEach(reader, layout, { filled, encoding, random })
   if (typeof parents === 'string') return parents
-  const placing = await placingOf(reader, layout, rows)
+  const placing = await placingOf(reader, layout, rows, random)
   const wanted = wantedOf(layout, bases, { parents, ...placing }, base36(random, 6))
   const ofParents = checksOfParents(table, layout.groups)
   const others = { ...table, checks: table.checks.filter((check) => !ofParents.includes(check)) }
@@ -200,13 +200,12 @@ async function numberBases(
 async function oneParentEach(
   reader: Queries,
   { table, groups }: Layout,
-  filled: ReadonlyMap<string, number>,
-  encoding: string | undefined,
+  { filled, encoding, random }: { filled: ReadonlyMap<string, number>; encoding: string | undefined; random: Random },
 ): Promise<Map<string, Value> | string> {
   const values = new Map<string, Value>()
   for (const group of groups) {
     const parents = parentsOf(table, group, undefined, SAMPLE, filled)
-    const [tuple] = await sampleParents(reader, table, parents, 1)
+    const [tuple] = await sampleParents(reader, table, parents, 1, random.fork('parent'))
     const needed = parents.columns.find((name) => columnOf(table, name)?.notNull)
     if (!tuple && needed !== undefined && !group.some((k) => filled.has(k.to.id))) {
       const of = group.map((k) => k.to.id).join(', ')
@@ -226,7 +225,7 @@ interface Placing {
   numbers: ReadonlyMap<string, string>
 }
 
-async function placingOf(reader: Queries, { table, groups }: Layout, rows: number): Promise<Placing> {
+async function placingOf(reader: Queries, { table, groups }: Layout, rows: number, random: Random): Promise<Placing> {
   const pinned = new Map<string, Value[]>()
   const numbers = new Map<string, string>()
   const deciding = table.partitions?.columns ?? []
@@ -234,7 +233,7 @@ async function placingOf(reader: Queries, { table, groups }: Layout, rows: numbe
     const parents = parentsOf(table, group, undefined, SAMPLE, new Map())
     const [only] = parents.columns
     if (parents.columns.length > 1 || only === undefined || !deciding.includes(only)) continue
-    const tuples = await sampleParents(reader, table, parents, PINNED)
+    const tuples = await sampleParents(reader, table, parents, PINNED, random.fork('pinned'))
     if (tuples.length > 0)
       pinned.set(
         only,

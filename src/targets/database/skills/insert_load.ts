@@ -1,5 +1,6 @@
 /** db.insert_load: bulk-inserts rows into tables; the undo deletes exactly those rows, by key and by what proves them ours. */
 import { StepError } from '../../../core/errors.ts'
+import { seededRandom } from '../../../core/random.ts'
 import type { InspectContext, Inspection, SkillSpec } from '../../../core/skill.ts'
 import { loadReferencing, locateTables, lockAsPlanned, partsWith } from '../catalog.ts'
 import type { Located } from '../catalog.ts'
@@ -135,9 +136,10 @@ async function insertOnce(
   await lockAsPlanned(session, step, { delete: true })
   await refuseForeignCode(session, step, { filled: step.recipe.columns.map(({ name }) => name), beside: true })
   const referencing = await loadReferencing(session, step)
+  const random = seededRandom(step.seed).fork(`parents/${step.batch}/${attempt}`)
   const parents = []
   for (const group of step.parents) {
-    parents.push(await sampleParents(session, step, group, group.unused ? step.rows : SAMPLE))
+    parents.push(await sampleParents(session, step, group, group.unused ? step.rows : SAMPLE, random))
   }
   // Defaults and CHECKs of the application may call functions that rely on its path. From here on ours are qualified: a
   // function of the application with our very types would be preferred to the server's, which takes any.
