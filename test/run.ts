@@ -18,7 +18,7 @@ import { parseArgs } from 'node:util'
 
 const SLOW = /^test\/(e2e|crash|labs|skills|field)\/|\.slow\./
 /** A file that takes longer than this hangs. */
-const FILE_TIMEOUT_MS = 20 * 60_000
+const FILE_TIMEOUT_MS = 30 * 60_000
 /** So many files are named with the time that their tests took. */
 const SLOWEST = 10
 /** Begun first, in this order, so that none of them is still running when all others have ended: what the last lines of a run named. */
