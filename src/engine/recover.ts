@@ -12,6 +12,7 @@ import type { JournalRecord, RunStarted, StepState } from '../journal/journal.ts
 import { hasDied } from '../journal/quarantine.ts'
 import type { StateDir } from '../journal/state-dir.ts'
 import { endRun } from './end.ts'
+import { refuseAlive } from './other-install.ts'
 import { closeWithin } from './rollback.ts'
 import { sweep } from './sweep.ts'
 
@@ -54,6 +55,7 @@ export async function recoverRun(input: RecoverInput): Promise<Report> {
   if (input.handOver) await takeWord(input, input.handOver)
   const agent = await agentFor(before.started, input)
   try {
+    if (agent !== nobody) await refuseAlive(agent, before.started, state.install, input.signal)
     await sweepOwn(agent, before.started.install, input)
     // What was used up on a full disk is put by again where there is room; an undo does not wait for it.
     await state.makeBallast().catch(() => undefined)

@@ -1,6 +1,6 @@
 /** Journals of every format and skill that was ever written are read and recovered by this version. */
 import assert from 'node:assert/strict'
-import { copyFileSync, readdirSync } from 'node:fs'
+import { copyFileSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { test } from 'node:test'
 import { z } from 'zod'
@@ -67,8 +67,12 @@ for (const golden of journals.filter((file) => basename(file).startsWith('app.')
     await app.start('two')
     const healthy = await app.snapshot()
     const read = await readJournal(golden)
-    const { run } = read.started!
-    const state = await openStateDir(join(temporaryFolder(t), 'state'))
+    const { run, install } = read.started!
+    const folder = join(temporaryFolder(t), 'state')
+    mkdirSync(folder, { mode: 0o700 })
+    // A folder that is moved keeps who it is.
+    writeFileSync(join(folder, 'install'), `${install}\n`, { mode: 0o600 })
+    const state = await openStateDir(folder)
     copyFileSync(golden, state.journalFile(run))
     const { lease_ms: lease } = z.object({ lease_ms: z.number() }).parse(await state.loadStep(run, read.steps[0]!))
     // As it was when the journal ended, on one of two instances.
@@ -145,6 +149,7 @@ function understanding({ started }: RunState, undone: string[]): Target {
   const agent: Partial<Agent> = {
     identity: () => Promise.resolve(started!.identity),
     quiesce: () => Promise.resolve(),
+    sweep: () => Promise.resolve([]),
     revert(skill, step, { mark }) {
       parse(skill, step)
       undone.push(mark)

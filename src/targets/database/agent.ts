@@ -97,11 +97,14 @@ export async function connectPostgres(
       const strangers = await endSessions(client, runMark(install, run), clock, signal)
       for (const words of strangers) stranger?.(words)
     },
+    // Our own control has the name of the run that is recovered, which may still have its own: that one has begun before.
     async sweep(install) {
       const rows = await client.query<{ application_name: string; describe: string; age_ms: string }>(
         `select a.application_name, format('session %s on database %s, %s', a.pid, a.datname, coalesce(a.state, 'not to be read')) as describe,
                 greatest(0, extract(epoch from clock_timestamp() - a.backend_start) * 1000)::bigint::text as age_ms
-           from pg_stat_activity a where starts_with(a.application_name, $1) and a.application_name <> $2 and ${OWN_SESSION}`,
+           from pg_stat_activity a where starts_with(a.application_name, $1) and ${OWN_SESSION}
+            and (a.application_name <> $2
+              or a.backend_start < (select b.backend_start from pg_stat_activity b where b.pid = pg_backend_pid()))`,
         [install === undefined ? MARKS : runMark(install, ''), markOf(options.install, run, 0)],
       )
       return rows.map(({ application_name: mark, describe, age_ms }) => ({
