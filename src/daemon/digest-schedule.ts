@@ -8,7 +8,7 @@ import { messageOf } from '../core/errors.ts'
 import type { ChaosEvent } from '../core/events.ts'
 import { openZone } from '../core/zone.ts'
 import { replaceAsOwner } from '../journal/owner.ts'
-import { readRegular } from '../journal/regular.ts'
+import { readRegular, SMALL_BYTES } from '../journal/regular.ts'
 
 export interface DigestScheduleOptions {
   stateDir: string
@@ -65,7 +65,7 @@ async function reached(due: number, clock: Clock, stop: AbortSignal): Promise<bo
 
 /** `<state>/digest.json`, so that a restart leaves nothing out and tells nothing twice. */
 async function lastTold(stateDir: string): Promise<number | undefined> {
-  const text = String(await readRegular(join(stateDir, 'digest.json')).catch(() => ''))
+  const text = String(await readRegular(join(stateDir, 'digest.json'), SMALL_BYTES).catch(() => ''))
   const at = Date.parse(/"told_until":"([^"]+)"/.exec(text)?.[1] ?? '')
   return Number.isNaN(at) ? undefined : at
 }

@@ -12,7 +12,7 @@ import { CodedError, JournalError, messageOf } from '../core/errors.ts'
 import { ballastOf } from '../journal/ballast.ts'
 import { isCode, isFull } from '../journal/disk.ts'
 import { giveToOwner, replaceAsOwner } from '../journal/owner.ts'
-import { openRegularSync, readRegular } from '../journal/regular.ts'
+import { openRegularSync, readRegular, SMALL_BYTES } from '../journal/regular.ts'
 import { fields, listOf, optional, text } from '../journal/shape.ts'
 import type { Shape } from '../journal/shape.ts'
 import { adviceFor, cannotRead, unreadableBy } from '../journal/unreadable.ts'
@@ -252,7 +252,7 @@ export async function readHolder(stateDir: string): Promise<HolderNote | undefin
   const file = join(stateDir, 'daemon.json')
   let text: string
   try {
-    text = (await readRegular(file)).toString()
+    text = (await readRegular(file, SMALL_BYTES)).toString()
   } catch (error) {
     if (isCode(error, 'ENOENT')) return undefined
     throw new JournalError('JOURNAL_READ', `${await cannotRead(file, error)}. ${NAME_IT}`, { cause: error })

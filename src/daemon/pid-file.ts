@@ -6,7 +6,7 @@ import { constants } from 'node:fs'
 import { link, lstat, open, rename, unlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { CodedError, ConfigError, messageOf } from '../core/errors.ts'
-import { readRegular } from '../journal/regular.ts'
+import { readRegular, SMALL_BYTES } from '../journal/regular.ts'
 import { randomName } from '../journal/state-dir.ts'
 import { whoIs } from './who-is.ts'
 
@@ -36,7 +36,8 @@ export async function writePidFile(path: string): Promise<PidFile> {
       async remove() {
         const now = await lstat(path).catch(() => undefined)
         if (now?.ino !== ino || now.dev !== dev) return
-        if (String(await readRegular(path).catch(() => '')) === ownText()) await unlink(path).catch(() => undefined)
+        if (String(await readRegular(path, SMALL_BYTES).catch(() => '')) === ownText())
+          await unlink(path).catch(() => undefined)
       },
     }
   } catch (error) {

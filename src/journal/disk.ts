@@ -23,7 +23,8 @@ export interface Disk {
   /** The folder and its parents, 0700, with durable names. `inside` another of ours, it becomes that one's owner's. */
   mkdir(path: string, where?: { inside: boolean }): Promise<void>
   list(path: string): Promise<string[]>
-  readFile(path: string): Promise<Buffer>
+  /** Rejects with EFBIG for more than `most` bytes. */
+  readFile(path: string, most?: number): Promise<Buffer>
   rename(from: string, to: string): Promise<void>
   /** No error when there is none. */
   remove(path: string): Promise<void>

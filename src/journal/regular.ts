@@ -11,6 +11,12 @@ import { isOwnGroup, nameOf } from './users.ts'
 
 const { O_NOFOLLOW, O_NONBLOCK, O_NOCTTY } = constants
 
+/** Larger than any report, result, secret or order. Journals are read as a stream and have bounds of their own. */
+const MOST_BYTES = 64 * 2 ** 20
+/** Larger than the install id, the note about who holds the folder, and the like. */
+export const SMALL_BYTES = 2 ** 20
+const CHUNK_BYTES = 64 * 2 ** 10
+
 /** `flags` of open(2). Rejects with ELOOP for a link, and with EFTYPE for a FIFO, a socket or a device. */
 export async function openRegular(path: string, flags: number, mode = 0o600): Promise<FileHandle> {
   const handle = await open(path, flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, mode)
@@ -35,13 +41,29 @@ export function openRegularSync(path: string, flags: number, mode = 0o600): numb
   }
 }
 
-export async function readRegular(path: string): Promise<Buffer> {
+/** Rejects with EFBIG, too, where there are more bytes than `most`: nothing that we write is so large. */
+export async function readRegular(path: string, most = MOST_BYTES): Promise<Buffer> {
   const handle = await openRegular(path, constants.O_RDONLY)
   try {
-    return await handle.readFile()
+    // A folder is refused by the read; what says too little of its size, by what is read of it.
+    const info = await handle.stat()
+    if (info.isFile()) refuseLarge(path, info.size, most)
+    const chunks: Buffer[] = []
+    for (let length = 0; ;) {
+      const { bytesRead, buffer } = await handle.read(Buffer.alloc(CHUNK_BYTES), 0, CHUNK_BYTES)
+      if (bytesRead === 0) return Buffer.concat(chunks)
+      length += bytesRead
+      refuseLarge(path, length, most)
+      chunks.push(buffer.subarray(0, bytesRead))
+    }
   } finally {
     await handle.close()
   }
+}
+
+function refuseLarge(path: string, bytes: number, most: number): void {
+  if (bytes <= most) return
+  throw Object.assign(new Error(`EFBIG: it is larger than ${most / 2 ** 20} MiB`), { code: 'EFBIG', path })
 }
 
 /** A folder is left to whoever reads it: the system says EISDIR. */

@@ -31,6 +31,8 @@ export interface SlotLog {
 
 /** An experiment of every second leaves 86,400 a day. */
 const MOST = 50_000
+/** Of their file. */
+const MOST_BYTES = 256 * 2 ** 20
 
 export function slotLog(stateDir: string): SlotLog {
   const file = join(stateDir, 'slots.jsonl')
@@ -42,7 +44,7 @@ export function slotLog(stateDir: string): SlotLog {
     return done
   }
   const read = async (since = 0): Promise<SlotRecord[]> => {
-    const lines = await readRegular(file).catch((error: unknown) => {
+    const lines = await readRegular(file, MOST_BYTES).catch((error: unknown) => {
       if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return ''
       throw new JournalError(
         'JOURNAL_READ',

@@ -13,6 +13,7 @@ import { FileJournal } from './file-journal.ts'
 import type { RunState, StepState } from './journal.ts'
 import { partFile, partOf, partsOf } from './parts.ts'
 import { emptyState, loadStep, notRead, readJournal } from './read-journal.ts'
+import { SMALL_BYTES } from './regular.ts'
 import { parseReport, parseSecret } from './small-files.ts'
 import { adviceFor, cannotRead, unreadableBy } from './unreadable.ts'
 
@@ -256,23 +257,23 @@ async function mintOnce(path: string, disk: Disk): Promise<void> {
     }
   }
   // Empty, a crash came between its name and its content: then nothing was ever marked with it. Else it names marks.
-  const damaged = await readOptional(join(path, 'install'), disk)
+  const damaged = await readOptional(join(path, 'install'), disk, SMALL_BYTES)
   if (damaged !== undefined && /[^\0\s]/.test(damaged))
     await disk.rename(join(path, 'install'), join(path, `install.damaged-${Date.now()}`))
   await writeFileDurably(disk, path, 'install', `${mintInstall()}\n`)
 }
 
 async function readInstall(path: string, disk: Disk): Promise<string | undefined> {
-  const text = await readOptional(join(path, 'install'), disk).catch((error: unknown) => {
+  const text = await readOptional(join(path, 'install'), disk, SMALL_BYTES).catch((error: unknown) => {
     const advice = 'Name the state folder with --state-dir or CHAOS_STATE_DIR, or be its owner'
     throw new JournalError('JOURNAL_READ', `${messageOf(error)}. ${advice}`, { cause: error })
   })
   return text !== undefined && /^[a-z0-9]{4,12}$/.test(text.trim()) ? text.trim() : undefined
 }
 
-async function readOptional(file: string, disk: Disk): Promise<string | undefined> {
+async function readOptional(file: string, disk: Disk, most?: number): Promise<string | undefined> {
   try {
-    return (await disk.readFile(file)).toString('utf8')
+    return (await disk.readFile(file, most)).toString('utf8')
   } catch (error) {
     if (isCode(error, 'ENOENT')) return undefined
     throw new JournalError('JOURNAL_READ', await cannotRead(file, error), { cause: error })

@@ -37,6 +37,7 @@ const ADVICE: Record<string, string> = {
   EISDIR: 'It is a folder: move it away, or put the file back in its place',
   ELOOP: 'It is a symbolic link, which is not followed: put the file itself in its place',
   EFTYPE: 'Only a plain file is read there: remove what is there, or put the file back in its place',
+  EFBIG: 'Nothing that we write there is so large: move it away, or put the file back in its place',
   EIO: 'The disk does not give it: copy the state folder to another disk, and name that with --state-dir',
   EMFILE: 'Too many files are open: raise the limit (ulimit -n) and try again',
   ENFILE: 'Too many files are open on this machine: end what has them open and try again',

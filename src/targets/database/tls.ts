@@ -1,9 +1,10 @@
 /** TLS to a PostgreSQL server, with the meaning that libpq gives to sslmode, and its errors in words for users. */
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import type { ConnectionOptions } from 'node:tls'
 import { ConfigError, messageOf } from '../../core/errors.ts'
+import { readSmallFile } from '../../core/small-file.ts'
 import { CleartextError } from './auth.ts'
 
 export const SSL_MODES = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'] as const
@@ -77,7 +78,7 @@ function clientCertificate({ cert, key }: Tls): ConnectionOptions {
 
 function read(name: string, file: string): string {
   try {
-    return readFileSync(file, 'utf8')
+    return readSmallFile(file)
   } catch (error) {
     throw wrong(name, `cannot be read: ${messageOf(error)}`)
   }
