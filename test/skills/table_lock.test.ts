@@ -8,7 +8,10 @@ import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 import { systemClock } from '../../src/core/clock.ts'
 import { CodedError, StaleError } from '../../src/core/errors.ts'
+import type { Plan } from '../../src/core/skill.ts'
 import { connectPostgres } from '../../src/targets/database/agent.ts'
+import { takenBy, waitsBehind } from '../../src/targets/database/locks.ts'
+import type { LockMode } from '../../src/targets/database/locks.ts'
 import { tableLock } from '../../src/targets/database/skills/table_lock.ts'
 import { namesakes } from '../contract/namesakes.ts'
 import { openRig, skillContract } from '../contract/skill.ts'
@@ -17,7 +20,7 @@ import { debianPostgresMissing, startDebianPostgres } from '../labs/debian-postg
 import { startPostgres } from '../labs/embedded-postgres.ts'
 import type { Postgres } from '../labs/embedded-postgres.ts'
 
-const MODES = [
+const MODES: readonly LockMode[] = [
   'ACCESS SHARE',
   'ROW SHARE',
   'ROW EXCLUSIVE',
@@ -27,6 +30,11 @@ const MODES = [
   'EXCLUSIVE',
   'ACCESS EXCLUSIVE',
 ]
+
+/** What the engine tells later entries of the run that this one has taken. */
+function takenOf({ steps }: Plan<object>): Set<string> {
+  return new Set(steps.flatMap(({ touches, takes = [] }) => [...touches, ...takes]))
+}
 
 describe('the parameters of db.table_lock', () => {
   const parse = (more: object) => tableLock.params.safeParse({ tables: ['a'], ...more })
@@ -300,10 +308,9 @@ for (const { name, start, missing } of [
       })
 
       test('leaves out a table that an earlier entry of the run locks', async () => {
-        const rig = await open({ tables: ['accounts', 'orders'] })
+        const rig = await open({ tables: ['accounts', 'orders'], lock_mode: 'SHARE' })
         const first = await rig.plan({ tables: ['orders'], lock_mode: 'SHARE', wait: '5s' })
-        const taken = new Set(first.steps.flatMap((s) => s.touches))
-        const second = await rig.plan(undefined, { taken })
+        const second = await rig.plan(undefined, { taken: takenOf(first) })
         assert.deepEqual(
           second.skipped?.map((s) => s.resource),
           ['public.orders'],
@@ -314,6 +321,49 @@ for (const { name, start, missing } of [
         )
         // A row skill's use of the table is no lock.
         assert.deepEqual((await rig.plan(undefined, { taken: new Set(['public.orders']) })).skipped, [])
+      })
+
+      test('refuses a lock that would wait behind one of the same run, exactly where the server would keep it waiting', async () => {
+        const [one, two] = [await open({}), await open({})]
+        for (const [i, held] of MODES.entries()) {
+          const first = await one.plan({ tables: ['accounts'], lock_mode: held, wait: '5s' })
+          await one.apply(one.steps[0]!)
+          for (const wanted of MODES.slice(i)) {
+            const granted = await tryTo(`lock table accounts in ${wanted} mode`)
+            const params = { tables: ['accounts'], lock_mode: wanted, wait: '5s' }
+            const planned = two.plan(params, { taken: takenOf(first) })
+            // The other way round it is the same.
+            const waits = waitsBehind(held, 'a', new Set([takenBy(wanted, 'a')])) !== undefined
+            assert.equal(waits, granted === 'blocked', `${held} after ${wanted}`)
+            if (granted === 'done') assert.deepEqual((await planned).steps, [], `${wanted} after ${held}`)
+            else
+              await assert.rejects(
+                planned,
+                code(
+                  'CONFIG_NOT_ON_TARGET',
+                  new RegExp(
+                    `${wanted} on public.accounts: .*holds ${held} on public.accounts .*name the tables in one entry`,
+                  ),
+                ),
+              )
+          }
+          await one.undoAll()
+        }
+      })
+
+      test('refuses a lock on a table when an earlier entry of the run locks a table below it', async () => {
+        const rig = await open({})
+        const first = await rig.plan({ tables: ['parts_1_1'], lock_mode: 'SHARE', wait: '5s' })
+        const above = rig.plan({ tables: ['parts'], lock_mode: 'EXCLUSIVE', wait: '5s' }, { taken: takenOf(first) })
+        await assert.rejects(
+          above,
+          code('CONFIG_NOT_ON_TARGET', /on public\.parts and what is below it: .*SHARE on public\.parts_1_1/),
+        )
+        const beside = await rig.plan(
+          { tables: ['base'], lock_mode: 'EXCLUSIVE', wait: '5s' },
+          { taken: takenOf(first) },
+        )
+        assert.equal(beside.steps.length, 1)
       })
 
       test('asks for a privilege exactly where the server does, and for one that is enough', async () => {

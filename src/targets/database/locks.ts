@@ -23,6 +23,28 @@ export const ON_REPLICAS: readonly string[] = ['ACCESS SHARE', 'ROW SHARE', 'ROW
 
 export type LockMode = (typeof LOCK_MODES)[number]
 
+/** Modes of two sessions that the server gives one table at once only after each other. */
+const CONFLICTS: Record<LockMode, readonly LockMode[]> = {
+  'ACCESS SHARE': LOCK_MODES.slice(7),
+  'ROW SHARE': LOCK_MODES.slice(6),
+  'ROW EXCLUSIVE': LOCK_MODES.slice(4),
+  'SHARE UPDATE EXCLUSIVE': LOCK_MODES.slice(3),
+  SHARE: LOCK_MODES.slice(2).filter((mode) => mode !== 'SHARE'),
+  'SHARE ROW EXCLUSIVE': LOCK_MODES.slice(2),
+  EXCLUSIVE: LOCK_MODES.slice(1),
+  'ACCESS EXCLUSIVE': LOCK_MODES,
+}
+
+/** What a step that locks a table takes from the later entries of its run, which would wait behind it. */
+export function takenBy(mode: LockMode, id: string): string {
+  return `${mode} on ${id}`
+}
+
+/** The mode in which an earlier entry of the run locks the table, where a lock of ours would wait behind it. */
+export function waitsBehind(mode: LockMode, id: string, taken: ReadonlySet<string>): LockMode | undefined {
+  return CONFLICTS[mode].find((other) => taken.has(takenBy(other, id)))
+}
+
 /** Throws REFUSED_UNSUITABLE for tables of the server's own schemas. */
 export function refuseCatalogs(names: readonly string[]): void {
   for (const name of names) {

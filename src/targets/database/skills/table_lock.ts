@@ -1,16 +1,27 @@
 /** db.table_lock: holds locks on tables in a session of its own; the end of that session is the undo. */
 import { z } from 'zod'
 import { formatDuration, parseDuration } from '../../../core/duration.ts'
-import { messageOf, RollbackError, StaleError, StepError } from '../../../core/errors.ts'
+import { ConfigError, messageOf, RollbackError, StaleError, StepError } from '../../../core/errors.ts'
+import type { ConfigProblem } from '../../../core/errors.ts'
 import type { SkillSpec } from '../../../core/skill.ts'
 import { inPsql, literal, remark } from '../by-hand.ts'
 import type { DbClient, DbReader, DbSession } from '../client.ts'
-import { childrenOf, LOCK_MODES, ON_REPLICAS, refuseCatalogs, requireLockPrivileges, watchBlockers } from '../locks.ts'
-import type { Blockers } from '../locks.ts'
+import {
+  childrenOf,
+  LOCK_MODES,
+  ON_REPLICAS,
+  refuseCatalogs,
+  requireLockPrivileges,
+  takenBy,
+  waitsBehind,
+  watchBlockers,
+} from '../locks.ts'
+import type { Blockers, LockMode } from '../locks.ts'
 import { OWN_SESSION } from '../own-session.ts'
 import { refuseOnReplica } from '../replica.ts'
 import { quoteTable, sqlState } from '../sql.ts'
 import { resolveTables } from '../tables.ts'
+import type { TableRef } from '../tables.ts'
 
 /** What apply needs besides the wait for the locks. */
 const APPLY_MS = 60_000
@@ -72,6 +83,7 @@ export const tableLock: SkillSpec<DbReader, DbClient, Params, Step> = {
       await refuseOnReplica(target, 'db.table_lock', `takes ${params.lock_mode} locks`)
     }
     const named = await resolveTables(target, all, params.tables)
+    await refuseOwnQueue(target, named, params.lock_mode, taken)
     await requireLockPrivileges(target, named, params.lock_mode)
     // One order for everybody: two of us never wait for each other.
     const tables = named.filter(({ id }) => !taken.has(lockKey(id))).sort((a, b) => (a.id < b.id ? -1 : 1))
@@ -93,6 +105,7 @@ export const tableLock: SkillSpec<DbReader, DbClient, Params, Step> = {
         {
           resource: first.id,
           touches: [...touches, ...touches.map(lockKey)],
+          takes: touches.map((id) => takenBy(params.lock_mode, id)),
           step: { tables, mode: params.lock_mode, wait_ms },
           applyMs: wait_ms + APPLY_MS,
           describe: `hold ${params.lock_mode} on ${ids.join(', ')}`,
@@ -175,6 +188,28 @@ const OURS = `a.application_name = $1 and case when $2::int is null then ${OWN_S
 
 function sessionOf(mark: string, { pid, backend_start }: Step): (string | null)[] {
   return [mark, pid ?? null, backend_start ?? null]
+}
+
+/** A lock that waits behind another of the same run never comes: that one is held until the end of the soak. */
+async function refuseOwnQueue(
+  target: DbReader,
+  named: readonly TableRef[],
+  mode: LockMode,
+  taken: ReadonlySet<string>,
+): Promise<void> {
+  if (taken.size === 0) return
+  const problems: ConfigProblem[] = []
+  for (const { id } of named) {
+    for (const locked of [id, ...(await childrenOf(target, [id]))]) {
+      const other = waitsBehind(mode, locked, taken)
+      if (other === undefined) continue
+      const also = locked === id ? '' : ` and what is below it`
+      const message = `db.table_lock cannot have ${mode} on ${id}${also}: an earlier db.table_lock of this run holds ${other} on ${locked} for the whole soak; name the tables in one entry, or lock them in another experiment`
+      problems.push({ file: '', line: 0, column: 0, path: 'params.tables', message })
+      break
+    }
+  }
+  if (problems.length > 0) throw new ConfigError(problems, 'CONFIG_NOT_ON_TARGET')
 }
 
 async function lock(session: DbSession, blockers: Blockers, { tables, mode, wait_ms }: Step): Promise<void> {
