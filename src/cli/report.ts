@@ -95,9 +95,10 @@ function text(r: Report, paint: Paint): string {
   ].join('')
 }
 
-function timing({ effect, observed, apply_ms, revert_ms }: StepReport): string {
+function timing({ effect, at_end, observed, apply_ms, revert_ms }: StepReport): string {
   return [
     ...(effect ? [`${effect.inEffect + (effect.load ?? 0)} in effect`] : []),
+    ...(effect && at_end && at_end.inEffect < effect.inEffect ? [`${at_end.inEffect} when the soak was over`] : []),
     ...(observed ? [observedText(observed)] : []),
     ...(apply_ms === undefined ? [] : [`applied in ${formatDuration(apply_ms)}`]),
     ...(revert_ms === undefined ? [] : [`undone in ${formatDuration(revert_ms)}`]),

@@ -12,6 +12,8 @@ export interface StepReport {
   describe: string
   state: 'planned' | 'applied' | 'failed' | 'skipped' | 'reverted' | 'residue' | 'accepted'
   effect?: Inspection
+  /** As it was read when the soak was over; absent for rows, for what could not be read, and where the soak was not reached. */
+  at_end?: Inspection
   /** What the target counted while the fault was in place; absent where it counts nothing, or could not be asked. */
   observed?: Observed
   apply_ms?: number

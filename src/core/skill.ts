@@ -99,6 +99,8 @@ export const UNDO_MS = 60_000
 /** Something kept alive during the soak (a session, a socket). Closed first, last one first. */
 export interface Holdable {
   close(): Promise<void>
+  /** The soak is over: nothing is put in place again any more. What is in effect is read once, and then closed. */
+  stopRenewing?(): void
   /** Resolves with why, when it ends by itself before `close`; never rejects. Then the run ends and says so. */
   readonly lost?: Promise<string>
 }

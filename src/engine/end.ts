@@ -4,6 +4,7 @@ import type { ErrorCode } from '../core/errors.ts'
 import type { Outcome, Report } from '../core/report.ts'
 import { emptyState, notRead } from '../journal/file-journal.ts'
 import type { Mask } from '../core/filled.ts'
+import type { Inspection } from '../core/skill.ts'
 import { pendingSteps } from '../journal/journal.ts'
 import type { RunStarted, RunState } from '../journal/journal.ts'
 import { partFile } from '../journal/parts.ts'
@@ -21,6 +22,8 @@ export interface EndInput extends Omit<RollbackInput, 'run' | 'reason'> {
   reason?: string
   code?: ErrorCode
   recovered: boolean
+  /** What was read when the soak was over, by step. */
+  atEnd?: ReadonlyMap<number, Inspection> | undefined
   /** What the report may not show; a recovery does not know any more. */
   mask?: Mask
 }

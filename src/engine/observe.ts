@@ -1,9 +1,10 @@
 /** Asks the target what it counted while a step was in effect. For the report alone: it gets little time, and cannot fail an undo. */
-import { messageOf, StepError } from '../core/errors.ts'
+import { messageOf } from '../core/errors.ts'
 import type { EventBody } from '../core/events.ts'
 import type { Observed } from '../core/observed.ts'
 import type { Agent, AgentInspectContext } from '../core/target.ts'
 import type { StepState } from '../journal/journal.ts'
+import { answered } from './answered.ts'
 
 const OBSERVE_MS = 3_000
 
@@ -14,20 +15,10 @@ export async function observe(
   ctx: AgentInspectContext,
   emit: (event: EventBody) => void,
 ): Promise<Observed | undefined> {
-  const end = new AbortController()
-  const late = ctx.clock.sleep(OBSERVE_MS, end.signal).then(() => {
-    throw new StepError('STEP_FAILED', `no answer within ${OBSERVE_MS / 1000} s`)
-  })
-  late.catch(() => undefined)
   try {
-    const asking = (async () =>
-      agent.observe(skill, data, { ...ctx, signal: AbortSignal.any([ctx.signal, end.signal]) }))()
-    asking.catch(() => undefined)
-    return await Promise.race([asking, late])
+    return await answered(OBSERVE_MS, ctx, (signal) => agent.observe(skill, data, { ...ctx, signal }))
   } catch (error) {
     emit({ type: 'run.warning', message: `what step ${step} met is not known: ${messageOf(error)}` })
     return undefined
-  } finally {
-    end.abort()
   }
 }

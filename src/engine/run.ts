@@ -22,6 +22,8 @@ import { planRun, refuseProtected } from './plan.ts'
 import type { RunPlan } from './plan.ts'
 import { exitCodeOf } from './report.ts'
 import { closeWithin } from './rollback.ts'
+import { lookAgain } from './soak-end.ts'
+import type { SoakEnd } from './soak-end.ts'
 import { applySteps } from './steps.ts'
 
 export interface RunInput {
@@ -145,6 +147,9 @@ async function planAndClaim(agent: Agent, input: RunInput): Promise<{ plan: RunP
   )
 }
 
+/** What ended before the end of the soak did so whether the run is aborted behind it or not. */
+const NEVER = new AbortController().signal
+
 /** From here on something may be changed on the target, and `endRun` is reached whatever happens. */
 async function breakAndRestore(
   agent: Agent,
@@ -156,6 +161,7 @@ async function breakAndRestore(
   const journal = await openJournal(started, input)
   const held: Holdable[] = []
   let ending: { outcome: Outcome; reason?: string; code?: ErrorCode }
+  let atEnd: SoakEnd | undefined
   try {
     emit({ type: 'run.phase', phase: 'apply' })
     const { effective } = await applySteps(plan.steps, {
@@ -169,6 +175,8 @@ async function breakAndRestore(
       held,
     })
     ending = effective ? { outcome: 'completed' } : { outcome: 'ineffective', reason: whyIneffective(plan) }
+    atEnd = await lookAgain(plan.steps, { run: input.run, state, journal, agent, clock, signal, emit })
+    if (atEnd.ended) ending = endingOf(atEnd.ended, NEVER)
   } catch (error) {
     ending = endingOf(error, signal)
     if (ending.outcome === 'aborted') emit({ type: 'run.aborting', reason: ending.reason ?? '' })
@@ -184,6 +192,7 @@ async function breakAndRestore(
     noProgressMs: NO_PROGRESS_MS,
     boot: input.boot,
     recovered: false,
+    atEnd: atEnd?.read,
     mask,
     emit,
   })

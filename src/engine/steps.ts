@@ -40,6 +40,7 @@ export async function applySteps(steps: PlannedStep[], input: StepsInput): Promi
     runner.throwIfOver()
     input.emit({ type: 'run.phase', phase: 'soak' })
     await runner.spread(overTime)
+    for (const resource of input.held) resource.stopRenewing?.()
   } finally {
     // What ends from here on is ended by us.
     runner.over = true

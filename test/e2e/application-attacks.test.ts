@@ -117,7 +117,7 @@ describe('applications attacked', { timeout: 20 * 60_000 }, () => {
     await shops.assertNothingLeft()
   })
 
-  test('chaos frozen until its soak is over: the fault ends by itself, does not come back for a single call, and the run is clean', async () => {
+  test('chaos frozen until its soak is over: the fault ends by itself, does not come back for a single call, and the run is clean, and not completed', async () => {
     const shop = await shops.start('one')
     const run = chaos.start(['run', shops.file({ duration: `${LEASE_MS}ms` }), '--json'])
     await soaking(run)
@@ -133,7 +133,9 @@ describe('applications attacked', { timeout: 20 * 60_000 }, () => {
     const exit = await run.exit
     await watching
     assert.ok(rounds.length > 0 && rounds.every(Boolean), `${rounds.filter((well) => !well).length} broken rounds`)
-    assert.deepEqual([exit.code, reportOf(exit).residue], [0, []])
+    const { outcome, residue, reason } = reportOf(exit)
+    assert.deepEqual([exit.code, outcome, residue], [1, 'failed', []])
+    assert.match(reason ?? '', /it was no longer in effect when the soak was over/)
     await staysHealthy(shop)
     await shops.assertNothingLeft()
   })

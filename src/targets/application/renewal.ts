@@ -16,6 +16,7 @@ export function keepRenewed(target: AppClient, grant: Grant, given: Given, heldM
   const over = new AbortController()
   const renewing = renew(target, grant, heldMs, clock, over.signal).catch(() => undefined)
   return {
+    stopRenewing: () => over.abort(),
     async close() {
       over.abort()
       await renewing

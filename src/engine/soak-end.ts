@@ -1,0 +1,108 @@
+/**
+ * The end of the soak: what is still in effect is read once more, before the undo. It gets little time, cannot fail a run,
+ * and asks about settings and what is held only: rows take long to read, and may be behind a lock that the run itself holds.
+ */
+import type { Clock } from '../core/clock.ts'
+import { counted, listed } from '../core/counted.ts'
+import { messageOf, StepError } from '../core/errors.ts'
+import type { EventBody } from '../core/events.ts'
+import type { Inspection } from '../core/skill.ts'
+import type { Agent } from '../core/target.ts'
+import type { Journal, StepState } from '../journal/journal.ts'
+import type { StateDir } from '../journal/state-dir.ts'
+import { answered } from './answered.ts'
+import type { PlannedStep } from './plan.ts'
+
+/** All of it: the undo waits for no longer. */
+const LOOK_MS = 3_000
+/** Steps that are asked about side by side. */
+const LANES = 8
+
+export interface SoakEndInput {
+  run: string
+  state: StateDir
+  journal: Journal
+  agent: Agent
+  clock: Clock
+  signal: AbortSignal
+  emit(event: EventBody): void
+}
+
+export interface SoakEnd {
+  /** By step, what was read; none for what is not asked about, or could not be read. */
+  read: ReadonlyMap<number, Inspection>
+  /** The first that was no longer in effect, or only in part. */
+  ended?: StepError
+}
+
+/** Never throws. What was no longer in effect is told and journalled as failed; what could not be read is a warning. */
+export async function lookAgain(steps: readonly PlannedStep[], input: SoakEndInput): Promise<SoakEnd> {
+  const asked = new Set(steps.filter(({ phase }) => phase !== 'data').map(({ step }) => step))
+  const read = new Map<number, Inspection>()
+  if (asked.size === 0) return { read }
+  const unread = new Map<number, string>()
+  const open = new Set<StepState>()
+  try {
+    await answered(LOOK_MS, input, async (signal) => {
+      const { steps: all } = await input.state.readJournal(input.run)
+      for (const one of all) if (asked.has(one.step) && one.state === 'applied' && inEffect(one) > 0) open.add(one)
+      const queue = [...open]
+      const lane = async (): Promise<void> => {
+        for (let one = queue.shift(); one && !signal.aborted; one = queue.shift()) {
+          try {
+            read.set(one.step, await inspect(one, input, signal))
+          } catch (error) {
+            unread.set(one.step, messageOf(error))
+          }
+        }
+      }
+      await Promise.all(Array.from({ length: LANES }, lane))
+    })
+  } catch (error) {
+    // The journal itself was not read.
+    if (open.size === 0) for (const step of asked) unread.set(step, messageOf(error))
+    for (const { step } of open) if (!read.has(step) && !unread.has(step)) unread.set(step, messageOf(error))
+  }
+  // What comes later is not waited for, and says nothing.
+  const seen = new Map(read)
+  if (unread.size > 0 && !input.signal.aborted)
+    warn(
+      [...unread].map(([step, why]) => `step ${step}: ${why}`),
+      input,
+    )
+  const errors: StepError[] = []
+  for (const one of open) {
+    const now = seen.get(one.step)
+    if (!now || now.inEffect >= inEffect(one)) continue
+    errors.push(await tell(one, now, input))
+  }
+  const [ended] = errors
+  return { read: seen, ...(ended ? { ended } : {}) }
+}
+
+async function inspect(
+  one: StepState,
+  { agent, state, run, clock }: SoakEndInput,
+  signal: AbortSignal,
+): Promise<Inspection> {
+  return agent.inspect(one.skill, await state.loadStep(run, one), { mark: one.mark, clock, signal })
+}
+
+async function tell(one: StepState, now: Inspection, { journal, emit }: SoakEndInput): Promise<StepError> {
+  const { step, skill, resource, describe } = one
+  const changed = now.foreign > 0 ? `: ${now.foreign} changed by others (${(now.names ?? []).join(', ')})` : ''
+  const left = now.inEffect === 0 ? 'no longer in effect' : `in effect for ${now.inEffect} of ${inEffect(one)} only`
+  const error = `it was ${left} when the soak was over${changed}`
+  emit({ type: 'step.failed', step: { step, skill, resource, describe }, error })
+  await journal.append({ type: 'step.failed', step, error }).catch(() => undefined)
+  return new StepError('STEP_FAILED', `step ${step} (${describe}) failed: ${error}`)
+}
+
+function warn(why: string[], { emit }: SoakEndInput): void {
+  const what = `whether ${counted(why.length, 'step')} lasted until the soak was over could not be read`
+  emit({ type: 'run.warning', message: `${what}: ${listed(why, 3)}` })
+}
+
+function inEffect({ effect }: StepState): number {
+  return effect?.inEffect ?? 0
+}
