@@ -9,6 +9,7 @@ import type pg from 'pg'
 import type { Report } from '../../src/core/report.ts'
 import { startPostgres } from '../labs/embedded-postgres.ts'
 import type { Postgres } from '../labs/embedded-postgres.ts'
+import { targets } from '../../src/targets/index.ts'
 import { Chaos } from './chaos.ts'
 import { connect, differences, readRows, SCHEMA, serverState } from './world.ts'
 
@@ -71,11 +72,7 @@ describe('the commands', { timeout: 10 * 60_000 }, () => {
     }[]
     assert.deepEqual(
       json.map((s) => s.name),
-      [
-        ...['db.insert_load', 'db.update_load', 'db.config_change', 'db.table_lock'],
-        ...['app.latency', 'app.error', 'app.timeout'],
-        ...['app.partial_failure', 'app.resource_exhaustion', 'app.data_corruption'],
-      ],
+      targets.flatMap(({ skills }) => skills.map(({ name }) => name)),
     )
     assert.ok('rows_per_table' in json[0]!.params.properties)
     assert.equal((await chaos.run(['list-skills', '--target', 'moon'])).code, 2)

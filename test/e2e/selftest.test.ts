@@ -8,6 +8,7 @@ import { after, afterEach, before, beforeEach, describe, test } from 'node:test'
 import { startPostgres } from '../labs/embedded-postgres.ts'
 import type { Postgres } from '../labs/embedded-postgres.ts'
 import { diff, snapshot } from '../labs/snapshot.ts'
+import { database } from '../../src/targets/database/index.ts'
 import { Chaos } from './chaos.ts'
 
 let server: Postgres
@@ -31,7 +32,7 @@ test('a quick selftest kills workers of every skill, finds nothing left, and lea
   }
   assert.deepEqual(
     skills.map((s) => s.skill),
-    ['db.insert_load', 'db.update_load', 'db.config_change', 'db.table_lock'],
+    database.skills.map(({ name }) => name),
   )
   for (const { skill, kill_points, killed, residue } of skills) {
     assert.ok(kill_points === 3 && killed >= 1, `${skill}: ${killed} of ${kill_points}`)

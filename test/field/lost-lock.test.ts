@@ -1,4 +1,4 @@
-/** Field case D9: an administrator ends the session that holds our lock; the run says so and is not completed. */
+/** Field case D9: the session that holds our lock is ended, and the run is not completed; and a lock that would wait behind our own. */
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -70,4 +70,14 @@ test('D9: the first of two locks ends while the second is still waited for', asy
   } finally {
     await blocker.end()
   }
+})
+
+test('two locks of one run on one table: the second is refused in plan, by its place, and nothing is touched', async () => {
+  const { report, events } = await run('twice', [lock('b', '5s'), lock('a', '5s'), lock('a', '5s')], () => undefined)
+  assert.deepEqual([report.exit_code, report.residue, report.steps], [2, [], []])
+  assert.match(
+    report.reason ?? '',
+    /skills\[2\]\.params\.tables: .*ACCESS EXCLUSIVE on public\.a: an earlier db\.table_lock of this run/,
+  )
+  assert.ok(!events.some((event) => event.type === 'step.applying'))
 })
