@@ -68,7 +68,8 @@ export interface Agent {
   /**
    * Ends everything on the target that carries a mark of this run and is ours, but our own control, and waits until it is gone.
    * A mark is a name that anybody can take: what carries one and cannot be shown to be ours is left alone, keeps nobody waiting
-   * for long, and is told in a few words when the rest is gone: `session 4711 of role billing (chaos-…-1)`.
+   * for long, and is told in a few words when the rest is gone: `session 4711 of role billing (chaos-…-1)`. Where only the facts
+   * of a step can show that (the key of a lease), nothing of the run lands any more, and the undo of the step ends it.
    */
   quiesce(run: string, signal: AbortSignal, stranger?: (words: string) => void): Promise<void>
   apply(skill: string, step: unknown, ctx: AgentApplyContext): Promise<void>
