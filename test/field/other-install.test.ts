@@ -46,7 +46,7 @@ describe('F11: a journal that was copied from another installation', () => {
     { skill: 'app.error', params: { error_code: 503, components: ['pay'] }, what: 'lease' },
   ]
   for (const { skill, params, what } of cases) {
-    test(`${skill}: recover leaves its run alone while it lives, says whose it is, and undoes it once it is over`, async () => {
+    test(`${skill}: recover leaves its run alone while it lives, says whose it is, and undoes it once it is over`, async (t) => {
       const isApp = skill.startsWith('app.')
       const place = isApp ? app.config : { connection_url: server.url() }
       const config = theirs.config({
@@ -58,6 +58,8 @@ describe('F11: a journal that was copied from another installation', () => {
         ],
       })
       const running = theirs.start(['run', config, '--json'])
+      // Where an assertion fails: a run of ten minutes would keep this file alive.
+      t.after(() => running.child.kill('SIGTERM'))
       await running.until((event) => event.type === 'run.phase' && event.phase === 'soak')
       const install = readFileSync(join(theirs.state, 'install'), 'utf8').trim()
       const run = copy()
