@@ -41,7 +41,8 @@ function missing(target: string, name: string): string[] {
       golden.some((path) => existsSync(path)),
       `give it params in test/golden/make.ts, where its defaults are not enough, and run node --import tsx test/golden/make.ts`,
     ],
-    [read('README.md').includes(`\`${name}\``), 'add a row for it to the tables of README.md'],
+    [read('README.md').includes(`\`${name}\``), 'add a row for it to the table of README.md'],
+    [read('docs/configuration.md').includes(`\`${name}\``), 'add its parameters to the table of docs/configuration.md'],
     [
       read(`docs/${target}.md`).includes(target === 'database' ? `## ${name}` : name.slice('app.'.length)),
       `tell what it does in docs/${target}.md`,

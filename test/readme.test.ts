@@ -1,4 +1,4 @@
-/** What the README says of commands, options, exit codes, keys, defaults and figures is true of the program. */
+/** What the README and the pages behind it say of commands, options, exit codes, keys, defaults and figures is true of the program. */
 import assert from 'node:assert/strict'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -19,7 +19,10 @@ import { targets } from '../src/targets/index.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const read = (path: string): string => readFileSync(join(root, path), 'utf8')
-const readme = read('README.md')
+/** The README, and the pages that its tables are on. */
+const readme = ['README.md', ...['commands', 'configuration', 'guarantees', 'state'].map((name) => `docs/${name}.md`)]
+  .map(read)
+  .join('\n')
 const documents = ['README.md', ...readdirSync(join(root, 'docs')).map((name) => `docs/${name}`)].filter((name) =>
   name.endsWith('.md'),
 )
@@ -136,6 +139,10 @@ test('which commands take --json and --state-dir, and which need a daemon, is as
   }
 })
 
+test('a newcomer reads the README in ten minutes: it has at most 250 lines', () => {
+  assert.ok(read('README.md').split('\n').length <= 251)
+})
+
 test('list-skills prints what the README shows', async () => {
   const { text } = await chaos('list-skills')
   const shown = /\$ chaos list-skills\n([\s\S]*?)```/.exec(readme)?.[1]
@@ -203,7 +210,7 @@ test('what a target_config may hold is in its table', () => {
 test('the parameters of every skill are in the table of skills, and no others', () => {
   const documented = new Map<string, Set<string>>()
   let skills: string[] = []
-  for (const [skill = '', param = ''] of tableAfter('### Skills and their parameters')) {
+  for (const [skill = '', param = ''] of tableAfter('## Skills and their parameters')) {
     if (skill !== '') skills = codes(skill)
     for (const name of skills) {
       const params = documented.get(name) ?? new Set()
