@@ -4,6 +4,8 @@ import pg from 'pg'
 
 const url = process.argv.at(-1)
 const client = new pg.Client({ connectionString: url })
+// As psql does, to its standard error.
+client.on('notice', ({ severity, message }) => process.stderr.write(`${severity}:  ${message}\n`))
 await client.connect()
 let statement = ''
 try {
@@ -22,8 +24,15 @@ try {
   await client.end()
 }
 
-/** A block between dollar quotes has lines that end with `;` too. */
+/** Ends with `;` or `\gexec` outside of everything that is quoted: strings, names, comments, blocks between dollar quotes. */
 function isWhole(text) {
-  const tags = text.match(/\$chaos_*\$/g) ?? []
-  return tags.length % 2 === 0 && /(;|\\gexec)\s*$/.test(text)
+  const token = /E'(?:\\[^]|''|[^'\\])*'|'(?:''|[^'])*'|"(?:""|[^"])*"|--[^\n]*|(\$\w*\$)[^]*?\1|[^'"$]|\$(?!\w*\$)/y
+  let last = ''
+  for (let at = 0; at < text.length; at = token.lastIndex) {
+    token.lastIndex = at
+    const [found] = token.exec(text) ?? []
+    if (found === undefined) return false
+    if (found.trim() !== '' && !found.startsWith('--')) last = (last + found).slice(-6)
+  }
+  return last.endsWith(';') || last === '\\gexec'
 }
