@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { after, before, beforeEach, describe, test } from 'node:test'
 import { markOf } from '../../src/core/skill.ts'
-import { ownerOf } from '../../src/faults/connect/listen.ts'
+import { ownerOf } from '../../src/faults/connect/owner.ts'
 import type { FaultConfig } from '../../src/faults/index.ts'
 import { connectApplication } from '../../src/targets/application/agent.ts'
 import type { CheckedLease } from '../../src/targets/application/answers.ts'

@@ -10,6 +10,7 @@ import type { Chaos } from '../chaos.ts'
 import type { ChaosConnection, ConnectOptions } from './connection.ts'
 import { LeaseBook, RefusedRequest } from './lease-book.ts'
 import { isLoopback, notForUs } from './own-names.ts'
+import { ownerOf } from './owner.ts'
 import { LONGEST_BODY, PROTOCOL } from './protocol.ts'
 import type { EndAll, Grant, Hello, Keyed, RefusalCode } from './protocol.ts'
 
@@ -133,11 +134,6 @@ async function bodyOf(request: IncomingMessage): Promise<unknown> {
 function send(response: ServerResponse, status: number, text: string): void {
   const headers = { 'content-type': 'application/json', 'cache-control': 'no-store', connection: 'close' }
   response.writeHead(status, { ...headers, 'content-length': Buffer.byteLength(text) }).end(text)
-}
-
-/** What `GET /v1/leases` shows of a key, by which whoever has the key knows his lease again. */
-export function ownerOf(key: string): string {
-  return createHash('sha256').update(key).digest('hex')
 }
 
 /** Compared as hashes: the time it takes says nothing about the token, nor about its length. */

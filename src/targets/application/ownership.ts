@@ -1,5 +1,5 @@
 /** Which of the leases under a step's mark is the step's own: a mark is a name that anybody can grant under. */
-import { ownerOf } from '../../faults/connect/listen.ts'
+import { ownerOf } from '../../faults/connect/owner.ts'
 import type { CheckedLease } from './answers.ts'
 import type { AppClient, Instance } from './client.ts'
 
