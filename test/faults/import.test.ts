@@ -15,8 +15,12 @@ test('no file of the library imports anything but files of the library; only wha
         ([, to]) => `${name}: ${to ?? ''}`,
       ),
     )
-    .filter((line) => !/: \.\.?\/[\w/.-]+\.ts$/.test(line) && !/^connect\/listen\.ts: node:\w/.test(line))
+    .filter((line) => !/: \.\.?\/[\w/.-]+\.ts$/.test(line) && !/^connect\/(listen|owner)\.ts: node:\w/.test(line))
   assert.deepEqual(foreign, [])
+  const loadsOwner = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter(
+    (name) => name.endsWith('.ts') && /'\.[\w/.]*\/owner\.ts'/.test(readFileSync(folder + name, 'utf8')),
+  )
+  assert.deepEqual(loadsOwner, ['connect/listen.ts'])
 })
 
 test('importing chaos-agents/faults, its adapters and chaos-agents loads no dependency; the time it takes is printed', (t) => {
