@@ -4,7 +4,7 @@
  * and their library links are made there (npm may not have run the install script that makes them).
  */
 import { join } from 'node:path'
-import { copyBinaries, platformPackage } from '../src/targets/database/embedded-binaries.ts'
+import { copyBinaries, platformPackage } from '../src/targets/database/postgres/sandbox/embedded-binaries.ts'
 import { cacheFolder, madeOnce } from './postgres/cache.ts'
 import { launchPostgres, type Postgres, type PostgresOptions } from './postgres/server.ts'
 

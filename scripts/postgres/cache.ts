@@ -14,7 +14,7 @@ import {
   serverUser,
   temporaryFolder,
   type ServerUser,
-} from '../../src/targets/database/server-user.ts'
+} from '../../src/targets/database/postgres/sandbox/server-user.ts'
 
 export { cleanEnv, reachable, serverUser, temporaryFolder, type ServerUser }
 

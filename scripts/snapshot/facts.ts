@@ -1,7 +1,7 @@
 /** Everything of a PostgreSQL database and server that is not rows, as a list of names and texts. */
 import type pg from 'pg'
 import { messageOf } from '../../src/core/errors.ts'
-import { LOCK_CLASS } from '../../src/targets/database/own-session.ts'
+import { LOCK_CLASS } from '../../src/targets/database/postgres/own-session.ts'
 
 type Facts = Record<string, string>
 

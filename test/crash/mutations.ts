@@ -109,7 +109,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     bug: 'rows are taken back by key alone',
-    file: 'src/targets/database/removal.ts',
+    file: 'src/targets/database/postgres/removal.ts',
     changes: [
       ["if (proof.byKey) return { from, where, mine: 'true', params }", "return { from, where, mine: 'true', params }"],
     ],
@@ -117,7 +117,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     bug: 'sessions are ended by name alone',
-    file: 'src/targets/database/quiesce.ts',
+    file: 'src/targets/database/postgres/sessions.ts',
     changes: [['coalesce(${OWN_SESSION}, false)', 'true']],
     caughtBy: ['test/field/stranger-session.test.ts', 'a session of another role that has our mark'],
   },

@@ -1,7 +1,7 @@
 /** D19: tables in which frameworks keep their books are not touched by anybody who did not name them. */
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
-import { bookkeeping } from '../../src/targets/database/bookkeeping.ts'
+import { bookkeeping } from '../../src/targets/database/rows/bookkeeping.ts'
 import { database } from '../../src/targets/database/index.ts'
 import { startPostgres } from '../labs/embedded-postgres.ts'
 import type { Postgres } from '../labs/embedded-postgres.ts'

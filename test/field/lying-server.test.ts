@@ -7,8 +7,8 @@ import { networkInterfaces } from 'node:os'
 import { after, describe, test } from 'node:test'
 import { messageOf } from '../../src/core/errors.ts'
 import { database } from '../../src/targets/database/index.ts'
-import { placeOf } from '../../src/targets/database/place.ts'
-import { PostgresClient } from '../../src/targets/database/postgres.ts'
+import { placeOf } from '../../src/targets/database/config.ts'
+import { PostgresClient } from '../../src/targets/database/postgres/client.ts'
 
 const PASSWORD = 'SuperSecret99'
 

@@ -1,10 +1,10 @@
 /** The database target: its configuration, its skills (one line each), and how to connect. */
 import { defineTarget } from '../../core/target.ts'
 import type { AnySkill } from '../../core/target.ts'
-import type { DbClient, DbReader } from './client.ts'
-import { bracketed, config, placeName, placeOf, warningsOf } from './place.ts'
-import type { DatabaseConfig } from './place.ts'
-import { parseUrl, readUrl, redactUrl, URL_FORM } from './url.ts'
+import type { DbClient, DbReader } from './dialect.ts'
+import { bracketed, config, placeName, placeOf, warningsOf } from './config.ts'
+import type { DatabaseConfig } from './config.ts'
+import { parseUrl, readUrl, redactUrl, URL_FORM } from './postgres/connect/url.ts'
 import { configChange } from './skills/config_change.ts'
 import { insertLoad } from './skills/insert_load.ts'
 import { tableLock } from './skills/table_lock.ts'
@@ -35,7 +35,7 @@ export const database = defineTarget<DatabaseConfig>({
   url: { form: URL_FORM, read: (url) => readUrl(url, (written) => config.parse(written)) },
   suggest,
   async sandbox(options) {
-    const { openSandbox } = await import('./sandbox.ts')
+    const { openSandbox } = await import('./postgres/sandbox/sandbox.ts')
     return openSandbox(options)
   },
   async connect(config, options) {

@@ -12,8 +12,8 @@ import {
   sameValue,
   setLine,
   splitList,
-} from '../../../src/targets/database/auto-conf.ts'
-import type { Line, LineChange } from '../../../src/targets/database/auto-conf.ts'
+} from '../../../src/targets/database/postgres/settings/auto-conf.ts'
+import type { Line, LineChange } from '../../../src/targets/database/postgres/settings/auto-conf.ts'
 
 /** The file as the server keeps it: SET takes the line out and puts it at the end. */
 function alterSystem(lines: readonly Line[], statement: string): Line[] {

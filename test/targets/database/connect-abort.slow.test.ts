@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { PostgresClient } from '../../../src/targets/database/postgres.ts'
+import { PostgresClient } from '../../../src/targets/database/postgres/client.ts'
 import { startPostgres } from '../../labs/embedded-postgres.ts'
 
 test('a connection that is aborted at any moment of its making is made or refused, and never hangs', async (t) => {

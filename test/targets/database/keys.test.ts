@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { countKeys, foldKeys, rowName, splitKeys } from '../../../src/targets/database/keys.ts'
-import type { Keys } from '../../../src/targets/database/keys.ts'
+import { countKeys, foldKeys, rowName, splitKeys } from '../../../src/targets/database/rows/keys.ts'
+import type { Keys } from '../../../src/targets/database/rows/keys.ts'
 
 const integer = { integer: true }
 

@@ -27,7 +27,7 @@ for (const [what, ask] of Object.entries(ASK)) {
       return
     }
     const script = `
-      import { PostgresClient } from ${JSON.stringify(new URL('../../../src/targets/database/postgres.ts', import.meta.url).href)}
+      import { PostgresClient } from ${JSON.stringify(new URL('../../../src/targets/database/postgres/client.ts', import.meta.url).href)}
       const { signal } = new AbortController()
       const client = await PostgresClient.connect({ connectionUrl: process.argv[1], mark: 'chaos-killed-r1-0', signal })
       await ${ask}`

@@ -1,7 +1,7 @@
 /** Texts made for regular expressions: each matches, and no two numbers of a plain pattern have the same. */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { likeAsRegex, similarAsRegex, textsOf } from '../../../src/targets/database/patterns.ts'
+import { likeAsRegex, similarAsRegex, textsOf } from '../../../src/targets/database/rows/values/patterns.ts'
 
 const PATTERNS = [
   ...[

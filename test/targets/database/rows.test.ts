@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
-import { copyText, makeColumn, makeRows } from '../../../src/targets/database/rows.ts'
-import type { Picking, Recipe, Source, Value } from '../../../src/targets/database/rows.ts'
+import { copyText, makeColumn, makeRows } from '../../../src/targets/database/rows/batch.ts'
+import type { Picking, Recipe, Source, Value } from '../../../src/targets/database/rows/batch.ts'
 
 const text: Source = {
   ...{ from: 'value', type: { name: 'text', typmod: -1 }, form: 'plain', unique: true, run: 'abcdef', nulls: 0 },

@@ -1,8 +1,13 @@
 /** Which settings are refused, and how values are read. */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { readValue, riskyCategories, sameSetting, whyRefused } from '../../../src/targets/database/setting-rules.ts'
-import type { Setting } from '../../../src/targets/database/setting-rules.ts'
+import {
+  readValue,
+  riskyCategories,
+  sameSetting,
+  whyRefused,
+} from '../../../src/targets/database/postgres/settings/rules.ts'
+import type { Setting } from '../../../src/targets/database/postgres/settings/rules.ts'
 
 function setting(more: Partial<Setting>): Setting {
   const base = { name: 'x', setting: '', unit: null, context: 'user', category: '', vartype: 'integer' }

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { messageOf } from '../../../src/core/errors.ts'
-import { PostgresClient } from '../../../src/targets/database/postgres.ts'
+import { PostgresClient } from '../../../src/targets/database/postgres/client.ts'
 import { startPostgres } from '../../labs/embedded-postgres.ts'
 
 test('a statement whose server is frozen ends with an error that says so, and the connection counts as lost', async (t) => {

@@ -1,7 +1,7 @@
 /** What the errors of a statement are read as. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { sqlState } from '../../../src/targets/database/sql.ts'
+import { sqlState } from '../../../src/targets/database/postgres/sql.ts'
 
 const coded = (code: string, more: object = {}): Error => Object.assign(new Error(code), { code, ...more })
 

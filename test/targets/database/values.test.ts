@@ -2,10 +2,17 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { seededRandom } from '../../../src/core/random.ts'
-import { loadCatalog } from '../../../src/targets/database/catalog.ts'
-import type { Column } from '../../../src/targets/database/table-facts.ts'
-import { PostgresClient } from '../../../src/targets/database/postgres.ts'
-import { formFor, formsOf, manyValued, maker, room, wildMaker } from '../../../src/targets/database/values.ts'
+import { loadCatalog } from '../../../src/targets/database/postgres/catalog/tables.ts'
+import type { Column } from '../../../src/targets/database/rows/facts.ts'
+import { PostgresClient } from '../../../src/targets/database/postgres/client.ts'
+import {
+  formFor,
+  formsOf,
+  manyValued,
+  maker,
+  room,
+  wildMaker,
+} from '../../../src/targets/database/rows/values/value.ts'
 import { startPostgres } from '../../labs/embedded-postgres.ts'
 import type { Postgres } from '../../labs/embedded-postgres.ts'
 

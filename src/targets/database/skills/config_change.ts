@@ -12,14 +12,14 @@ import {
   readLines,
   sameValue,
   setLine,
-} from '../auto-conf.ts'
-import type { Undo } from '../auto-conf.ts'
-import { inPsql, literal, remark } from '../by-hand.ts'
-import type { DbClient, DbReader } from '../client.ts'
-import { planSettings } from '../plan-settings.ts'
-import type { SettingChange } from '../plan-settings.ts'
-import { decidesCode, readValue, sameSetting } from '../setting-rules.ts'
-import { readFiles, readSettings, reload, seenByNewClient } from '../settings.ts'
+} from '../postgres/settings/auto-conf.ts'
+import type { Undo } from '../postgres/settings/auto-conf.ts'
+import { inPsql, literal, remark } from '../postgres/by-hand/psql.ts'
+import type { DbClient, DbReader } from '../dialect.ts'
+import { planSettings } from '../postgres/settings/plan.ts'
+import type { SettingChange } from '../postgres/settings/plan.ts'
+import { decidesCode, readValue, sameSetting } from '../postgres/settings/rules.ts'
+import { readFiles, readSettings, reload, seenByNewClient } from '../postgres/settings/live.ts'
 
 const change = z.strictObject({
   param: z.string().trim().min(1),

@@ -4,8 +4,8 @@ import { formatDuration, parseDuration } from '../../../core/duration.ts'
 import { ConfigError, messageOf, RollbackError, StaleError, StepError } from '../../../core/errors.ts'
 import type { ConfigProblem } from '../../../core/errors.ts'
 import type { SkillSpec } from '../../../core/skill.ts'
-import { inPsql, literal, remark } from '../by-hand.ts'
-import type { DbClient, DbReader, DbSession } from '../client.ts'
+import { inPsql, literal, remark } from '../postgres/by-hand/psql.ts'
+import type { DbClient, DbReader, DbSession } from '../dialect.ts'
 import {
   childrenOf,
   LOCK_MODES,
@@ -15,13 +15,13 @@ import {
   takenBy,
   waitsBehind,
   watchBlockers,
-} from '../locks.ts'
-import type { Blockers, LockMode } from '../locks.ts'
-import { OWN_SESSION } from '../own-session.ts'
-import { refuseOnReplica } from '../replica.ts'
-import { quoteTable, sqlState } from '../sql.ts'
-import { resolveTables } from '../tables.ts'
-import type { TableRef } from '../tables.ts'
+} from '../postgres/locks.ts'
+import type { Blockers, LockMode } from '../postgres/locks.ts'
+import { OWN_SESSION } from '../postgres/own-session.ts'
+import { refuseOnReplica } from '../postgres/replica.ts'
+import { quoteTable, sqlState } from '../postgres/sql.ts'
+import { resolveTables } from '../rows/names.ts'
+import type { TableRef } from '../rows/names.ts'
 
 /** What apply needs besides the wait for the locks. */
 const APPLY_MS = 60_000

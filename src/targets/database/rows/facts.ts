@@ -1,0 +1,149 @@
+/** What the row skills know about a table, as read from the catalog. */
+import type { DbReader } from '../dialect.ts'
+import type { TableRef } from './names.ts'
+
+/** Something that answers queries: the plan's reader, the control connection, a session, a transaction. */
+export type Queries = Pick<DbReader, 'query'>
+
+/** A type as values of it are written; domains are resolved to what they are made of, arrays to their elements. */
+export interface ValueType {
+  /** PostgreSQL's internal name of the base type: `int4`, `varchar`, `timestamptz`, an enum's own name. */
+  name: string
+  /** Length, precision and scale as PostgreSQL packs them; -1 for none. */
+  typmod: number
+  /** Of an enum, in order. */
+  labels?: string[] | undefined
+  array?: boolean | undefined
+  /** What a composite type (`record`) or a user's `range` or `multirange` is made of. */
+  of?: ValueType[] | undefined
+}
+
+export interface Column {
+  name: string
+  /** Its number in the table, which a new name does not change. */
+  attnum: number
+  /** Castable: `character varying(20)`, `public.mood`. */
+  type: string
+  /** What a domain is made of, castable; same as `type` when it is none. */
+  baseType: string
+  value: ValueType
+  notNull: boolean
+  hasDefault: boolean
+  /** Its value comes from a sequence or an identity. */
+  sequence: boolean
+  /** The sequence behind it, quoted, when its numbers only rise and we may draw one. */
+  counter: string | null
+  /** The sequence behind a default that we may not use, quoted; the GRANT line names it. */
+  deniedSequence: string | null
+  generated: boolean
+  /** The expression and the columns of a generated column. */
+  expression: string | null
+  uses: string[]
+  /** Domain CHECKs over `value`. */
+  domainChecks: string[]
+  /** As it is stored: bytes (-1: as many as the value has), alignment (`c`, `s`, `i`, `d`) and whether long values are moved away (`p`: never). */
+  length: number
+  align: string
+  storage: string
+  mayInsert: boolean
+  mayUpdate: boolean
+  /** Why the default must not be evaluated: it would run code of others as us. */
+  foreignDefault: string | null
+}
+
+export interface Index {
+  unique: boolean
+  primary: boolean
+  exclusion: boolean
+  /** False for deferrable constraints: those cannot decide a conflict. */
+  immediate: boolean
+  /** Covers every row, and stands on plain columns: it can name rows. */
+  total: boolean
+  columns: string[]
+  /** Every column it depends on, those of expressions and predicates too. */
+  uses: string[]
+  /** The equality operator of each column, schema-qualified: `OPERATOR(pg_catalog.=)`. */
+  equality: string[]
+}
+
+export interface ForeignKey {
+  name: string
+  /** The table that holds the reference, and its columns. */
+  from: TableRef
+  columns: string[]
+  /** The table referred to, and its columns. */
+  to: TableRef
+  refs: string[]
+  /** `to.ref <operator> from.column`, one for each column. */
+  equality: string[]
+  /** Planner's estimates of the rows of both tables, and whether an index serves the look-up of referring rows. */
+  fromRows: number
+  toRows: number
+  fromIndexed: boolean
+  /** Whether we may read both tables, and see all rows of the referring one. */
+  mayReadFrom: boolean
+  mayReadTo: boolean
+  fromHidden: boolean
+  /** Keys of some parents do not reach us as they are; those of ASCII do. Set by the plan. */
+  plain?: boolean
+}
+
+export interface Check {
+  name: string
+  columns: string[]
+  /** SQL over the table's columns. */
+  expression: string
+}
+
+export interface Partitions {
+  /** What each partition takes, its own CHECKs included: SQL over the columns of the table. */
+  bounds: string[]
+  /** The columns that `bounds` speak of. */
+  columns: string[]
+  /** A partition that is a foreign table. */
+  foreign: string | null
+}
+
+export interface Trigger {
+  name: string
+  on: { insert: boolean; delete: boolean; update: boolean }
+  /** Of `UPDATE OF`: it fires for these columns only. Empty: for all. */
+  columns: string[]
+  /** `app.touch`, and the role that owns it. */
+  function: string
+  owner: string
+  /** The server's own function, which changes nothing but a column of the row that is written. */
+  harmless: boolean
+}
+
+export interface Table extends TableRef {
+  oid: string
+  /** Planner's estimate. */
+  rows: number
+  /** Changes when anything does that a write of ours depends on. */
+  shape: string
+  /** Of a partitioned table. */
+  partitions: Partitions | null
+  /** The partitioned table at the top, where this is one of its partitions. */
+  partitionOf: string | null
+  /** Part of an inheritance tree. */
+  inherits: boolean
+  /** Those that are enabled. */
+  triggers: Trigger[]
+  rules: string[]
+  rowSecurity: boolean
+  extension: string | null
+  /** Published for replication without a way to name rows: updates and deletes fail. */
+  unreplicable: boolean
+  /** Missing of USAGE (on the schema), SELECT, INSERT, UPDATE, DELETE. */
+  denied: ReadonlySet<string>
+  /** Why no row of it may be touched: a stranger's code would run as us. And the same of a table that it refers to or that refers to it. */
+  foreignCode: string | null
+  foreignBeside: string | null
+  columns: Column[]
+  indexes: Index[]
+  /** Foreign keys of this table, and those of others (or itself) that refer to it. */
+  references: ForeignKey[]
+  referencedBy: ForeignKey[]
+  checks: Check[]
+}

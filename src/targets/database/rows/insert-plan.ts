@@ -1,0 +1,272 @@
+/** Choosing tables for db.insert_load and cutting the load into batches; changes nothing. */
+import { z } from 'zod'
+import type { Plan, PlanContext, Planned } from '../../../core/skill.ts'
+import { readCatalog } from '../postgres/catalog/encoding.ts'
+import type { Table } from './facts.ts'
+import type { DbReader } from '../dialect.ts'
+import { Headroom, tooManyKeys } from './headroom.ts'
+import { areKeys, countKeys, keySchema, keysSchema } from './keys.ts'
+import { parentsSchema } from './parents.ts'
+import { cook } from './recipe.ts'
+import type { Cooked } from './recipe.ts'
+import { refuseOnReplica } from '../postgres/replica.ts'
+import { rowsMark, rowsMarked } from './room.ts'
+import { recipeSchema } from './batch.ts'
+import { loadNumbers } from '../postgres/catalog/sequences.ts'
+import { refusal, setAside, skippedFor, unfitForDeletes, unfitForWrites, unreadable } from './suitable.ts'
+import type { Privilege, Unfit } from './suitable.ts'
+import { firing, firingNotes, ONLY_NAMED, onlyNamed } from './triggers.ts'
+import { resolveTables, tableOf } from './names.ts'
+import type { TableRef } from './names.ts'
+
+export const insertParams = z
+  .strictObject({
+    rows_per_table: z.int().min(1).default(1000),
+    tables: z.array(z.string().min(1)).min(1).optional(),
+    batch_rows: z.int().min(1).optional(),
+    triggers: z.literal('allow').optional(),
+  })
+  .refine(onlyNamed, ONLY_NAMED)
+
+/** Far more than a step ever has: a journal that was changed must not keep us counting. */
+const MOST_ROWS = 1_000_000
+
+const insertFields = z.object({
+  id: z.string(),
+  schema: z.string(),
+  table: z.string(),
+  oid: z.string(),
+  /** Of the table when it was planned; another one is stale. */
+  shape: z.string(),
+  key: keySchema,
+  /** The application could come up with the same keys. */
+  common: z.boolean(),
+  counter: z.string().optional(),
+  /** Triggers of the application fire for the rows. */
+  triggers: z.literal('allow').optional(),
+  /** Those that were named when somebody let them, as `schema.name`. */
+  trigger_functions: z.array(z.string()).optional(),
+  collisions: z.enum(['none', 'skip', 'fail']),
+  seed: z.string(),
+  batch: z.int(),
+  first: z.int(),
+  rows: z.int(),
+  recipe: recipeSchema,
+  parents: z.array(parentsSchema),
+  /** Recorded before COMMIT: the rows that went in, and the transaction. */
+  keys: keysSchema.optional(),
+  xid: z.string().optional(),
+  /** When the server had been started, where a crash of it could give `xid` and `keys` out a second time. */
+  server_start: z.string().optional(),
+  /** The file that the table's rows were in, and the server's timeline: another one has a history of its own. */
+  filenode: z.string().nullable().optional(),
+  timeline: z.string().nullable().optional(),
+  /** The oids of the partitions that took the rows. */
+  parts: z.array(z.string()).optional(),
+  /** The keys are in the order in which the rows were made, none left out. */
+  in_order: z.boolean().optional(),
+})
+
+export const insertStep = insertFields.check(({ value, issues }) => {
+  const { key, keys = [], rows, first, batch } = value
+  const say = (path: string, message: string): void =>
+    void issues.push({ code: 'custom', input: value, path: [path], message })
+  if (rows < 0 || rows > MOST_ROWS || first < 0 || batch < 0) say('rows', 'is not a number of rows')
+  else if (!areKeys(key, keys)) say('keys', 'are not keys of this table')
+  else if (countKeys(key, keys) > MOST_ROWS) say('keys', 'are more than a step has')
+})
+
+export type InsertStep = z.infer<typeof insertStep>
+
+export type InsertParams = z.infer<typeof insertParams>
+
+/** All of them: the undo locks rows before it deletes them, which needs UPDATE. */
+const NEEDS: readonly Privilege[] = ['USAGE', 'SELECT', 'INSERT', 'UPDATE', 'DELETE']
+
+const BATCH = { integer: 10_000, other: 2_000 }
+/** Bytes that the keys of a batch may take in the journal, with something to spare below 1 MiB. */
+const KEYS_BYTES = 900_000
+/** Referring rows that an undo without an index may have to read: above, the skill does not pick the table by itself. */
+const TOO_SLOW = 1e10
+/** Referring rows worth a note. */
+const SLOW = 10_000
+
+interface Chosen extends Cooked {
+  table: Table
+}
+
+export async function planInserts(ctx: PlanContext<DbReader>, params: InsertParams): Promise<Plan<InsertStep>> {
+  await refuseOnReplica(ctx.target, 'db.insert_load', 'writes rows')
+  const named = params.tables && (await resolveTables(ctx.target, ctx.all, params.tables))
+  const { chosen, unfit, headroom } = await choose(ctx, params, named)
+  const [refused] = named ? unfit : []
+  if (refused) throw refusal('db.insert_load', ...refused)
+  const ordered = parentsFirst(chosen)
+  return {
+    steps: ordered.flatMap((one) => batches(one, params, ctx, headroom)),
+    skipped: [...unfit].map(([table, why]) => skippedFor(table, why)),
+    notes: [
+      ...ordered.flatMap(({ table, rows, short }) => [
+        ...firingNotes(table, 'insert', ctx.target.role),
+        ...notes(table, rows),
+        ...(short === undefined ? [] : [short]),
+      ]),
+      ...headroom.notes(),
+    ],
+  }
+}
+
+/** Goes over the candidates until nothing more can be had: a table may need rows of one that comes later. */
+async function choose(
+  ctx: PlanContext<DbReader>,
+  params: InsertParams,
+  named: TableRef[] | undefined,
+): Promise<{ chosen: Chosen[]; unfit: Map<TableRef, Unfit>; headroom: Headroom }> {
+  const free = ctx.resources.filter((r) => r.kind === 'table' && !ctx.taken.has(r.id))
+  const candidates = named ?? ctx.random.shuffle(free.filter((r) => r.aside === undefined)).map(tableOf)
+  const limit = named ? Infinity : ctx.mayPick('table')
+  const catalog = await readCatalog(ctx.target, candidates)
+  const tables = [...catalog.known.values()].map(({ oid }) => oid)
+  const headroom = new Headroom(await loadNumbers(ctx.target, tables), ctx.taken)
+  const chosen: Chosen[] = []
+  const filled = new Map<string, number>()
+  const unfit = new Map<TableRef, Unfit>(named ? [] : setAside(free))
+  /** Tables with room for fewer rows wait: new rows of a parent may make more. */
+  const waiting = new Map<TableRef, Chosen>()
+  const accept = (ref: TableRef, cooked: Chosen): void => {
+    waiting.delete(ref)
+    const over = tooManyKeys(cooked.recipe, cooked.rows)
+    const short = over ?? headroom.take(ref.id, cooked.recipe, batchRows(cooked, params))
+    if (short) {
+      unfit.set(ref, short)
+      return
+    }
+    unfit.delete(ref)
+    chosen.push(cooked)
+    filled.set(ref.id, cooked.rows)
+  }
+  for (let before = -1; before < chosen.length;) {
+    before = chosen.length
+    for (const ref of candidates) {
+      ctx.signal.throwIfAborted()
+      if (chosen.length >= limit) return { chosen, unfit, headroom }
+      if (filled.has(ref.id)) continue
+      const table = catalog.known.get(ref.id) ?? catalog.unreadable.get(ref.id)
+      const cooked = await judge(ctx, params, table, { named: named !== undefined, filled })
+      if ('reason' in cooked) {
+        unfit.set(ref, cooked)
+        waiting.delete(ref)
+      } else if (cooked.short !== undefined) waiting.set(ref, cooked)
+      else accept(ref, cooked)
+    }
+    if (chosen.length > before) continue
+    for (const [ref, cooked] of waiting) if (chosen.length < limit) accept(ref, cooked)
+  }
+  return { chosen, unfit, headroom }
+}
+
+async function judge(
+  { target, random, taken }: PlanContext<DbReader>,
+  { rows_per_table: rows, triggers }: InsertParams,
+  table: Table | Unfit | undefined,
+  { named, filled }: { named: boolean; filled: ReadonlyMap<string, number> },
+): Promise<Chosen | Unfit> {
+  if (!table) return { reason: 'it is gone' }
+  if ('reason' in table) return table
+  const unfit = unfitForWrites(table, 'insert', NEEDS, target.role, triggers) ?? unfitForDeletes(table, target.role)
+  if (unfit) return unfit
+  const slow = table.referencedBy.find((k) => !k.fromIndexed && k.fromRows * rows > TOO_SLOW)
+  if (slow && !named) {
+    return {
+      reason: `without an index on ${slow.from.id} (${slow.columns.join(', ')}) taking the rows back would take too long`,
+    }
+  }
+  try {
+    const cooked = await cook(
+      target,
+      table,
+      { rows, before: rowsMarked(taken, table.id) },
+      filled,
+      random.fork(table.id),
+    )
+    return typeof cooked === 'string' ? { reason: cooked } : { ...cooked, table }
+  } catch (error) {
+    return unreadable(error)
+  }
+}
+
+/** A table after those it refers to, where that is possible. */
+function parentsFirst(chosen: readonly Chosen[]): Chosen[] {
+  const ordered: Chosen[] = []
+  const visited = new Set<Chosen>()
+  const visit = (one: Chosen): void => {
+    if (visited.has(one)) return
+    visited.add(one)
+    for (const key of one.table.references) {
+      const parent = chosen.find((other) => other.table.id === key.to.id)
+      if (parent) visit(parent)
+    }
+    ordered.push(one)
+  }
+  chosen.forEach(visit)
+  return ordered
+}
+
+/** The rows of each batch. */
+function batchRows({ table, key, keyBytes, rows: total }: Chosen, { batch_rows }: InsertParams): number[] {
+  const wanted = batch_rows ?? (key.integer ? BATCH.integer : BATCH.other)
+  // Rows that may refer to each other are taken back together, so such a batch stays small.
+  const most = table.references.some((k) => k.to.id === table.id) ? BATCH.integer : Infinity
+  const size = Math.max(1, Math.min(wanted, most, Math.floor(KEYS_BYTES / keyBytes)))
+  return Array.from({ length: Math.ceil(total / size) }, (_, batch) => Math.min(size, total - batch * size))
+}
+
+function batches(
+  chosen: Chosen,
+  params: InsertParams,
+  { random }: PlanContext<DbReader>,
+  headroom: Headroom,
+): Planned<InsertStep>[] {
+  const { table, recipe, parents, key, counter, common, collisions } = chosen
+  const sizes = batchRows(chosen, params)
+  const [size = 0] = sizes
+  const crowded =
+    recipe.picks.some(({ how }) => how === 'each') ||
+    recipe.columns.some(({ source }) => source.from === 'value' && source.unique && source.type.labels)
+  const seed = random
+    .fork(`${table.id}/rows`)
+    .int(2 ** 48)
+    .toString(36)
+  const neighbours = [...table.references.map((k) => k.to.id), ...table.referencedBy.map((k) => k.from.id)]
+  const { id, schema, table: name, oid, shape } = table
+  const fires = firing(table, 'insert')
+  return sizes.map((rows, batch) => {
+    const first = batch * size
+    const takes = [
+      ...headroom.marks(id, recipe, `${seed}/${batch}`, rows),
+      ...(crowded ? [rowsMark(id, rows, `${seed}/${batch}`)] : []),
+    ]
+    return {
+      resource: id,
+      touches: [...new Set([id, ...neighbours])],
+      ...(takes.length > 0 ? { takes } : {}),
+      rows,
+      describe: `insert ${rows === 1 ? '1 row' : `${rows} rows`} into ${id}${sizes.length > 1 ? ` (batch ${batch + 1} of ${sizes.length})` : ''}`,
+      step: {
+        ...{ id, schema, table: name, oid, shape, key, common },
+        ...(counter === undefined ? {} : { counter }),
+        ...(fires.length === 0 ? {} : { triggers: 'allow' as const, trigger_functions: fires.map((t) => t.function) }),
+        ...{ collisions, seed, batch, first, rows, recipe, parents },
+      },
+    }
+  })
+}
+
+function notes(table: Table, rows: number): string[] {
+  return table.referencedBy
+    .filter((k) => !k.fromIndexed && k.fromRows >= SLOW)
+    .map(
+      (k) =>
+        `taking back ${rows} rows of ${table.id} reads all of ${k.from.id} for each of them: there is no index on its ${k.columns.join(', ')}`,
+    )
+}
