@@ -16,6 +16,7 @@ import { interleave } from './measure.ts'
 import type { Comparison } from './measure.ts'
 
 const SKILL = 'db.insert_load'
+const VERSION = database.skills.find(({ name }) => name === SKILL)?.version ?? 0
 const ROWS = 100_000
 const ROUNDS = 7
 
@@ -94,7 +95,9 @@ async function planSteps(agent: Agent): Promise<InsertStep[]> {
 async function runSkill(agent: Agent, plain: pg.Client, steps: readonly InsertStep[]): Promise<Rates> {
   await plain.query('truncate load')
   const { clock, signal } = CONNECTION
-  const context = (i: number) => ({ mark: markOf(CONNECTION.install, CONNECTION.run, i + 1), clock, signal })
+  const context = (i: number) => ({
+    ...{ version: VERSION, mark: markOf(CONNECTION.install, CONNECTION.run, i + 1), clock, signal },
+  })
   const applied: object[] = []
   const insert = await rate(async () => {
     for (const [i, step] of steps.entries()) {

@@ -174,8 +174,10 @@ export interface SkillSpec<Reader, Client extends Reader, P, S> {
   summary: string
   params: ZodType<P>
   step: ZodType<S>
-  /** Of the step's format; raise it when old journals need other code to undo. */
+  /** Of the step's format; raise it when a step of the last one is not one of this. */
   version: number
+  /** A step of an older format, with the facts that were recorded for it, as one of this format. Pure; it is parsed by `step` then. */
+  readOld?(step: object, version: number): object
   scope: Scope
   phase: Phase
   failsafe: Failsafe
@@ -198,7 +200,7 @@ export interface SkillSpec<Reader, Client extends Reader, P, S> {
 /** What everybody but the target itself may know of a skill. */
 export type SkillInfo = Pick<
   SkillSpec<unknown, unknown, unknown, unknown>,
-  'name' | 'summary' | 'version' | 'scope' | 'phase' | 'failsafe' | 'asks' | 'byHand'
+  'name' | 'summary' | 'version' | 'readOld' | 'scope' | 'phase' | 'failsafe' | 'asks' | 'byHand'
 > & { params: ZodType; step: ZodType }
 
 /** The longest mark: fits application_name (63), a systemd unit name and a Kubernetes label value. */

@@ -54,9 +54,14 @@ export interface Leftover {
 
 /** The engine's side of a skill's contexts: everything but the client, which the agent adds. */
 export type AgentPlanContext = Omit<PlanContext<never>, 'target'>
-export type AgentApplyContext = Omit<ApplyContext<never, object>, 'target'>
-export type AgentInspectContext = Omit<InspectContext<never>, 'target'>
-export type AgentRevertContext = Omit<RevertContext<never, object>, 'target'>
+export type AgentApplyContext = Omit<ApplyContext<never, object>, 'target'> & StepFormat
+export type AgentInspectContext = Omit<InspectContext<never>, 'target'> & StepFormat
+export type AgentRevertContext = Omit<RevertContext<never, object>, 'target'> & StepFormat
+
+interface StepFormat {
+  /** Of the step's format, as the journal has it. */
+  version: number
+}
 
 /** A live connection to one target. Everything that goes in or out as a step is plain JSON. */
 export interface Agent {
@@ -157,52 +162,66 @@ export function runSkills<Reader, Client extends Reader>(
       return plan
     },
     apply: async (name, step, ctx) => {
-      const record = readableAgain(spec(name), step, (facts) => ctx.record(facts))
-      await spec(name).apply({ ...ctx, record, target: client() }, stepOf(spec(name), step))
+      const record = readableAgain(spec(name), step, ctx.version, (facts) => ctx.record(facts))
+      await spec(name).apply({ ...ctx, record, target: client() }, stepOf(spec(name), step, ctx.version))
     },
-    inspect: async (name, step, ctx) => spec(name).inspect({ ...ctx, target: client() }, stepOf(spec(name), step)),
-    observe: async (name, step, ctx) => spec(name).observe?.({ ...ctx, target: client() }, stepOf(spec(name), step)),
+    inspect: async (name, step, ctx) =>
+      spec(name).inspect({ ...ctx, target: client() }, stepOf(spec(name), step, ctx.version)),
+    observe: async (name, step, ctx) =>
+      spec(name).observe?.({ ...ctx, target: client() }, stepOf(spec(name), step, ctx.version)),
     revert: async (name, step, ctx) => {
-      const progress = readableAgain(spec(name), step, (facts) => ctx.progress(facts))
-      await spec(name).revert({ ...ctx, progress, target: client() }, stepOf(spec(name), step))
+      const progress = readableAgain(spec(name), step, ctx.version, (facts) => ctx.progress(facts))
+      await spec(name).revert({ ...ctx, progress, target: client() }, stepOf(spec(name), step, ctx.version))
     },
   }
 }
 
-type StepShape = { name: string; step: ZodType<object> }
+type StepShape<S = object> = { name: string; step: ZodType<S>; version: number; readOld?: SkillInfo['readOld'] }
 
 /** Writes facts, unless the step could not be read with them afterwards: nobody could undo it then. */
 function readableAgain(
   spec: StepShape,
   step: unknown,
+  version: number,
   write: (facts: object) => Promise<void>,
 ): (facts: object) => Promise<void> {
   let known = step as object
   return async (facts) => {
     known = { ...known, ...facts }
-    if (Object.keys(facts).length > 0) refuseUnreadable(spec, known)
+    if (Object.keys(facts).length > 0) refuseUnreadable(spec, known, version)
     await write(facts)
   }
 }
 
 /** As it will be read from the journal: through JSON. */
-function refuseUnreadable({ name, step: shape }: StepShape, step: object): void {
-  const parsed = shape.safeParse(JSON.parse(JSON.stringify(step)))
+function refuseUnreadable(skill: StepShape, step: object, version = skill.version): void {
+  const parsed = skill.step.safeParse(inFormat(skill, JSON.parse(JSON.stringify(step)), version))
   if (parsed.success) return
+  const { name } = skill
   throw new StepError(
     'STEP_FAILED',
     `${name} would write a step that cannot be read again (${firstIssue(parsed.error)})`,
   )
 }
 
-/** A step as it stands in the journal. Throws StepError; final, like a skill that is not there: what was written stays. */
-export function stepOf<S>({ name, step: shape }: { name: string; step: ZodType<S> }, step: unknown): S {
-  const parsed = shape.safeParse(step)
-  if (parsed.success) return parsed.data
+/**
+ * A step as it stands in the journal, written in the format `version`. Throws StepError; final, like a skill that is not
+ * there: what was written stays.
+ */
+export function stepOf<S>(skill: StepShape<S>, step: unknown, version: number): S {
+  const parsed = version > skill.version ? undefined : skill.step.safeParse(inFormat(skill, step, version))
+  if (parsed?.success) return parsed.data
+  const why =
+    parsed === undefined ? `format ${version}, and this version knows ${skill.version}` : firstIssue(parsed.error)
   throw new StepError(
     'REFUSED_UNSUITABLE',
-    `a step of ${name} does not have its format (${firstIssue(parsed.error)}): run the version that wrote it`,
+    `a step of ${skill.name} does not have its format (${why}): run the version that wrote it`,
   )
+}
+
+/** A step of an older format as one of the skill's own. */
+function inFormat<S>({ version: now, readOld }: StepShape<S>, step: unknown, version: number): unknown {
+  return version < now && readOld && typeof step === 'object' && step !== null ? readOld(step, version) : step
 }
 
 /** Where it is and what was expected, in one line; what stands there is not shown. */

@@ -159,7 +159,7 @@ async function undo(step: StepState, input: RollbackInput, log: UndoLog): Promis
     const isFirst = attempts++ === 0
     const known = isFirst ? step : ((await state.readJournal(run)).steps.find(isSame(step)) ?? step)
     const data = await state.loadStep(run, known)
-    const ctx = { mark: step.mark, clock, signal }
+    const ctx = { version: step.version, mark: step.mark, clock, signal }
     if (isFirst) observed = await observe(step, data, agent, ctx, emit)
     await agent.revert(step.skill, data, {
       ...ctx,

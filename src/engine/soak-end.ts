@@ -85,7 +85,9 @@ async function inspect(
   { agent, state, run, clock }: SoakEndInput,
   signal: AbortSignal,
 ): Promise<Inspection> {
-  return agent.inspect(one.skill, await state.loadStep(run, one), { mark: one.mark, clock, signal })
+  return agent.inspect(one.skill, await state.loadStep(run, one), {
+    ...{ version: one.version, mark: one.mark, clock, signal },
+  })
 }
 
 async function tell(one: StepState, now: Inspection, { journal, emit }: SoakEndInput): Promise<StepError> {

@@ -170,12 +170,13 @@ class StepRunner {
 
   /** Only what apply itself says is stale has changed nothing. */
   async #applyAndInspect(planned: PlannedStep, over: AbortSignal): Promise<Inspection | StaleError> {
-    const { step, skill, mark, data } = planned
+    const { step, skill, version, mark, data } = planned
     const { agent, journal, clock, held } = this.#input
     const signal = AbortSignal.any([this.#input.signal, over])
     const facts: Record<string, unknown> = {}
     try {
       await agent.apply(skill, data, {
+        version,
         mark,
         clock,
         heldMs: this.#heldMs(),
@@ -200,7 +201,7 @@ class StepRunner {
       if (error instanceof StaleError) return error
       throw error
     }
-    return agent.inspect(skill, { ...data, ...facts }, { mark, clock, signal })
+    return agent.inspect(skill, { ...data, ...facts }, { version, mark, clock, signal })
   }
 
   /** A fault that ends by itself has tested less than the run would say: it ends the run, which is not completed. */

@@ -61,7 +61,7 @@ export async function stuckRun(
     const byHand = async (): Promise<ByHand> => {
       const skill = skills.find(({ name }) => name === step.skill)
       if (!skill) throw new Error(`this version has no skill ${step.skill}: run the version that wrote the journal`)
-      return skill.byHand(stepOf(skill, await state.loadStep(started.run, step)), { mark, config })
+      return skill.byHand(stepOf(skill, await state.loadStep(started.run, step), step.version), { mark, config })
     }
     steps.push({
       ...{ step: step.step, skill: step.skill, resource: step.resource, describe: step.describe, since: step.since },

@@ -107,6 +107,8 @@ export interface Place {
 export interface StepState extends Tried {
   step: number
   skill: string
+  /** Of the format of its data, as its skill wrote it. */
+  version: number
   resource: string
   touches: string[]
   describe: string
@@ -192,9 +194,9 @@ export function fold(state: RunState, record: Stamped, place: Place): void {
       return
     }
     case 'step.planned': {
-      const { step, skill, resource, touches, describe, mark, at: since } = record
+      const { step, skill, version, resource, touches, describe, mark, at: since } = record
       state.steps.push({
-        ...{ step, skill, resource, touches, describe, mark, since },
+        ...{ step, skill, version, resource, touches, describe, mark, since },
         ...{ planned: place, facts: [], state: 'planned' },
       })
       return

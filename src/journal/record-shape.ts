@@ -15,6 +15,7 @@ const RECORDS: Record<JournalRecord['type'], Shape> = {
   'run.continued': fields({ run: text, after: listOf(fields({ part: number, length: number })) }),
   'step.planned': fields({
     ...ofStep,
+    version: optional(number),
     ...{ skill: text, resource: text, touches: listOf(text), describe: text, mark: text, data: object },
   }),
   'step.recorded': fields({ ...ofStep, facts: object }),

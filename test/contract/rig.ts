@@ -77,7 +77,9 @@ export async function openRig(
   let came: () => void = () => undefined
   let letGo: () => void = () => undefined
 
-  const stepContext = (step: Journaled) => ({ mark: markOf(install, run, step.id), clock, signal: abort.signal })
+  const stepContext = (step: Journaled) => ({
+    ...{ version: it.skill.version, mark: markOf(install, run, step.id), clock, signal: abort.signal },
+  })
   const rig: Rig = {
     agent,
     install,

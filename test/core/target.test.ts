@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { markOf, MARK_LENGTH, runMark } from '../../src/core/skill.ts'
 import type { SkillSpec } from '../../src/core/skill.ts'
 import { identityMismatch, runSkills } from '../../src/core/target.ts'
-import type { AgentInspectContext } from '../../src/core/target.ts'
+import type { AgentInspectContext, AgentRevertContext } from '../../src/core/target.ts'
 import { mintRun, randomName } from '../../src/journal/state-dir.ts'
 
 test('identities differ in what both could read, and in nothing else', () => {
@@ -43,7 +43,7 @@ test('plan gets the reader and params with their defaults, the others the client
   )
   const { steps } = await calls.plan('x.double', {}, {} as never)
   assert.deepEqual([steps[0]?.resource, steps[0]?.step], ['7', { n: 1 }])
-  assert.equal((await calls.inspect('x.double', { n: 4 }, {} as AgentInspectContext)).inEffect, 40)
+  assert.equal((await calls.inspect('x.double', { n: 4 }, { version: 1 } as AgentInspectContext)).inEffect, 40)
 })
 
 test('a step that does not have its format, and a skill that is not there, are errors and not guesses', async () => {
@@ -52,10 +52,37 @@ test('a step that does not have its format, and a skill that is not there, are e
     () => 10,
     () => Promise.resolve(7),
   )
-  const inspect = (skill: string, step: unknown) => async () => calls.inspect(skill, step, {} as AgentInspectContext)
+  const inspect = (skill: string, step: unknown) => async () =>
+    calls.inspect(skill, step, { version: 1 } as AgentInspectContext)
   await assert.rejects(inspect('x.double', { n: '4' }), {
     code: 'REFUSED_UNSUITABLE',
     message: /x\.double does not have its format \(n: .*\): run the version that wrote it/,
   })
   await assert.rejects(inspect('x.treble', { n: 4 }), { code: 'REFUSED_UNSUITABLE', message: /no skill x\.treble/ })
+})
+
+test('a step of an older format is read as its skill says, facts that are written for it too; one of a newer format is not', async () => {
+  const triple: typeof double = {
+    ...double,
+    version: 2,
+    readOld: ({ was, ...step }: { was?: number }, version) => ({ ...step, n: (was ?? 0) * version * 3 }),
+  }
+  const calls = runSkills(
+    [triple],
+    () => 10,
+    () => Promise.resolve(7),
+  )
+  const inspect = (step: object, version: number) => calls.inspect('x.double', step, { version } as AgentInspectContext)
+  assert.equal((await inspect({ was: 4 }, 1)).inEffect, 120)
+  assert.equal((await inspect({ n: 4 }, 2)).inEffect, 40)
+  await assert.rejects(inspect({ was: 4 }, 2), { code: 'REFUSED_UNSUITABLE' })
+  await assert.rejects(inspect({ n: 4 }, 3), {
+    code: 'REFUSED_UNSUITABLE',
+    message: /does not have its format \(format 3, and this version knows 2\): run the version that wrote it/,
+  })
+  const written: object[] = []
+  triple.revert = async ({ progress }, { n }) => progress({ by: n })
+  const progress = (facts: object): Promise<void> => Promise.resolve(void written.push(facts))
+  await calls.revert('x.double', { was: 4 }, { version: 1, progress } as AgentRevertContext)
+  assert.deepEqual(written, [{ by: 12 }])
 })

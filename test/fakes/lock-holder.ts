@@ -17,6 +17,7 @@ await agent.apply(
   'db.table_lock',
   { tables: [{ id: table, schema, table: name }], mode: 'ACCESS EXCLUSIVE', wait_ms: 5_000 },
   {
+    version: tableLock.version,
     mark: markOf('contract', run, 1),
     clock: systemClock,
     signal,

@@ -7,6 +7,7 @@ import { z } from 'zod'
 import { fileURLToPath } from 'node:url'
 import { systemClock } from '../../src/core/clock.ts'
 import type { Inspection } from '../../src/core/skill.ts'
+import { stepOf } from '../../src/core/target.ts'
 import type { Agent, ConnectOptions, Target } from '../../src/core/target.ts'
 import type { FaultConfig } from '../../src/faults/index.ts'
 import { recoverRun } from '../../src/engine/recover.ts'
@@ -140,23 +141,22 @@ async function connectTo(app: FakeApplication, options: ConnectOptions, { starte
 /** The target of a journal, as far as it goes without one: the real schemas of the steps, and an undo that succeeds. */
 function understanding({ started }: RunState, undone: string[]): Target {
   const skills = [...targets.flatMap((target) => target.skills), ...fakeTarget(new FakeWorld()).skills]
-  const parse = (name: string, step: unknown): void => {
+  const parse = (name: string, step: unknown, version: number): void => {
     const skill = skills.find((s) => s.name === name)
     assert.ok(skill, `${name} is known`)
-    const parsed = skill.step.safeParse(step)
-    assert.ok(parsed.success, `${name}: ${parsed.error?.message ?? ''}`)
+    stepOf(skill, step, version)
   }
   const agent: Partial<Agent> = {
     identity: () => Promise.resolve(started!.identity),
     quiesce: () => Promise.resolve(),
     sweep: () => Promise.resolve([]),
-    revert(skill, step, { mark }) {
-      parse(skill, step)
+    revert(skill, step, { mark, version }) {
+      parse(skill, step, version)
       undone.push(mark)
       return Promise.resolve()
     },
-    inspect(skill, step) {
-      parse(skill, step)
+    inspect(skill, step, { version }) {
+      parse(skill, step, version)
       return Promise.resolve({ inEffect: 0, restored: 1, foreign: 0 } satisfies Inspection)
     },
     close: () => Promise.resolve(),

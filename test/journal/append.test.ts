@@ -103,7 +103,7 @@ test('F9: whatever a skill plans, records or reports as progress, in 2,000 drawn
     const step = { pid: 1 }
     const written: object[] = []
     const write = (more: object): Promise<void> => Promise.resolve(void written.push(more))
-    const common = { mark: 'm', clock: systemClock, signal }
+    const common = { version: 1, mark: 'm', clock: systemClock, signal }
     const attempts = [
       skills.plan('fake.careless', {}, {
         ...{ resources: [], all: [], taken: new Set<string>(), mayPick: () => 1, soakMs: 1, signal },

@@ -145,7 +145,7 @@ describe('the application target', () => {
           assert.deepEqual([pay, mail], healthy.slice(1))
         }
         const { step } = rig.steps[0]!
-        const ctx = { mark: markOf(rig.install, rig.run, 1), clock: systemClock, signal: rig.signal }
+        const ctx = { version: 1, mark: markOf(rig.install, rig.run, 1), clock: systemClock, signal: rig.signal }
         assert.deepEqual(await rig.agent.observe(skill.name, step, ctx), { calls: 2, fired: 2, missing: 0 })
         await rig.undoAll()
         await app.snapshot()
