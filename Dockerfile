@@ -6,7 +6,7 @@ ARG BASE_IMAGE=node:22-bookworm-slim
 FROM ${BASE_IMAGE} AS build
 WORKDIR /src
 COPY package.json package-lock.json tsconfig.json tsconfig.cjs.json ./
-COPY scripts/setup.mjs scripts/
+COPY scripts/setup.mjs scripts/bundle.mjs scripts/
 # An npm configuration (a registry of one's own) comes in as a secret, and stays out of the image.
 RUN --mount=type=secret,id=npmrc,target=/root/.npmrc npm ci --no-audit --no-fund
 COPY src src

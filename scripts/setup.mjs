@@ -18,6 +18,8 @@ const WAIT_MS = 10 * 60_000
 const SAY_MS = 5_000
 /** All of src as ES modules into dist, and the fault library again as CommonJS into dist/cjs. */
 const PROJECTS = ['tsconfig.json', 'tsconfig.cjs.json']
+/** Then the program as few files, in the place of dist/main.js. */
+const BUNDLE = ['scripts', 'bundle.mjs']
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const at = (...parts) => join(root, ...parts)
@@ -107,21 +109,23 @@ function built() {
     read('node_modules', '.chaos-built') === sourceHash() &&
     sources().every((f) => fs.existsSync(output(f))) &&
     sources('faults').every((f) => fs.existsSync(output(f, 'cjs'))) &&
-    fs.existsSync(at('dist', 'cjs', 'package.json'))
+    fs.existsSync(at('dist', 'cjs', 'package.json')) &&
+    fs.existsSync(at('dist', 'program'))
   )
 }
 
 async function compile() {
   const hash = sourceHash()
   let done = 0
-  const howFar = () => `${done} of ${PROJECTS.length} builds`
-  await step('building dist (tsc)', howFar, async () => {
+  const howFar = () => `${done} of ${PROJECTS.length + 1} builds`
+  await step('building dist (tsc, esbuild)', howFar, async () => {
     for (const config of PROJECTS) {
       await exec(process.execPath, [at('node_modules', 'typescript', 'bin', 'tsc'), '-p', at(config)])
       done += 1
     }
+    removeStrays()
+    await exec(process.execPath, [at(...BUNDLE)])
   })
-  removeStrays()
   // Without it Node would take dist/cjs for ES modules, as the package is.
   fs.mkdirSync(at('dist', 'cjs'), { recursive: true })
   fs.writeFileSync(at('dist', 'cjs', 'package.json'), '{ "type": "commonjs" }\n')
@@ -131,7 +135,7 @@ async function compile() {
 
 /** What an earlier build left for a source that is gone would still be importable. */
 function removeStrays() {
-  for (const file of walk(at('dist'))) {
+  for (const file of walk(at('dist')).filter((file) => !file.startsWith(at('dist', 'program')))) {
     const stem = /^(?:cjs[/\\])?(.+?)(\.js|\.js\.map|\.d\.ts)$/.exec(file.slice(at('dist').length + 1))?.[1]
     if (stem !== undefined && !fs.existsSync(at('src', `${stem}.ts`))) fs.rmSync(file)
   }
@@ -148,7 +152,7 @@ function output(source, folder = '.') {
 
 function sourceHash() {
   const hash = createHash('sha256')
-  for (const file of [...PROJECTS.map((name) => at(name)), at('package-lock.json'), ...sources()])
+  for (const file of [...PROJECTS.map((name) => at(name)), at(...BUNDLE), at('package-lock.json'), ...sources()])
     hash
       .update(`${file.slice(root.length)}\0`)
       .update(fs.readFileSync(file))

@@ -1,11 +1,13 @@
 /** The composition root: puts the targets, the commands and this process together. */
-import { readFileSync } from 'node:fs'
 import type { Context } from './cli/context.ts'
 import { shown } from './core/foreign.ts'
 import { runProgram } from './cli/program.ts'
 
 /** Runs one command line; resolves with its exit code. `main` is the script that started this process. */
-export async function app(argv: readonly string[], main: string): Promise<number> {
+export async function app(
+  argv: readonly string[],
+  { main, version }: Pick<Context, 'main' | 'version'>,
+): Promise<number> {
   // Somebody who closes our output (`chaos run | head`) must not end a run in the middle: the rest is just not shown.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined)
   // Node would open its inspector for every user of this machine; programs that rotate logs send it from habit.
@@ -13,7 +15,7 @@ export async function app(argv: readonly string[], main: string): Promise<number
   const context: Context = {
     targets: async () => (await import('./targets/index.ts')).targets,
     main,
-    version: version(),
+    version,
     env: process.env,
     out: (text) => void process.stdout.write(shown(text)),
     err: (text) => void process.stderr.write(shown(text)),
@@ -21,9 +23,4 @@ export async function app(argv: readonly string[], main: string): Promise<number
     columns: process.stdout.columns,
   }
   return runProgram(argv, context)
-}
-
-function version(): string {
-  const manifest = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
-  return manifest.version
 }

@@ -45,6 +45,20 @@ test('npm run licences knows every licence of what is shipped', () => {
   assert.match(stdout, /\d+ packages, all licences known, no install script/)
 })
 
+test('the licence of every package whose code is in the bundle is shipped beside it', () => {
+  const texts = read('dist/THIRD-PARTY.txt').split(`\n${'-'.repeat(80)}\n`)
+  const maps = readdirSync(join(root, 'dist/program')).filter((name) => name.endsWith('.map'))
+  const sources = [...maps.map((name) => `dist/program/${name}`), 'dist/main.js.map'].flatMap(
+    (path) => (JSON.parse(read(path)) as { sources: string[] }).sources,
+  )
+  const packages = new Set(sources.flatMap((path) => /node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(path)?.[1] ?? []))
+  assert.ok(['commander', 'pg', 'pg-types', 'yaml', 'zod'].every((name) => packages.has(name)))
+  for (const name of packages) {
+    const text = texts.find((one) => one.includes(`\n${name} `)) ?? ''
+    assert.match(text, /\([\w.-]+\)\n[^]*copyright/i, name)
+  }
+})
+
 test('every test that docs/security.md names is there, and it is shipped with SECURITY.md', () => {
   const named = [...read('docs/security.md').matchAll(/`(test\/[^`]+)`/g)].map(([, path]) => path ?? '')
   assert.ok(named.length > 10)

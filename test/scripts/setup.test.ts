@@ -19,7 +19,7 @@ import { fileURLToPath } from 'node:url'
 
 const SETUP = fileURLToPath(new URL('../../scripts/setup.mjs', import.meta.url))
 const INSTALLS = 'setup: installing 1 packages (npm ci), about a minute the first time'
-const BUILDS = 'setup: building dist (tsc)'
+const BUILDS = 'setup: building dist (tsc, esbuild)'
 /** Without the time, which differs. */
 const READY = 'setup: ready'
 
@@ -75,6 +75,17 @@ test('a missing output is built again', (t) => {
   setUp(clone)
   rmSync(join(clone, 'dist/core/old.js'))
   assert.deepEqual(setUp(clone).said, [BUILDS, READY])
+})
+
+test('a missing bundle is built again, and what it consists of is no stray', (t) => {
+  const clone = makeClone(t)
+  setUp(clone)
+  rmSync(join(clone, 'dist/program'), { recursive: true })
+  assert.deepEqual(setUp(clone).said, [BUILDS, READY])
+  write(clone, 'src/main.ts', 'changed')
+  write(clone, 'dist/program/old.js', 'still loaded by a daemon')
+  assert.deepEqual(setUp(clone).said, [BUILDS, READY])
+  assert.equal(existsSync(join(clone, 'dist/program/old.js')), true)
 })
 
 test('a build that fails fails the set-up, and is tried again the next time', (t) => {
@@ -141,7 +152,7 @@ function makeClone(t: TestContext): string {
   write(clone, 'tsconfig.cjs.json', '{}')
   write(clone, 'src/main.ts', 'main')
   write(clone, 'src/core/old.ts', 'old')
-  mkdirSync(join(clone, 'scripts'))
+  write(clone, 'scripts/bundle.mjs', BUNDLE)
   cpSync(SETUP, join(clone, 'scripts/setup.mjs'))
   write(folder, 'bin/npm', NPM)
   write(folder, 'bin/tsc', TSC)
@@ -164,6 +175,10 @@ for (const name of ['main', 'core/old']) {
   console.log(name + '.ts: wrong')
   process.exitCode = 2
 }`
+
+const BUNDLE = `import { mkdirSync, writeFileSync } from 'node:fs'
+mkdirSync('dist/program', { recursive: true })
+writeFileSync('dist/program/part.js', '')`
 
 function lockFile(packages: Record<string, string>, optional: Record<string, string> = {}): string {
   const entries = Object.entries(packages).map(([name, version]) => [`node_modules/${name}`, { version }])
