@@ -103,8 +103,8 @@ const EXPRESSIONS = `
     }))`
 
 const OURS = `
-    const { openSchedule } = await import(${JSON.stringify(join(DIST, 'daemon/schedule.js'))})
-    const { memoryHandled } = await import(${JSON.stringify(join(DIST, 'daemon/handled.js'))})
+    const { openSchedule } = await import(${JSON.stringify(join(DIST, 'schedule/schedule.js'))})
+    const { memoryHandled } = await import(${JSON.stringify(join(DIST, 'schedule/watermark.js'))})
     const { DEFAULT_TIMING } = await import(${JSON.stringify(join(DIST, 'core/experiment.js'))})
     const { systemClock } = await import(${JSON.stringify(join(DIST, 'core/clock.js'))})
     ${EXPRESSIONS}

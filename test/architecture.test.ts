@@ -15,12 +15,16 @@ const MAY_IMPORT: Record<string, readonly string[] | undefined> = {
   faults: [],
   journal: ['core'],
   observe: ['core'],
-  config: ['core'],
+  schedule: ['core'],
+  config: ['core', 'schedule'],
   'targets/application': ['core', 'faults'],
   engine: ['core', 'journal'],
-  daemon: ['core', 'engine', 'journal'],
+  supervisor: ['core', 'journal', 'engine'],
+  daemon: ['core', 'journal', 'engine', 'schedule', 'supervisor'],
   mcp: ['core', 'faults'],
-  cli: ['config', 'core', 'daemon', 'engine', 'journal', 'observe', 'faults', 'mcp'],
+  planner: ['core', 'config'],
+  'mcp-server': ['core', 'config'],
+  cli: ['config', 'core', 'daemon', 'engine', 'faults', 'journal', 'mcp', 'observe', 'schedule', 'supervisor'],
   'index.ts': ['core', 'faults'],
   'app.ts': undefined,
   'main.ts': undefined,
@@ -83,6 +87,24 @@ test('outside core, the targets and the fault library (which knows no steps) onl
       [],
     )
   }
+})
+
+test('the planner plans: it applies, reverts and runs nothing', () => {
+  const calls = callsWhere(({ method }) => ['apply', 'revert', 'run'].includes(method))
+  assert.deepEqual(
+    calls.filter((call) => call.startsWith('planner/')),
+    [],
+  )
+})
+
+test('rows decide without a dialect, and a dialect knows no other', () => {
+  const dialectOf = (path: string) => /^targets\/database\/(postgres|mysql)\//.exec(path)?.[1]
+  const wrong = sources.flatMap(({ path, imports }) => {
+    const [own, inRows] = [dialectOf(path), path.startsWith('targets/database/rows/')]
+    const others = imports.map(dialectOf).filter((dialect) => dialect !== undefined && dialect !== own)
+    return others.length > 0 && (inRows || own !== undefined) ? [path] : []
+  })
+  assert.deepEqual(wrong, [])
 })
 
 test('a skill file defines exactly the skill of its own name, and all skills of a target have its prefix', () => {

@@ -10,23 +10,23 @@ import type { TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import ts from 'typescript'
 import { parse as parseYaml } from 'yaml'
-import { writeByHand } from '../src/cli/by-hand.ts'
+import { writeByHand } from '../src/cli/recover/by-hand.ts'
 import type { Context } from '../src/cli/context.ts'
-import { freeze, trust, abort } from '../src/cli/controls.ts'
+import { freeze, trust, abort } from '../src/cli/controls/controls.ts'
 import { digest } from '../src/cli/digest.ts'
-import { firstConfig } from '../src/cli/first-config.ts'
-import { formatCalendar } from '../src/cli/ics.ts'
-import { pageLines } from '../src/cli/page.ts'
+import { firstConfig } from '../src/cli/init/first-config.ts'
+import { formatCalendar } from '../src/cli/schedule/ics.ts'
+import { pageLines } from '../src/cli/recover/page.ts'
 import { runProgram } from '../src/cli/program.ts'
-import { recover } from '../src/cli/recover.ts'
+import { recover } from '../src/cli/recover/recover.ts'
 import { report } from '../src/cli/report.ts'
-import { daemonLines } from '../src/cli/status-lines.ts'
-import { status } from '../src/cli/status.ts'
+import { daemonLines } from '../src/cli/controls/status-lines.ts'
+import { status } from '../src/cli/controls/status.ts'
 import { systemClock } from '../src/core/clock.ts'
 import { TargetError } from '../src/core/errors.ts'
 import { shown } from '../src/core/foreign.ts'
 import { TEMPLATES } from '../src/core/notify.ts'
-import { serveControl } from '../src/daemon/control.ts'
+import { serveControl } from '../src/daemon/control/server.ts'
 import { serviceManager } from '../src/daemon/service-manager.ts'
 import type { StuckRun } from '../src/engine/stuck.ts'
 import { FileJournal } from '../src/journal/file-journal.ts'
@@ -40,7 +40,7 @@ import { ndjson } from '../src/observe/ndjson.ts'
 import { progress } from '../src/observe/progress.ts'
 import { bodyOf } from '../src/observe/templates.ts'
 import { remark } from '../src/targets/database/postgres/by-hand/psql.ts'
-import { folder, lock } from './daemon/helpers.ts'
+import { folder, lock } from './supervisor/helpers.ts'
 import { eventsWith, HOSTILE, noteWith, RAW, reportWith, statusWith } from './fakes/hostile-texts.ts'
 import { fakeDatabase } from './fakes/config-target.ts'
 import { planned, started } from './journal/helpers.ts'
@@ -424,41 +424,39 @@ const OWN = 'what the product or its operator has written'
 const PROTOCOL = 'bytes of a protocol, which are not for people'
 const PLACES: Record<string, string> = {
   'app.ts': 'the last net',
-  'cli/accept-loss.ts': OWN,
-  'cli/by-hand.ts': 'a script of commands by hand',
-  'cli/controls.ts': 'trust, abort and freeze',
-  'cli/daemon.ts': OWN,
-  'cli/detach.ts': OWN,
+  'cli/controls/controls.ts': 'trust, abort and freeze',
+  'cli/controls/status.ts': 'status',
+  'cli/controls/stop.ts': OWN,
+  'cli/daemon/daemon.ts': OWN,
+  'cli/daemon/detach.ts': OWN,
+  'cli/daemon/log-file.ts': 'the log',
+  'cli/daemon/output.ts': 'the log',
+  'cli/daemon/service.ts': OWN,
   'cli/digest.ts': 'digest',
   'cli/discover.ts': BY_FIELD,
-  'cli/experiment.ts': OWN,
-  'cli/init.ts': 'a first configuration',
-  'cli/inject.ts': OWN,
+  'cli/faults/experiment.ts': OWN,
+  'cli/faults/inject.ts': OWN,
+  'cli/faults/mcp-proxy.ts': OWN,
+  'cli/init/init.ts': 'a first configuration',
+  'cli/init/new-file.ts': 'a first configuration',
   'cli/list-skills.ts': OWN,
-  'cli/log-file.ts': 'the log',
-  'cli/mcp-proxy.ts': OWN,
-  'cli/new-file.ts': 'a first configuration',
   'cli/program.ts': 'an error of a target',
-  'cli/recover.ts': 'recover --dry-run',
+  'cli/recover/accept-loss.ts': OWN,
+  'cli/recover/by-hand.ts': 'a script of commands by hand',
+  'cli/recover/recover.ts': 'recover --dry-run',
+  'cli/recover/stuck-runs.ts': 'the page of a run',
   'cli/report.ts': 'report',
   'cli/run.ts': BY_FIELD,
-  'cli/schedule.ts': 'a calendar file',
+  'cli/schedule/schedule.ts': 'a calendar file',
   'cli/selftest.ts': OWN,
-  'cli/service.ts': OWN,
-  'cli/status.ts': 'status',
-  'cli/stop.ts': OWN,
-  'cli/stuck.ts': 'the page of a run',
   'cli/supervised.ts': OWN,
   'cli/sweep.ts': BY_FIELD,
-  'cli/told.ts': 'the log',
   'cli/validate.ts': OWN,
   'core/target.ts': OWN,
-  'daemon/ask.ts': PROTOCOL,
-  'daemon/control.ts': PROTOCOL,
-  'daemon/lock.ts': OWN,
+  'daemon/control/client.ts': PROTOCOL,
+  'daemon/control/server.ts': PROTOCOL,
   'daemon/pid-file.ts': OWN,
   'daemon/service-manager.ts': 'the service manager',
-  'daemon/worker-process.ts': PROTOCOL,
   'mcp/fired-log.ts': 'the log of a proxy',
   'mcp/http-proxy.ts': PROTOCOL,
   'mcp/outlet.ts': PROTOCOL,
@@ -470,13 +468,15 @@ const PLACES: Record<string, string> = {
   'observe/ndjson.ts': 'ndjson',
   'observe/progress.ts': 'lines for people',
   'observe/webhook.ts': 'a webhook: json',
+  'supervisor/lock.ts': OWN,
+  'supervisor/worker-process.ts': PROTOCOL,
 }
 
 test('F7: every file of src that says something is among the sinks', () => {
   const root = fileURLToPath(new URL('../src/', import.meta.url))
   const found = readdirSync(root, { recursive: true, encoding: 'utf8' })
     .map((name) => name.replaceAll('\\', '/'))
-    .filter((path) => /^(?:app\.ts|(?:cli|core|daemon|engine|mcp|observe)\/.*\.ts)$/.test(path))
+    .filter((path) => /^(?:app\.ts|(?:cli|core|daemon|engine|mcp|observe|schedule|supervisor)\/.*\.ts)$/.test(path))
     .filter((path) =>
       saysSomething(ts.createSourceFile(path, readFileSync(root + path, 'utf8'), ts.ScriptTarget.Latest)),
     )

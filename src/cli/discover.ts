@@ -11,10 +11,10 @@ import { matching } from '../engine/filters.ts'
 import { refuseProtected } from '../engine/plan.ts'
 import { paintFor } from '../observe/paint.ts'
 import type { Paint } from '../observe/progress.ts'
-import { chosen } from './chosen.ts'
+import { chosen } from './select-experiments.ts'
 import { json, table } from './context.ts'
 import type { Context } from './context.ts'
-import { onlooker } from './onlooker.ts'
+import { onlooker } from './read-only-supervisor.ts'
 
 export interface DiscoverOptions {
   stateDir?: string

@@ -6,14 +6,14 @@ import { bounded, visible, visibleLines } from '../core/foreign.ts'
 import { maskOf } from '../core/filled.ts'
 import type { Filled } from '../core/filled.ts'
 import type { Context } from './context.ts'
-import type { StopOptions } from './stop.ts'
-import { addControls } from './program-controls.ts'
-import type { InitOptions } from './init.ts'
-import { reportEither, runEither } from './either.ts'
-import type { ReportEitherOptions } from './either.ts'
-import type { ExperimentOptions } from './experiment.ts'
-import type { InjectCommandOptions } from './inject.ts'
-import { addMcpProxy } from './program-mcp-proxy.ts'
+import type { StopOptions } from './controls/stop.ts'
+import { addControls } from './controls/program-controls.ts'
+import type { InitOptions } from './init/init.ts'
+import { reportEither, runEither } from './experiment-kinds.ts'
+import type { ReportEitherOptions } from './experiment-kinds.ts'
+import type { ExperimentOptions } from './faults/experiment.ts'
+import type { InjectCommandOptions } from './faults/inject.ts'
+import { addMcpProxy } from './faults/program-mcp-proxy.ts'
 
 const USAGE = 2
 const FAULTS = ['latency', 'error', 'timeout', 'partial_failure', 'resource_exhaustion', 'data_corruption']
@@ -95,7 +95,7 @@ function build(context: Context, done: (exitCode: number) => void): Command {
     .addOption(new Option('--pretty', 'lines for people, also where the output is no terminal').conflicts('json'))
     .addOption(stateDir())
     .action((file: string, options: object) =>
-      finish(import('./daemon.ts').then((m) => m.daemon(context, file, options))),
+      finish(import('./daemon/daemon.ts').then((m) => m.daemon(context, file, options))),
     )
   program
     .command('stop')
@@ -104,7 +104,7 @@ function build(context: Context, done: (exitCode: number) => void): Command {
     .option('--timeout <duration>', 'longest wait; the daemon is never killed', '6m')
     .addOption(json())
     .addOption(stateDir())
-    .action((options: StopOptions) => finish(import('./stop.ts').then((m) => m.stop(context, options))))
+    .action((options: StopOptions) => finish(import('./controls/stop.ts').then((m) => m.stop(context, options))))
   program
     .command('validate <config>')
     .description('check a file without connecting to anything')
@@ -136,7 +136,7 @@ function build(context: Context, done: (exitCode: number) => void): Command {
     .option('--allow <name>', 'a host or database that may be broken although its name says production', collect, [])
     .addOption(stateDir())
     .action((url: string | undefined, options: InitOptions) =>
-      finish(import('./init.ts').then((m) => m.init(context, url, options))),
+      finish(import('./init/init.ts').then((m) => m.init(context, url, options))),
     )
   program
     .command('schedule <config>')
@@ -146,7 +146,7 @@ function build(context: Context, done: (exitCode: number) => void): Command {
     .addOption(json())
     .addOption(stateDir())
     .action((file: string, options: object) =>
-      finish(import('./schedule.ts').then((m) => m.schedule(context, file, options))),
+      finish(import('./schedule/schedule.ts').then((m) => m.schedule(context, file, options))),
     )
   program
     .command('list-skills')
@@ -178,7 +178,7 @@ function build(context: Context, done: (exitCode: number) => void): Command {
     .option('--note <text>', 'why, for the report')
     .addOption(json())
     .addOption(stateDir())
-    .action((options: object) => finish(import('./recover.ts').then((m) => m.recover(context, options))))
+    .action((options: object) => finish(import('./recover/recover.ts').then((m) => m.recover(context, options))))
   program
     .command('report [run]')
     .description('what a run did')
@@ -197,7 +197,9 @@ function build(context: Context, done: (exitCode: number) => void): Command {
     .option('--error-code <code>', 'code of an error fault', '500')
     .option('--message <text>', 'message of what is raised')
     .option('--target <component>', 'component that it is said to happen in', '*')
-    .action((options: InjectCommandOptions) => finish(import('./inject.ts').then((m) => m.inject(context, options))))
+    .action((options: InjectCommandOptions) =>
+      finish(import('./faults/inject.ts').then((m) => m.inject(context, options))),
+    )
   program
     .command('sweep <config>')
     .description('what carries our marks on the targets of a file, whatever the journals say')
@@ -231,7 +233,7 @@ function build(context: Context, done: (exitCode: number) => void): Command {
     )
     .addOption(json())
     .addOption(stateDir())
-    .action((options: object) => finish(import('./status.ts').then((m) => m.status(context, options))))
+    .action((options: object) => finish(import('./controls/status.ts').then((m) => m.status(context, options))))
   addMcpProxy(program, { context, finish })
   addControls(program, { context, json, stateDir, finish })
   program.command('worker', { hidden: true }).action(() => finish(import('./worker.ts').then((m) => m.worker(context))))

@@ -10,7 +10,7 @@ import type { Paint } from '../observe/paint.ts'
 import { summaryLines } from '../observe/progress.ts'
 import { json, stateDirOf, table } from './context.ts'
 import type { Context } from './context.ts'
-import { pageCommand } from './page.ts'
+import { pageCommand } from './recover/page.ts'
 
 export interface ReportOptions {
   stateDir?: string

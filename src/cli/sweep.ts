@@ -4,14 +4,14 @@ import { formatDuration, parseDuration } from '../core/duration.ts'
 import { ConfigError, ERROR_CODES } from '../core/errors.ts'
 import { visibleData } from '../core/foreign.ts'
 import type { Experiment } from '../core/experiment.ts'
-import type { Supervisor } from '../daemon/supervisor.ts'
+import type { Supervisor } from '../supervisor/supervisor.ts'
 import type { Swept } from '../engine/sweep.ts'
 import { refuseForeign } from '../journal/exposed.ts'
 import { findStateDir } from '../journal/state-dir.ts'
-import { chosen } from './chosen.ts'
+import { chosen } from './select-experiments.ts'
 import { json, stateDirOf, table } from './context.ts'
 import type { Context } from './context.ts'
-import { onlooker } from './onlooker.ts'
+import { onlooker } from './read-only-supervisor.ts'
 
 export interface SweepOptions {
   stateDir?: string

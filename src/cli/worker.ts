@@ -1,5 +1,5 @@
 /** `chaos worker` (hidden): what a supervisor starts; it speaks over IPC only. */
-import { workerMain } from '../daemon/worker.ts'
+import { workerMain } from '../supervisor/worker.ts'
 import type { Context } from './context.ts'
 
 export async function worker(context: Context): Promise<number> {

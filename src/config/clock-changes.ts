@@ -1,7 +1,7 @@
 /** Which times of a schedule the clocks of its zone jump over, or go through twice. */
-import type { Cron } from '../core/cron.ts'
-import { formatWall } from '../core/zone.ts'
-import type { Change, Zone } from '../core/zone.ts'
+import type { Cron } from '../schedule/cron.ts'
+import { formatWall } from '../schedule/zone.ts'
+import type { Change, Zone } from '../schedule/zone.ts'
 
 const YEAR_MS = 366 * 86_400_000
 

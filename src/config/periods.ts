@@ -1,7 +1,7 @@
 /** Windows and blackouts as people write them: `Mon-Fri 22:00-06:00`, `2026-12-24..2027-01-02`, or `{from, to, reason}`. */
 import { z } from 'zod'
-import { formatMoments } from '../core/calendar.ts'
-import type { Period } from '../core/calendar.ts'
+import { formatMoments } from '../schedule/calendar.ts'
+import type { Period } from '../core/periods.ts'
 import { kindSchema } from './kinds.ts'
 import type { Kind } from './kinds.ts'
 import type { Source } from './source.ts'

@@ -1,5 +1,5 @@
 /** Names of time zones: which are taken, what to write instead of an offset, and what a short name really means. */
-import { openZone } from '../core/zone.ts'
+import { openZone } from '../schedule/zone.ts'
 import type { Kind } from './kinds.ts'
 import type { Source } from './source.ts'
 import { didYouMean } from './suggest.ts'

@@ -1,10 +1,10 @@
 /** Warns of schedules, windows and jitter that do not go together. */
-import { calendar, longestOpen, nextOpen } from '../core/calendar.ts'
-import { cron } from '../core/cron.ts'
-import type { CronFields } from '../core/cron-days.ts'
+import { calendar, longestOpen, nextOpen } from '../schedule/calendar.ts'
+import { cron } from '../schedule/cron.ts'
+import type { CronFields } from '../schedule/cron-days.ts'
 import { formatDuration } from '../core/duration.ts'
 import type { ScheduledExperiment } from '../core/experiment.ts'
-import type { Zone } from '../core/zone.ts'
+import type { Zone } from '../schedule/zone.ts'
 import type { Source } from './source.ts'
 import type { Path } from './tree.ts'
 

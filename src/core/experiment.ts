@@ -1,5 +1,5 @@
 /** What a configuration becomes once loaded: plain, fully defaulted, durations in milliseconds. */
-import type { CalendarRules } from './calendar.ts'
+import type { CalendarRules } from './periods.ts'
 import type { Filled } from './filled.ts'
 import type { NotifySink } from './notify.ts'
 

@@ -2,11 +2,11 @@
 import { join } from 'node:path'
 import { parse } from 'node-cron'
 import type { Clock } from '../core/clock.ts'
-import { cron } from '../core/cron.ts'
+import { cron } from '../schedule/cron.ts'
 import type { Digest } from '../core/digest.ts'
 import { messageOf } from '../core/errors.ts'
 import type { ChaosEvent } from '../core/events.ts'
-import { openZone } from '../core/zone.ts'
+import { openZone } from '../schedule/zone.ts'
 import { replaceAsOwner } from '../journal/owner.ts'
 import { readRegular, SMALL_BYTES } from '../journal/regular.ts'
 

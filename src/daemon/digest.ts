@@ -3,7 +3,7 @@ import { basename } from 'node:path'
 import type { Digest, Slower } from '../core/digest.ts'
 import type { Outcome, Report } from '../core/report.ts'
 import { pendingSteps } from '../journal/journal.ts'
-import type { SlotLog, SlotRecord } from '../journal/slots.ts'
+import type { SlotLog, SlotRecord } from '../journal/due-log.ts'
 import type { StateDir } from '../journal/state-dir.ts'
 
 /** Slower than before is what takes this many times as long, and this much longer: less is weather. */

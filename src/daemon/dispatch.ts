@@ -9,10 +9,10 @@ import type { DaemonStatus } from '../core/status.ts'
 import { within } from '../core/within.ts'
 import { disabledNow, frozenNow } from '../journal/orders.ts'
 import type { StandingOrders } from '../journal/orders.ts'
-import type { SlotLog, SlotRecord } from '../journal/slots.ts'
+import type { SlotLog, SlotRecord } from '../journal/due-log.ts'
 import { mintRun } from '../journal/state-dir.ts'
-import { Slots, SlotsFullError } from './slots.ts'
-import type { Supervisor } from './supervisor.ts'
+import { Slots, SlotsFullError } from './turns.ts'
+import type { Supervisor } from '../supervisor/supervisor.ts'
 
 interface Skip {
   cause: SkipCause

@@ -8,7 +8,7 @@ import { basename, dirname, join } from 'node:path'
 import { CodedError, ConfigError, messageOf } from '../core/errors.ts'
 import { readRegular, SMALL_BYTES } from '../journal/regular.ts'
 import { randomName } from '../journal/state-dir.ts'
-import { whoIs } from './who-is.ts'
+import { whoIs } from './find-daemon.ts'
 
 export interface PidFile {
   readonly path: string

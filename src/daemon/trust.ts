@@ -6,8 +6,8 @@ import type { Clock } from '../core/clock.ts'
 import { CodedError } from '../core/errors.ts'
 import type { DaemonStatus } from '../core/status.ts'
 import type { Orders, StandingOrders } from '../journal/orders.ts'
-import { sameSystem } from './blocked.ts'
-import type { Admission } from './supervisor.ts'
+import { sameSystem } from '../supervisor/blocked.ts'
+import type { Admission } from '../supervisor/supervisor.ts'
 
 export type Untrusted = DaemonStatus['untrusted'][number]
 

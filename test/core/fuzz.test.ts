@@ -5,10 +5,10 @@ import fc from 'fast-check'
 import * as nodeCron from 'node-cron'
 import { parsePeriod } from '../../src/config/periods.ts'
 import { scheduleProblem, sixFields } from '../../src/config/schedule.ts'
-import { calendar } from '../../src/core/calendar.ts'
-import { cron } from '../../src/core/cron.ts'
+import { calendar } from '../../src/schedule/calendar.ts'
+import { cron } from '../../src/schedule/cron.ts'
 import { formatDuration, parseDuration } from '../../src/core/duration.ts'
-import { openZone } from '../../src/core/zone.ts'
+import { openZone } from '../../src/schedule/zone.ts'
 
 const SECOND = 1_000
 const DAY = 86_400_000

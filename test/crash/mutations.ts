@@ -73,15 +73,15 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     bug: 'workers do not inherit the lock',
-    file: 'src/daemon/worker-process.ts',
+    file: 'src/supervisor/worker-process.ts',
     changes: [[', ...(lock.fd >= 0 ? [lock.fd] : [])', '']],
-    caughtBy: ['test/daemon/worker-lock.test.ts', 'a worker keeps the lock taken'],
+    caughtBy: ['test/supervisor/worker-lock.test.ts', 'a worker keeps the lock taken'],
   },
   {
     bug: 'a second daemon is not kept out',
-    file: 'src/daemon/lock.ts',
+    file: 'src/supervisor/lock.ts',
     changes: [['return result.status === 0', 'return true']],
-    caughtBy: ['test/daemon/lock.test.ts', 'a second process is LOCKED'],
+    caughtBy: ['test/supervisor/lock.test.ts', 'a second process is LOCKED'],
   },
   {
     bug: 'a journal that is unreadable is taken for damaged',

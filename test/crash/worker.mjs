@@ -9,7 +9,7 @@
  */
 import { appendFileSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
-import { workerMain } from '../../src/daemon/worker.ts'
+import { workerMain } from '../../src/supervisor/worker.ts'
 import { nodeDisk } from '../../src/journal/disk.ts'
 import { targets } from '../../src/targets/index.ts'
 import { hookAgent, hookHttp, hookPostgres } from './seams.mjs'

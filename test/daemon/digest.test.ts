@@ -8,11 +8,11 @@ import type { ChaosEvent } from '../../src/core/events.ts'
 import type { Report, StepReport } from '../../src/core/report.ts'
 import { digestOf, readDigest } from '../../src/daemon/digest.ts'
 import { nextByCron, startDigest } from '../../src/daemon/digest-schedule.ts'
-import { slotLog } from '../../src/journal/slots.ts'
-import type { SlotRecord } from '../../src/journal/slots.ts'
+import { slotLog } from '../../src/journal/due-log.ts'
+import type { SlotRecord } from '../../src/journal/due-log.ts'
 import { openStateDir } from '../../src/journal/state-dir.ts'
 import { FakeClock, until } from '../fakes/clock.ts'
-import { folder } from './helpers.ts'
+import { folder } from '../supervisor/helpers.ts'
 
 const HOUR = 3_600_000
 const SINCE = Date.UTC(2026, 0, 2, 8)

@@ -15,9 +15,9 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { CodedError } from '../../src/core/errors.ts'
 import { checkPidFile, readPidFile, writePidFile } from '../../src/daemon/pid-file.ts'
-import { whoIs } from '../../src/daemon/who-is.ts'
+import { whoIs } from '../../src/daemon/find-daemon.ts'
 import { until } from '../fakes/clock.ts'
-import { endWith, folder, startChild, stranger } from './helpers.ts'
+import { endWith, folder, startChild, stranger } from '../supervisor/helpers.ts'
 
 /** Checks that both the look beforehand and the writing fail, and that the folder stays as it was. */
 async function refused(file: string, exitCode: number, message: RegExp): Promise<void> {

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { stringify } from 'yaml'
-import type { HolderNote } from '../../src/daemon/lock.ts'
+import type { HolderNote } from '../../src/supervisor/lock.ts'
 import type { ChaosEvent } from '../../src/core/events.ts'
 
 export const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url))

@@ -8,7 +8,7 @@ import { test, type TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
-import { isAlive, type HolderNote } from '../../src/daemon/lock.ts'
+import { isAlive, type HolderNote } from '../../src/supervisor/lock.ts'
 
 test('the demo ends by itself after its cycles, with exit code 0 and without differences', async (t) => {
   const demo = await startDemo(t, '--cycles', '2')

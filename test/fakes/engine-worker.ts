@@ -1,6 +1,6 @@
 /** A real worker process over the target in memory, whose values stand in a file: `engine-worker.ts VALUES SCRIPT`. */
 import { renameSync, writeFileSync } from 'node:fs'
-import { workerMain } from '../../src/daemon/worker.ts'
+import { workerMain } from '../../src/supervisor/worker.ts'
 import { FakeWorld, fakeTarget } from './agent.ts'
 
 const [file = '', script = ''] = process.argv.slice(2)

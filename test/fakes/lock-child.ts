@@ -7,7 +7,7 @@ import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import { systemClock } from '../../src/core/clock.ts'
 import type { CodedError } from '../../src/core/errors.ts'
-import { lockState } from '../../src/daemon/lock.ts'
+import { lockState } from '../../src/supervisor/lock.ts'
 
 const [stateDir = '', orphan] = process.argv.slice(2)
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]()

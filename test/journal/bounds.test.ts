@@ -5,7 +5,7 @@ import { mkdirSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'nod
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { readSmallFile } from '../../src/core/small-file.ts'
-import { readHolder } from '../../src/daemon/lock.ts'
+import { readHolder } from '../../src/supervisor/lock.ts'
 import { readRegular } from '../../src/journal/regular.ts'
 import { findStateDir, openStateDir } from '../../src/journal/state-dir.ts'
 import { temporaryFolder } from './helpers.ts'

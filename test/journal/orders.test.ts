@@ -4,8 +4,8 @@ import { readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { disabledNow, frozenNow, openOrders } from '../../src/journal/orders.ts'
-import { slotLog } from '../../src/journal/slots.ts'
-import { folder } from '../daemon/helpers.ts'
+import { slotLog } from '../../src/journal/due-log.ts'
+import { folder } from '../supervisor/helpers.ts'
 
 const NOW = Date.UTC(2026, 10, 25)
 const iso = (ms: number): string => new Date(ms).toISOString()

@@ -2,7 +2,7 @@
 import { rmSync } from 'node:fs'
 import type { Operation } from './operations.ts'
 import { perform } from './operations.ts'
-import { runOf } from '../../src/daemon/blocked.ts'
+import { runOf } from '../../src/supervisor/blocked.ts'
 import { Service } from './service.ts'
 import { FIRST_PASSWORD } from './system.ts'
 import { World } from './world.ts'

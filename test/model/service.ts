@@ -6,16 +6,16 @@ import { systemClock } from '../../src/core/clock.ts'
 import { CodedError, messageOf } from '../../src/core/errors.ts'
 import type { ChaosEvent } from '../../src/core/events.ts'
 import { Daemon } from '../../src/daemon/daemon.ts'
-import { memoryHandled } from '../../src/daemon/handled.ts'
-import type { Handled, HandledStore } from '../../src/daemon/handled.ts'
-import { lockState, noLock } from '../../src/daemon/lock.ts'
-import type { StateLock } from '../../src/daemon/lock.ts'
-import { Supervisor } from '../../src/daemon/supervisor.ts'
+import { memoryHandled } from '../../src/schedule/watermark.ts'
+import type { Handled, HandledStore } from '../../src/schedule/watermark.ts'
+import { lockState, noLock } from '../../src/supervisor/lock.ts'
+import type { StateLock } from '../../src/supervisor/lock.ts'
+import { Supervisor } from '../../src/supervisor/supervisor.ts'
 import { Tracker } from '../../src/daemon/tracker.ts'
 import { Trust } from '../../src/daemon/trust.ts'
 import { pendingSteps } from '../../src/journal/journal.ts'
 import type { Orders, StandingOrders } from '../../src/journal/orders.ts'
-import type { SlotLog } from '../../src/journal/slots.ts'
+import type { SlotLog } from '../../src/journal/due-log.ts'
 import { openStateDir } from '../../src/journal/state-dir.ts'
 import type { StateDir } from '../../src/journal/state-dir.ts'
 import { BALLAST, STATE } from '../crash/disk-world.ts'
@@ -24,7 +24,7 @@ import { modelTarget } from './target.ts'
 import { workersOf } from './workers.ts'
 import type { World } from './world.ts'
 
-/** How long a newcomer waits for orphaned workers before it ends them, as in `daemon/lock.ts`. */
+/** How long a newcomer waits for orphaned workers before it ends them, as in `supervisor/lock.ts`. */
 const ORPHAN_MS = 20_000
 export const NO_PROGRESS_MS = 30_000
 /** Longer than any undo may take; what has not ended by then hangs. */

@@ -1,10 +1,10 @@
-/** Workers inside the test's own process: the jobs of `daemon/worker.ts`, done by the real engine in a life of their own. */
+/** Workers inside the test's own process: the jobs of `supervisor/worker.ts`, done by the real engine in a life of their own. */
 import { CodedError } from '../../src/core/errors.ts'
 import type { EventBody } from '../../src/core/events.ts'
 import type { Report } from '../../src/core/report.ts'
 import type { Agent, Target } from '../../src/core/target.ts'
-import type { Job, Result } from '../../src/daemon/protocol.ts'
-import type { startWorker, WorkerOptions } from '../../src/daemon/worker-process.ts'
+import type { Job, Result } from '../../src/supervisor/protocol.ts'
+import type { startWorker, WorkerOptions } from '../../src/supervisor/worker-process.ts'
 import { recoverRun } from '../../src/engine/recover.ts'
 import { runExperiment } from '../../src/engine/run.ts'
 import { openStateDir } from '../../src/journal/state-dir.ts'
