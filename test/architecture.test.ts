@@ -97,12 +97,12 @@ test('the planner plans: it applies, reverts and runs nothing', () => {
   )
 })
 
-test('rows decide without a dialect, and a dialect knows no other', () => {
+test('a dialect of the database target imports no other dialect', () => {
   const dialectOf = (path: string) => /^targets\/database\/(postgres|mysql)\//.exec(path)?.[1]
   const wrong = sources.flatMap(({ path, imports }) => {
-    const [own, inRows] = [dialectOf(path), path.startsWith('targets/database/rows/')]
+    const own = dialectOf(path)
     const others = imports.map(dialectOf).filter((dialect) => dialect !== undefined && dialect !== own)
-    return others.length > 0 && (inRows || own !== undefined) ? [path] : []
+    return own !== undefined && others.length > 0 ? [path] : []
   })
   assert.deepEqual(wrong, [])
 })
