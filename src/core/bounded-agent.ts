@@ -4,7 +4,7 @@ import { formatDuration } from './duration.ts'
 import { bounded } from './foreign.ts'
 import type { Plan } from './skill.ts'
 import type { Agent, ConnectOptions, Discovery, Target } from './target.ts'
-import { within } from './within.ts'
+import { atMost } from './within.ts'
 
 /** Milliseconds. All plans between two discoveries have theirs together. */
 const LONGEST = {
@@ -59,30 +59,19 @@ export function boundedAgent(agent: Agent): Agent {
   }
 }
 
-/** Also ends where the work does not heed its signal. */
+/** At its limit it ends even where the work does not heed its signal; an abort from outside waits for the work. */
 async function inPhase<T>(
   phase: Phase,
   ms: number,
   work: (signal: AbortSignal) => Promise<T>,
   outer: AbortSignal,
 ): Promise<T> {
-  const state = { late: false }
-  const limited = (signal: AbortSignal): Promise<T> => {
-    const over = new Promise<never>((_resolve, reject) => {
-      signal.addEventListener('abort', () => {
-        state.late = !outer.aborted
-        if (state.late) reject(signal.reason as Error)
-      })
-    })
-    return Promise.race([work(signal), over])
-  }
-  try {
-    return await within({ ms, alone: false }, limited, outer)
-  } catch (error) {
-    if (!state.late) throw cutError(error)
+  const tooSlow = (): never => {
     const after = formatDuration(LONGEST[phase])
     throw new TargetError('TARGET_UNREACHABLE', `${phase} did not end within ${after}: the target answers too slowly`)
   }
+  const limited = (over: AbortSignal): Promise<T> => cut(() => work(AbortSignal.any([over, outer])))
+  return atMost({ ms, alone: false }, limited, tooSlow)
 }
 
 async function cut<T>(work: () => Promise<T>): Promise<T> {

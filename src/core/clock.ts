@@ -10,6 +10,14 @@ export interface Clock {
   sleep(ms: number, signal?: AbortSignal): Promise<void>
 }
 
+/** Whether it slept for so long; false when `stop` aborted before. */
+export async function slept(clock: Clock, ms: number, stop: AbortSignal): Promise<boolean> {
+  return clock.sleep(ms, stop).then(
+    () => true,
+    () => false,
+  )
+}
+
 /** Longest delay one timer takes; `setTimeout` beyond 2³¹−1 ms would fire at once. */
 const LONGEST_TIMER_MS = 2 ** 30
 

@@ -1,10 +1,12 @@
 /** The daemon: one round of recovery, then experiments on their schedules, until it is told to stop. */
+import { slept } from '../core/clock.ts'
 import type { Clock } from '../core/clock.ts'
 import { CodedError, messageOf } from '../core/errors.ts'
 import type { Config, ScheduledExperiment } from '../core/experiment.ts'
 import type { Report } from '../core/report.ts'
 import type { DaemonStatus } from '../core/status.ts'
 import { disabledNow, frozenNow } from '../journal/orders.ts'
+import { atMost } from '../core/within.ts'
 import type { Orders, StandingOrders } from '../journal/orders.ts'
 import type { SlotLog } from '../journal/due-log.ts'
 import { Dispatcher } from './dispatch.ts'
@@ -304,14 +306,13 @@ export class Daemon {
   /** Waits for the recovery of everything, but not for long; what it is still at stays blocked. Throws what it throws by then. */
   async #firstRound(): Promise<{ rest: Promise<void> }> {
     const { supervisor, clock, stop } = this.#options
-    const end = new AbortController()
-    const late = clock.sleep(RECOVERY_ROUND_MS, AbortSignal.any([stop, end.signal])).catch(() => undefined)
     const round = supervisor.recoverAll({ noProgressMs: RECOVERY_ROUND_MS })
-    try {
-      await Promise.race([round, late])
-    } finally {
-      end.abort()
-    }
+    await atMost(
+      { ms: RECOVERY_ROUND_MS, clock },
+      () => round,
+      () => undefined,
+      stop,
+    )
     return {
       rest: round.then(
         () => undefined,
@@ -387,14 +388,4 @@ export class Daemon {
 
 function frozenEvent({ reason, until }: { reason: string; until?: string }): { reason: string; until?: string } {
   return { reason, ...(until === undefined ? {} : { until }) }
-}
-
-/** False when it was told to stop meanwhile. */
-async function slept(clock: Clock, ms: number, stop: AbortSignal): Promise<boolean> {
-  try {
-    await clock.sleep(ms, stop)
-    return true
-  } catch {
-    return false
-  }
 }

@@ -1,6 +1,7 @@
 /** When the digest is told: on its schedule, each time of what has happened since it was last told. */
 import { join } from 'node:path'
 import { parse } from 'node-cron'
+import { slept } from '../core/clock.ts'
 import type { Clock } from '../core/clock.ts'
 import { cron } from '../schedule/cron.ts'
 import type { Digest } from '../core/digest.ts'
@@ -52,15 +53,10 @@ async function tell({ stateDir, clock, read, emit }: DigestScheduleOptions): Pro
 
 /** False when it was told to stop meanwhile. */
 async function reached(due: number, clock: Clock, stop: AbortSignal): Promise<boolean> {
-  try {
-    stop.throwIfAborted()
-    for (let left = due - clock.now(); left > 0; left = due - clock.now()) {
-      await clock.sleep(Math.min(left, LOOK_MS), stop)
-    }
-    return true
-  } catch {
-    return false
+  for (let left = due - clock.now(); left > 0; left = due - clock.now()) {
+    if (!(await slept(clock, Math.min(left, LOOK_MS), stop))) return false
   }
+  return !stop.aborted
 }
 
 /** `<state>/digest.json`, so that a restart leaves nothing out and tells nothing twice. */

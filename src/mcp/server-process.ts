@@ -4,7 +4,9 @@ import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { constants } from 'node:os'
 import type { Readable, Writable } from 'node:stream'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { systemClock } from '../core/clock.ts'
+import { until } from '../core/until.ts'
+import { atMost } from '../core/within.ts'
 
 /** How long a server may take after its stdin has been closed, and again after SIGTERM. Together less than a client waits that ends us. */
 const PATIENCE_MS = 1500
@@ -48,20 +50,17 @@ export class ServerProcess {
   }
 
   async #exitedWithin(ms: number, hurry: AbortSignal): Promise<void> {
-    if (hurry.aborted) return
-    let wake = (): void => undefined
-    const woken = new Promise<void>((resolve) => (wake = resolve))
-    const timer = setTimeout(wake, ms)
-    hurry.addEventListener('abort', wake, { once: true })
-    await Promise.race([this.exited, woken])
-    clearTimeout(timer)
-    hurry.removeEventListener('abort', wake)
+    await atMost(
+      ms,
+      () => this.exited,
+      () => undefined,
+      hurry,
+    )
   }
 
   /** Only the exit of the server itself is told to us; the others of its group are looked for. */
   async #goneWithin(ms: number): Promise<void> {
-    const end = performance.now() + ms
-    while (this.#kill(0) && performance.now() < end) await sleep(LOOK_MS)
+    await until(() => !this.#kill(0), { clock: systemClock, ms, pauses: [LOOK_MS, LOOK_MS] })
   }
 
   /** False when nobody of the group is left. */

@@ -1,6 +1,7 @@
 /** Between an MCP client and an MCP server over stdio: bytes pass as they are, calls of tools meet the faults. */
 import type { Readable, Writable } from 'node:stream'
 import { messageOf } from '../core/errors.ts'
+import { atMost } from '../core/within.ts'
 import { OpenCalls } from './calls.ts'
 import { linesOf } from './lines.ts'
 import { errorMessage, readMessage } from './message.ts'
@@ -86,10 +87,11 @@ class StdioProxy {
   async #lastWords(fromServer: Promise<unknown>): Promise<void> {
     const ended = fromServer.then(() => true)
     for (;;) {
-      let timer: NodeJS.Timeout | undefined
-      const time = new Promise<boolean>((resolve) => (timer = setTimeout(resolve, LAST_WORDS_MS, false)))
-      const over = await Promise.race([ended, time])
-      clearTimeout(timer)
+      const over = await atMost(
+        LAST_WORDS_MS,
+        () => ended,
+        () => false,
+      )
       if (over || !this.#toClient.full || this.#options.stop.aborted) return
     }
   }

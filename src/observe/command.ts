@@ -4,6 +4,7 @@ import type { ChildProcess } from 'node:child_process'
 import type { Clock } from '../core/clock.ts'
 import { messageOf } from '../core/errors.ts'
 import type { CommandSink } from '../core/notify.ts'
+import { atMost } from '../core/within.ts'
 import type { Attempt, Deliver } from './delivery.ts'
 import { toldAs } from './message.ts'
 
@@ -23,13 +24,9 @@ export function command({ command: argv }: CommandSink, env: NodeJS.ProcessEnv, 
     })
     const end = watch(child)
     child.stdin.end(`${JSON.stringify(toldAs(notification))}\n`)
-    const over = new AbortController()
-    const tooLong = clock.sleep(TIMEOUT_MS, AbortSignal.any([signal, over.signal])).then(
-      () => `it did not end in ${TIMEOUT_MS / 1_000} s`,
-      () => (signal.aborted ? messageOf(signal.reason) : ''),
-    )
-    const attempt = await Promise.race([end, tooLong.then((reason) => (reason === '' ? end : failed(reason)))])
-    over.abort()
+    const why = `it did not end in ${TIMEOUT_MS / 1_000} s`
+    const gaveUp = (reason: unknown): Attempt => failed(messageOf(reason))
+    const attempt = await atMost({ ms: TIMEOUT_MS, clock, why }, () => end, gaveUp, signal)
     if (child.exitCode === null && child.signalCode === null) killGroup(child)
     return attempt
   }

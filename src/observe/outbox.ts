@@ -3,6 +3,7 @@ import type { Clock } from '../core/clock.ts'
 import { counted } from '../core/counted.ts'
 import { messageOf } from '../core/errors.ts'
 import type { Notification } from '../core/notify.ts'
+import { atMost } from '../core/within.ts'
 import type { Attempt, Deliver } from './delivery.ts'
 
 export interface OutboxOptions {
@@ -71,14 +72,13 @@ export class Outbox {
   async close(deadlineMs: number): Promise<void> {
     const { clock } = this.#options
     this.#closing.abort()
-    const done = new AbortController()
-    const late = clock.sleep(deadlineMs, done.signal).then(
+    const working = this.#working ?? Promise.resolve()
+    await atMost(
+      { ms: deadlineMs, clock },
+      () => working,
       () => this.#over.abort(new Error('the program is ending')),
-      () => undefined,
     )
-    await Promise.race([this.#working, late])
-    done.abort()
-    await this.#working
+    await working
   }
 
   async #work(): Promise<void> {

@@ -2,6 +2,7 @@
 import { counted } from '../core/counted.ts'
 import { messageOf } from '../core/errors.ts'
 import type { DaemonStatus } from '../core/status.ts'
+import { atMost } from '../core/within.ts'
 
 /** A disk that does not answer for so long does not count as writable. */
 const WRITE_MS = 2_000
@@ -19,18 +20,11 @@ function statusReasons({ ready, stopping, running }: DaemonStatus): string[] {
 }
 
 async function writeProblem(canWrite: () => Promise<void>): Promise<string | undefined> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<string>((resolve) => {
-    timer = setTimeout(
-      () => resolve(`the disk of the state folder has not answered for ${WRITE_MS / 1_000} s`),
-      WRITE_MS,
+  const late = `the disk of the state folder has not answered for ${WRITE_MS / 1_000} s`
+  const write = (): Promise<string | undefined> =>
+    canWrite().then(
+      () => undefined,
+      (error: unknown) => `the state folder cannot be written: ${messageOf(error)}`,
     )
-  })
-  const written = canWrite().then(
-    () => undefined,
-    (error: unknown) => `the state folder cannot be written: ${messageOf(error)}`,
-  )
-  const problem = await Promise.race([written, late])
-  clearTimeout(timer)
-  return problem
+  return atMost(WRITE_MS, write, () => late)
 }

@@ -3,6 +3,7 @@ import { createHmac } from 'node:crypto'
 import type { Clock } from '../core/clock.ts'
 import { messageOf } from '../core/errors.ts'
 import type { WebhookSink } from '../core/notify.ts'
+import { within } from '../core/within.ts'
 import type { Attempt, Deliver } from './delivery.ts'
 import { bodyOf } from './templates.ts'
 
@@ -13,34 +14,23 @@ const LATER = [408, 425, 429]
 export function webhook(sink: WebhookSink, version: string, clock: Clock): Deliver {
   return async (notification, signal) => {
     const body = bodyOf(notification, sink)
-    const over = new AbortController()
-    const timeout = clock.sleep(TIMEOUT_MS, over.signal).then(
-      () => over.abort(new Error(`no answer in ${TIMEOUT_MS / 1_000} s`)),
-      () => undefined,
-    )
-    try {
-      const response = await fetch(sink.webhook, {
-        method: 'POST',
-        body,
-        headers: {
-          'user-agent': `chaos-agents/${version}`,
-          ...sink.headers,
-          'content-type': 'application/json',
-          'x-chaos-delivery': notification.id,
-          ...signature(sink.secret, body, clock.now()),
-        },
-        redirect: 'manual',
-        signal: AbortSignal.any([signal, over.signal]),
-      })
+    const headers = {
+      'user-agent': `chaos-agents/${version}`,
+      ...sink.headers,
+      'content-type': 'application/json',
+      'x-chaos-delivery': notification.id,
+      ...signature(sink.secret, body, clock.now()),
+    }
+    const post = async (soon: AbortSignal): Promise<Attempt> => {
+      const response = await fetch(sink.webhook, { method: 'POST', body, headers, redirect: 'manual', signal: soon })
       // Nobody reads what it says; a body without an end must not keep its connection.
       await response.body?.cancel().catch(() => undefined)
       return attemptOf(response, clock.now())
+    }
+    try {
+      return await within({ ms: TIMEOUT_MS, clock, why: `no answer in ${TIMEOUT_MS / 1_000} s` }, post, signal)
     } catch (error) {
-      const cause: unknown = over.signal.aborted ? over.signal.reason : error
-      return { delivered: false, final: false, reason: messageOf(cause) }
-    } finally {
-      over.abort()
-      await timeout
+      return { delivered: false, final: false, reason: messageOf(error) }
     }
   }
 }

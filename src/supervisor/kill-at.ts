@@ -1,6 +1,7 @@
 /** Kills the worker of a run when its journal has so many records: from outside, as the kernel would, without its help. */
 import { readFile } from 'node:fs/promises'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { systemClock } from '../core/clock.ts'
+import { until } from '../core/until.ts'
 import type { StateDir } from '../journal/state-dir.ts'
 import { peekHolder } from './lock.ts'
 
@@ -10,11 +11,12 @@ const LOOK_MS = 1
 /** Resolves true when it has killed it; false when `over` came first. */
 export async function killAtRecord(state: StateDir, run: string, record: number, over: AbortSignal): Promise<boolean> {
   const file = state.journalFile(run)
-  while (!over.aborted) {
-    if ((await recordsIn(file)) >= record) return killWorker(state, run)
-    await sleep(LOOK_MS)
-  }
-  return false
+  const reached = async (): Promise<boolean> => (await recordsIn(file)) >= record
+  const asked = { clock: systemClock, signal: over, pauses: [LOOK_MS, LOOK_MS] as const }
+  return until(reached, asked).then(
+    () => killWorker(state, run),
+    () => false,
+  )
 }
 
 async function recordsIn(file: string): Promise<number> {

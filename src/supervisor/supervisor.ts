@@ -8,7 +8,8 @@ import type { ChaosEvent, DaemonEvent } from '../core/events.ts'
 import type { Experiment } from '../core/experiment.ts'
 import type { Report } from '../core/report.ts'
 import type { Identity, Target } from '../core/target.ts'
-import { Claims } from './claims.ts'
+import { until } from '../core/until.ts'
+import { atMost } from '../core/within.ts'
 import { leadsToRun } from '../engine/of-run.ts'
 import type { HandOver } from '../engine/recover.ts'
 import { emptyState, notRead } from '../journal/file-journal.ts'
@@ -17,6 +18,7 @@ import { mintRun } from '../journal/state-dir.ts'
 import type { StateDir } from '../journal/state-dir.ts'
 import { BlockedRuns, damagedStart, isClean, openRuns, runOf, whyNotClean } from './blocked.ts'
 import type { Blocked } from './blocked.ts'
+import { Claims } from './claims.ts'
 import type { StateLock } from './lock.ts'
 import { lostReport } from './lost-report.ts'
 import { Looks } from './read-only-jobs.ts'
@@ -55,6 +57,9 @@ export interface Admission {
 
 /** How long the kernel may take to end a killed worker. */
 const KILL_MS = 5_000
+
+/** Milliseconds between two looks at what is still running. */
+const LOOKS = [20, 100] as const
 
 /** Longest wait for a claim that another run holds. */
 const CLAIM_WAIT_MS = 60 * 60_000
@@ -154,14 +159,11 @@ export class Supervisor {
     const { clock } = this.#options
     this.#stopping = reason
     for (const [run, worker] of this.#workers) if (!this.#recovering.has(run)) worker.abort(reason)
-    const end = clock.monotonic() + deadlineMs
-    const busy = (): boolean => this.#workers.size + this.#rounds > 0
-    while (busy() && clock.monotonic() < end) await clock.sleep(20)
+    await until(() => this.#workers.size + this.#rounds === 0, { clock, ms: deadlineMs, pauses: LOOKS })
     // The journal is intact: the next start finishes what these could not.
     this.#over = true
     for (const worker of this.#workers.values()) worker.kill()
-    const dead = clock.monotonic() + KILL_MS
-    while (this.#workers.size > 0 && clock.monotonic() < dead) await clock.sleep(20)
+    await until(() => this.#workers.size === 0, { clock, ms: KILL_MS, pauses: LOOKS })
   }
 
   /** Removes the reports of runs that ended so many days ago. */
@@ -343,13 +345,11 @@ export class Supervisor {
       run,
       at: new Date(this.#options.clock.now()).toISOString(),
     })
-    const end = new AbortController()
-    const tooLong = this.#options.clock.sleep(CLAIM_WAIT_MS, end.signal).then(
+    const outcome = await atMost(
+      { ms: CLAIM_WAIT_MS, clock: this.#options.clock },
+      () => this.#claims.wait(run, keys),
       () => 'late' as const,
-      () => 'gone' as const,
     )
-    const outcome = await Promise.race([this.#claims.wait(run, keys), tooLong])
-    end.abort()
     if (outcome === 'released') return { type: 'claimed', waited: true }
     return { type: 'refused', code: 'REFUSED_CLAIMED', message: `${busy}, and it did not end in time` }
   }

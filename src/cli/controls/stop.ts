@@ -9,6 +9,7 @@ import { isAlive, readHolder } from '../../supervisor/lock.ts'
 import type { HolderNote } from '../../supervisor/lock.ts'
 import { readPidFile } from '../../daemon/pid-file.ts'
 import { elsewhereText } from '../../supervisor/pid-namespace.ts'
+import { until } from '../../core/until.ts'
 import { whoIs } from '../../daemon/find-daemon.ts'
 import { pendingSteps } from '../../journal/journal.ts'
 import { peekStateDir } from '../../journal/state-dir.ts'
@@ -51,7 +52,7 @@ export async function stop(context: Context, options: StopOptions): Promise<numb
     terminate(note)
   }
   const gone = found.elsewhere
-    ? await until(async () => !(await isLocked(stateDir)), timeoutMs)
+    ? await holdsWithin(async () => !(await isLocked(stateDir)), timeoutMs)
     : await goneWithin(stateDir, note, timeoutMs)
   const tookMs = Math.round(systemClock.monotonic() - begun)
   const pending = await pendingIn(stateDir)
@@ -135,22 +136,18 @@ function terminate({ pid }: HolderNote): void {
 /** Whether the daemon and all its workers, and with them the lock, are gone in that time. */
 async function goneWithin(stateDir: string, daemon: HolderNote, timeoutMs: number): Promise<boolean> {
   let { workers } = daemon
-  return until(async () => {
+  const gone = async (): Promise<boolean> => {
     const now = await readHolder(stateDir)
     const ours = now?.pid === daemon.pid && now.start_time === daemon.start_time
     if (ours) workers = now.workers
     const alive = await Promise.all([daemon, ...workers].map(isAlive))
     return !alive.includes(true)
-  }, timeoutMs)
+  }
+  return holdsWithin(gone, timeoutMs)
 }
 
-async function until(is: () => Promise<boolean>, timeoutMs: number): Promise<boolean> {
-  const end = systemClock.monotonic() + timeoutMs
-  for (;;) {
-    if (await is()) return true
-    if (systemClock.monotonic() > end) return false
-    await systemClock.sleep(LOOK_MS)
-  }
+async function holdsWithin(is: () => Promise<boolean>, timeoutMs: number): Promise<boolean> {
+  return (await until(is, { clock: systemClock, ms: timeoutMs, pauses: [LOOK_MS, LOOK_MS] })) === true
 }
 
 async function pendingIn(stateDir: string): Promise<string[]> {
