@@ -96,13 +96,14 @@ export class FileJournal implements Journal {
   append(record: JournalRecord, options: { durable?: boolean } = {}): Promise<void> {
     const undo = UNDO.has(record.type)
     if (this.#failure && !undo) return Promise.reject(this.#failure)
-    const json = stamped(record)
+    const stamped: Stamped = { ...record, at: new Date().toISOString() }
+    const json = JSON.stringify(stamped)
     if (Buffer.byteLength(json) > MAX_RECORD_BYTES) {
       return Promise.reject(
         new JournalError('JOURNAL_WRITE', `a record of ${json.length} characters is too long for the journal (1 MiB)`),
       )
     }
-    if (!isRecord(JSON.parse(json)))
+    if (!isRecord(stamped))
       return Promise.reject(
         new JournalError('JOURNAL_WRITE', `a record ${record.type} has not the form that reading it would need`),
       )
@@ -172,16 +173,17 @@ export class FileJournal implements Journal {
       if (isCode(error, 'EEXIST')) this.#newest = next
       throw error
     })
-    const continued: RunContinued = {
+    const continued: Stamped = {
       type: 'run.continued',
       format: JOURNAL_FORMAT,
       run: basename(this.file, '.jsonl'),
       after: this.#failed,
       error: messageOf(this.#failure),
+      at: new Date().toISOString(),
     }
     this.#newest = next
     this.#part = part
-    await part.write([stamped(continued), ...records], true)
+    await part.write([JSON.stringify(continued), ...records], true)
   }
 }
 
@@ -189,10 +191,6 @@ export class FileJournal implements Journal {
 function onlyUndo(batch: Waiting[], failure: JournalError): Waiting[] {
   for (const waiting of batch) if (!waiting.undo) waiting.reject(failure)
   return batch.filter((waiting) => waiting.undo)
-}
-
-function stamped(record: JournalRecord): string {
-  return JSON.stringify({ ...record, at: new Date().toISOString() } satisfies Stamped)
 }
 
 /**

@@ -22,9 +22,15 @@ export interface Line {
 
 /** `<length> <prev-crc32> <crc32> <seq> <json>\n` */
 export function encodeLine(seq: number, prev: string, json: string): { bytes: Buffer; crc: string } {
-  const body = Buffer.from(json)
-  const crc = checksum(body.length, prev, seq, body)
-  return { bytes: Buffer.from(`${body.length} ${prev} ${crc} ${seq} ${json}\n`), crc }
+  const { text, crc } = lineOf(seq, prev, json)
+  return { bytes: Buffer.from(text), crc }
+}
+
+/** The same as text: many lines become bytes at once, which is cheaper. */
+export function lineOf(seq: number, prev: string, json: string): { text: string; crc: string } {
+  const length = Buffer.byteLength(json)
+  const crc = checksum(length, prev, seq, json)
+  return { text: `${length} ${prev} ${crc} ${seq} ${json}\n`, crc }
 }
 
 const HEAD = /^(\d{1,8}) ([0-9a-f]{8}) ([0-9a-f]{8}) (\d{1,15}) /
@@ -52,7 +58,8 @@ export function wasWhole(bytes: Buffer, hasNewline: boolean): boolean {
   return head !== null && bytes.length > head[0].length + Number(head[1])
 }
 
-function checksum(length: number, prev: string, seq: number, body: Buffer): string {
+/** Of a text, that of its bytes in UTF-8. */
+function checksum(length: number, prev: string, seq: number, body: Buffer | string): string {
   return crc32(body, crc32(`${length} ${prev} ${seq} `))
     .toString(16)
     .padStart(8, '0')

@@ -1,7 +1,7 @@
 /** One file of a journal as its writer sees it: where the next line goes, what it must follow, and what is surely on the disk. */
 import { basename, dirname } from 'node:path'
 import type { Disk, DiskFile } from './disk.ts'
-import { CHAIN_START, encodeLine, MAX_LINE_BYTES } from './format.ts'
+import { CHAIN_START, lineOf, MAX_LINE_BYTES } from './format.ts'
 import type { RunState } from './journal.ts'
 
 /** Any error is final: the kernel may have dropped what it could not write, and say nothing the next time. */
@@ -56,11 +56,11 @@ export class PartWriter {
   async write(records: readonly string[], durable: boolean): Promise<void> {
     const lines = records.map((json) => {
       this.#seq += 1
-      const { bytes, crc } = encodeLine(this.#seq, this.#prev, json)
+      const { text, crc } = lineOf(this.#seq, this.#prev, json)
       this.#prev = crc
-      return bytes
+      return text
     })
-    const bytes = lines.length === 1 && lines[0] ? lines[0] : Buffer.concat(lines)
+    const bytes = Buffer.from(lines.join(''))
     await this.#handle.write(bytes, this.#size)
     this.#size += bytes.length
     if (!durable) return

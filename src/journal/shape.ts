@@ -1,15 +1,21 @@
 /**
- * Whether data that was read from the state folder has the form that we rely on. By hand: loading a schema library would
+ * Whether data that was read from the state folder, or is to be written there, has the form that we rely on. By hand: loading a schema library would
  * take `chaos status` longer than everything else that it does.
  */
 export type Shape = (value: unknown) => boolean
 
 export const text: Shape = (value) => typeof value === 'string'
-export const number: Shape = (value) => typeof value === 'number'
+/** One that JSON has. */
+export const number: Shape = (value) => Number.isFinite(value)
 export const flag: Shape = (value) => typeof value === 'boolean'
 /** ISO 8601. */
 export const time: Shape = (value) => typeof value === 'string' && !Number.isNaN(Date.parse(value))
-export const object: Shape = (value) => typeof value === 'object' && value !== null && !Array.isArray(value)
+/** One that JSON writes as an object, too. */
+export const object: Shape = (value) =>
+  typeof value === 'object' &&
+  value !== null &&
+  !Array.isArray(value) &&
+  typeof (value as { toJSON?: unknown }).toJSON !== 'function'
 
 export const optional =
   (shape: Shape): Shape =>
@@ -34,13 +40,14 @@ export const listOf =
 export const mapOf =
   (shape: Shape): Shape =>
   (value) =>
-    object(value) && Object.values(value as object).every(shape)
+    // JSON leaves out what is undefined.
+    object(value) && Object.values(value as object).every((one) => one === undefined || shape(one))
 
 /** An object with these fields; more are fine, a newer version may have added them. */
-export const fields =
-  (shapes: Record<string, Shape>): Shape =>
-  (value) =>
-    object(value) && Object.entries(shapes).every(([key, shape]) => shape((value as Record<string, unknown>)[key]))
+export const fields = (shapes: Record<string, Shape>): Shape => {
+  const each = Object.entries(shapes)
+  return (value) => object(value) && each.every(([key, shape]) => shape((value as Record<string, unknown>)[key]))
+}
 
 /** An object with these fields and no other. */
 export const exactly =
