@@ -1,6 +1,5 @@
 /** One application as skills see it: its instances, each asked over its socket or address, and what became of one that is silent. */
 import { readdir } from 'node:fs/promises'
-import { request } from 'node:http'
 import { basename, dirname, join } from 'node:path'
 import type { ZodType } from 'zod'
 import { bounded } from '../../core/foreign.ts'
@@ -158,6 +157,8 @@ async function exchange(
   const ask = (limited: AbortSignal) =>
     new Promise<{ status: number; text: string }>((resolve, reject) => {
       const fail = (error: Error): void => reject(signal.aborted ? (signal.reason as Error) : silenceOf(error))
+      // Loaded with the first request: who only reads a configuration sends none.
+      const { request } = process.getBuiltinModule('node:http')
       const sent = request(isUrl ? address + path : `http://localhost${path}`, {
         ...(isUrl ? {} : { socketPath: address }),
         ...{ method, agent: false, signal: limited },

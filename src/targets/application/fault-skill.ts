@@ -2,7 +2,6 @@
  * What the six skills share: one lease per component, the same on every instance, under the step's mark and with a key that
  * only the step has. The lease is the fail-safe: it is renewed while it is held (renewal.ts), and ends by itself in the application when we are gone.
  */
-import { randomBytes } from 'node:crypto'
 import { z } from 'zod'
 import { formatDuration, parseDuration } from '../../core/duration.ts'
 import { ConfigError, RollbackError, StaleError, StepError } from '../../core/errors.ts'
@@ -52,8 +51,8 @@ type Params = Where & Record<string, unknown>
 export interface FaultSkill {
   name: `app.${FaultType}`
   summary: string
-  /** Parameters besides those of every fault. */
-  own: z.ZodRawShape
+  /** Parameters besides those of every fault; made when they are first asked for. */
+  own(): z.ZodRawShape
   /** Parameters with which it can be shown what it would do. */
   example: Record<string, unknown>
   /** What it does to a call, for a person: `delay calls by 200 ms`. */
@@ -62,10 +61,14 @@ export interface FaultSkill {
 
 export function faultSkill(spec: FaultSkill): SkillSpec<AppReader, AppClient, Params, Step> {
   const type = spec.name.slice('app.'.length) as FaultType
+  let params: SkillSpec<AppReader, AppClient, Params, Step>['params'] | undefined
   return {
     name: spec.name,
     summary: spec.summary,
-    params: faultParams(type, spec.own),
+    // Most commands of most people never ask for them, and schemas are slow to make.
+    get params() {
+      return (params ??= faultParams(type, spec.own()))
+    },
     step,
     version: 1,
     scope: 'resource',
@@ -79,7 +82,7 @@ export function faultSkill(spec: FaultSkill): SkillSpec<AppReader, AppClient, Pa
 
     async apply({ target, mark, heldMs, clock, signal, record, hold }, { component, fault, lease_ms, seed }) {
       const instances = await everyInstance(target, signal)
-      const key = randomBytes(18).toString('base64url')
+      const key = process.getBuiltinModule('node:crypto').randomBytes(18).toString('base64url')
       await record({ instances: instances.map(remember), key })
       const given = { mark, key, component, fault }
       const grant = { mark, key, faults: [fault], components: [component], lease_ms, seed }

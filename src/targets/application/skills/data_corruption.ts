@@ -7,11 +7,11 @@ import { errorShape } from '../params.ts'
 export const dataCorruption = faultSkill({
   name: 'app.data_corruption',
   summary: 'Make calls of wrapped functions answer with wrong data; ends with its lease',
-  own: {
+  own: () => ({
     mode: z.enum(FAULT_MODES.data_corruption).optional(),
     ...errorShape,
     keep_items: z.int().min(0).optional(),
-  },
+  }),
   example: { mode: 'wrong_values' },
   describe: (fault) => `corrupt data${modeOf(fault)} in calls`,
 })

@@ -7,12 +7,12 @@ import { time } from '../params.ts'
 export const latency = faultSkill({
   name: 'app.latency',
   summary: 'Make calls of wrapped functions slow; ends with its lease',
-  own: {
+  own: () => ({
     duration_ms: time(1).optional(),
     after: z.boolean().optional(),
     stall_ms: time(1).optional(),
     stall_after_items: z.int().min(0).optional(),
-  },
+  }),
   example: { duration_ms: 200 },
   describe({ duration_ms: ms, stall_ms: stall, stall_after_items: items, after }) {
     const delay = `delay ${after === true ? 'answers' : 'calls'} by ${durationText(ms)}`

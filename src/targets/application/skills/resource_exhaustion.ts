@@ -8,7 +8,7 @@ import { errorBody, errorShape, time } from '../params.ts'
 export const resourceExhaustion = faultSkill({
   name: 'app.resource_exhaustion',
   summary: 'Refuse or rate limit calls of wrapped functions, hold memory, take slots; ends with its lease',
-  own: {
+  own: () => ({
     mode: z.enum(FAULT_MODES.resource_exhaustion).optional(),
     error_code: z.int().optional(),
     ...errorShape,
@@ -17,7 +17,7 @@ export const resourceExhaustion = faultSkill({
     duration_ms: time(1).optional(),
     hold_bytes: z.int().min(1).max(MOST_HELD_BYTES).optional(),
     slots: z.int().min(0).optional(),
-  },
+  }),
   example: { mode: 'rate_limit' },
   describe: (fault) => `exhaust resources${modeOf(fault)} in calls`,
 })

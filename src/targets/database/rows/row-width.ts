@@ -1,5 +1,4 @@
 /** Whether rows of ours fit on a page of the server, and into the entries of its indexes: nothing cuts a row in two. */
-import { constants, deflateRawSync } from 'node:zlib'
 import type { Recipe, Source } from './batch.ts'
 import { quoteIdent } from '../postgres/sql.ts'
 import type { Column, Index, Queries, Table } from './facts.ts'
@@ -192,6 +191,7 @@ function entryOf(
 /** About what the server makes of a long value: it stores repetitions once, and keeps what it cannot make a quarter smaller. */
 function packed(text: string, size: number): number {
   const padded = Buffer.from(text.padEnd(Math.min(size, 100_000)))
+  const { constants, deflateRawSync } = process.getBuiltinModule('node:zlib')
   const small = deflateRawSync(padded, { strategy: constants.Z_FIXED }).length
   return small < 0.75 * size ? small : size
 }
