@@ -30,6 +30,28 @@ const MAY_IMPORT: Record<string, readonly string[] | undefined> = {
   'main.ts': undefined,
 }
 
+/** Parts of the database target that know no dialect, and the dialects. */
+const NEUTRAL = /^targets\/database\/(?:rows|skills)\//
+const DIALECT = /^targets\/database\/(postgres|mysql)\//
+
+/** Files that still know a dialect, or ask a server in SQL. The list can only get shorter. */
+const NOT_YET_NEUTRAL: readonly string[] = [
+  'targets/database/rows/checks.ts',
+  'targets/database/rows/insert-plan.ts',
+  'targets/database/rows/keys.ts',
+  'targets/database/rows/names.ts',
+  'targets/database/rows/parents.ts',
+  'targets/database/rows/recipe.ts',
+  'targets/database/rows/room.ts',
+  'targets/database/rows/row-width.ts',
+  'targets/database/rows/suitable.ts',
+  'targets/database/rows/update-plan.ts',
+  'targets/database/rows/values/few.ts',
+  'targets/database/skills/config_change.ts',
+  'targets/database/skills/insert_load.ts',
+  'targets/database/skills/update_load.ts',
+]
+
 interface Source {
   /** Path below src, with slashes. */
   path: string
@@ -46,6 +68,18 @@ test('a file imports only from the parts of src that its own part may know', () 
     imports.filter((to) => !mayImport(path, to)).map((to) => `${path} imports ${to}`),
   )
   assert.deepEqual(wrong, [])
+})
+
+test('rows and skills of the database import no dialect and hold no SQL, and a dialect imports no other', () => {
+  const knows = ({ path, imports }: Source): boolean => {
+    const own = DIALECT.exec(path)?.[1]
+    const dialects = imports.flatMap((to) => DIALECT.exec(to)?.[1] ?? [])
+    return own === undefined ? NEUTRAL.test(path) && dialects.length > 0 : dialects.some((one) => one !== own)
+  }
+  const asks = ({ path, tree }: Source): boolean =>
+    NEUTRAL.test(path) && nodes(tree).some((n) => ts.isPropertyAccessExpression(n) && n.name.text === 'query')
+  const wrong = sources.filter((source) => knows(source) || asks(source)).map(({ path }) => path)
+  assert.deepEqual(wrong, NOT_YET_NEUTRAL, 'a file of the list that is neutral by now must leave it')
 })
 
 test('every part of src has its import rule', () => {
@@ -95,16 +129,6 @@ test('the planner plans: it applies, reverts and runs nothing', () => {
     calls.filter((call) => call.startsWith('planner/')),
     [],
   )
-})
-
-test('a dialect of the database target imports no other dialect', () => {
-  const dialectOf = (path: string) => /^targets\/database\/(postgres|mysql)\//.exec(path)?.[1]
-  const wrong = sources.flatMap(({ path, imports }) => {
-    const own = dialectOf(path)
-    const others = imports.map(dialectOf).filter((dialect) => dialect !== undefined && dialect !== own)
-    return own !== undefined && others.length > 0 ? [path] : []
-  })
-  assert.deepEqual(wrong, [])
 })
 
 test('a skill file defines exactly the skill of its own name, and all skills of a target have its prefix', () => {

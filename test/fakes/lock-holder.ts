@@ -2,7 +2,7 @@
 import { systemClock } from '../../src/core/clock.ts'
 import { markOf } from '../../src/core/skill.ts'
 import { connectPostgres } from '../../src/targets/database/agent.ts'
-import { tableLock } from '../../src/targets/database/skills/table_lock.ts'
+import { tableLock } from '../labs/postgres-skills.ts'
 
 const [url = '', run = '', table = '', heldMs = ''] = process.argv.slice(2)
 const signal = new AbortController().signal

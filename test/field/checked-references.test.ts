@@ -1,7 +1,7 @@
 /** D18’s kind: a CHECK that says which references go together (friends are two) was tried with one pair, and rows with others failed at apply. */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { insertLoad } from '../../src/targets/database/skills/insert_load.ts'
+import { insertLoad } from '../labs/postgres-skills.ts'
 import { fieldServer } from './rigs.ts'
 import { planOf } from './looking.ts'
 

@@ -1,8 +1,7 @@
 /** D4’s kind: a partition with our rows or values in it is detached in the soak, and is a table of its own; nothing of ours stays in it. */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { insertLoad } from '../../src/targets/database/skills/insert_load.ts'
-import { updateLoad } from '../../src/targets/database/skills/update_load.ts'
+import { insertLoad, updateLoad } from '../labs/postgres-skills.ts'
 import { fieldServer } from './rigs.ts'
 
 const EVENTS = [

@@ -1,7 +1,7 @@
 /** D3: rows of join tables, whose key is that of their parents, that the application has updated in the soak. */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { insertLoad } from '../../src/targets/database/skills/insert_load.ts'
+import { insertLoad } from '../labs/postgres-skills.ts'
 import type { InsertStep } from '../../src/targets/database/skills/insert_load.ts'
 import type { Rig } from '../contract/skill.ts'
 import { runByHand } from '../fakes/by-hand.ts'

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test'
 import { connectPostgres } from '../../src/targets/database/agent.ts'
-import { insertLoad } from '../../src/targets/database/skills/insert_load.ts'
+import { insertLoad } from '../labs/postgres-skills.ts'
 import type { InsertStep } from '../../src/targets/database/skills/insert_load.ts'
 import { openRig } from '../contract/skill.ts'
 import type { Journaled, Rig, SkillCase } from '../contract/skill.ts'

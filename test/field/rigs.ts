@@ -2,7 +2,7 @@
 import { after, afterEach, before } from 'node:test'
 import type { AnySkill } from '../../src/core/target.ts'
 import { connectPostgres } from '../../src/targets/database/agent.ts'
-import type { DbClient, DbReader } from '../../src/targets/database/dialect.ts'
+import type { DbClient, DbReader } from '../../src/targets/database/client.ts'
 import type { DatabaseConfig } from '../../src/targets/database/config.ts'
 import { openRig } from '../contract/skill.ts'
 import type { Rig, SkillCase } from '../contract/skill.ts'

@@ -1,9 +1,7 @@
 /** Field case D5: an audit of DDL has nothing to write down about us, and triggers that fire at login are named. */
 import assert from 'node:assert/strict'
 import { before, describe, test } from 'node:test'
-import { insertLoad } from '../../src/targets/database/skills/insert_load.ts'
-import { updateLoad } from '../../src/targets/database/skills/update_load.ts'
-import { tableLock } from '../../src/targets/database/skills/table_lock.ts'
+import { insertLoad, tableLock, updateLoad } from '../labs/postgres-skills.ts'
 import { diff, snapshot } from '../labs/snapshot.ts'
 import { fieldServer } from './rigs.ts'
 

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict'
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test'
 import { ConfigError, RefusedError, StaleError, TargetError } from '../../src/core/errors.ts'
 import { connectPostgres } from '../../src/targets/database/agent.ts'
-import { insertLoad } from '../../src/targets/database/skills/insert_load.ts'
+import { postgres } from '../../src/targets/database/postgres/index.ts'
+import { insertLoad as anyInsertLoad } from '../../src/targets/database/skills/insert_load.ts'
 import type { InsertStep } from '../../src/targets/database/rows/insert-plan.ts'
 import { namesakes } from '../contract/namesakes.ts'
 import { openRig, skillContract } from '../contract/skill.ts'
@@ -14,6 +15,8 @@ import type { Postgres } from '../labs/embedded-postgres.ts'
 import { diff, snapshot } from '../labs/snapshot.ts'
 import type { Snapshot } from '../labs/snapshot.ts'
 import { NASTY_RELOADED, NASTY_ROWS, NASTY_SCHEMA, NASTY_SECRETS } from '../targets/database/nasty.ts'
+
+const insertLoad = anyInsertLoad(postgres)
 
 let server: Postgres
 before(async () => {

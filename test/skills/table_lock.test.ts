@@ -10,9 +10,8 @@ import { systemClock } from '../../src/core/clock.ts'
 import { CodedError, StaleError } from '../../src/core/errors.ts'
 import type { Plan } from '../../src/core/skill.ts'
 import { connectPostgres } from '../../src/targets/database/agent.ts'
-import { takenBy, waitsBehind } from '../../src/targets/database/postgres/locks.ts'
-import type { LockMode } from '../../src/targets/database/postgres/locks.ts'
-import { tableLock } from '../../src/targets/database/skills/table_lock.ts'
+import { postgres } from '../../src/targets/database/postgres/index.ts'
+import { tableLock as anyTableLock, takenBy, waitsBehind } from '../../src/targets/database/skills/table_lock.ts'
 import { namesakes } from '../contract/namesakes.ts'
 import { openRig, skillContract } from '../contract/skill.ts'
 import type { Rig, SkillCase } from '../contract/skill.ts'
@@ -20,7 +19,9 @@ import { debianPostgresMissing, startDebianPostgres } from '../labs/debian-postg
 import { startPostgres } from '../labs/embedded-postgres.ts'
 import type { Postgres } from '../labs/embedded-postgres.ts'
 
-const MODES: readonly LockMode[] = [
+const tableLock = anyTableLock(postgres)
+
+const MODES: readonly string[] = [
   'ACCESS SHARE',
   'ROW SHARE',
   'ROW EXCLUSIVE',
@@ -333,7 +334,7 @@ for (const { name, start, missing } of [
             const params = { tables: ['accounts'], lock_mode: wanted, wait: '5s' }
             const planned = two.plan(params, { taken: takenOf(first) })
             // The other way round it is the same.
-            const waits = waitsBehind(held, 'a', new Set([takenBy(wanted, 'a')])) !== undefined
+            const waits = waitsBehind(postgres.locks, held, 'a', new Set([takenBy(wanted, 'a')])) !== undefined
             assert.equal(waits, granted === 'blocked', `${held} after ${wanted}`)
             if (granted === 'done') assert.deepEqual((await planned).steps, [], `${wanted} after ${held}`)
             else

@@ -5,7 +5,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { ConfigError, RefusedError, StaleError } from '../../src/core/errors.ts'
 import { connectPostgres } from '../../src/targets/database/agent.ts'
-import { updateLoad } from '../../src/targets/database/skills/update_load.ts'
+import { postgres } from '../../src/targets/database/postgres/index.ts'
+import { updateLoad as anyUpdateLoad } from '../../src/targets/database/skills/update_load.ts'
 import type { UpdateStep } from '../../src/targets/database/rows/update-plan.ts'
 import { namesakes } from '../contract/namesakes.ts'
 import { openRig, skillContract } from '../contract/skill.ts'
@@ -15,6 +16,8 @@ import type { Postgres } from '../labs/embedded-postgres.ts'
 import { diff, snapshot } from '../labs/snapshot.ts'
 import type { Snapshot } from '../labs/snapshot.ts'
 import { NASTY_RELOADED, NASTY_ROWS, NASTY_SCHEMA, NASTY_SECRETS } from '../targets/database/nasty.ts'
+
+const updateLoad = anyUpdateLoad(postgres)
 
 let server: Postgres
 before(async () => {

@@ -1,51 +1,78 @@
-/** A database connection as skills see it: SQL with bound parameters in, rows of text out. */
+/**
+ * What the skills and `rows/` ask of a kind of database: a dialect holds the SQL and decides nothing, they decide and hold no
+ * SQL. Types only; `index.ts` hands the dialect to the skills.
+ */
+import type { Clock } from '../../core/clock.ts'
+import type { AnySkill } from '../../core/target.ts'
+import type { SkillSpec } from '../../core/skill.ts'
+import type { DbClient, DbReader, Queries } from './client.ts'
+import type { TableRef } from './rows/names.ts'
 
-/** Every value arrives in the database's own text form (pinned settings make it exact and repeatable); NULL is null. */
-export type Row = Record<string, string | null>
+/** A skill for whichever dialect it is handed. */
+export type DatabaseSkill<P, S> = (dialect: Dialect) => SkillSpec<DbReader, DbClient, P, S>
 
-export interface DbReader {
-  /** Parameters are bound as text or null; cast in the SQL where the type matters. */
-  query<R extends Row = Row>(
-    sql: string,
-    params?: readonly (string | number | null | readonly (string | null)[])[],
-  ): Promise<R[]>
-  /** Schemas that a bare table name is looked up in, in order. */
-  readonly searchPath: readonly string[]
-  /** The role we are connected as, for GRANT lines. */
-  readonly role: string
-  /** The server's version as a number, e.g. 150018. */
-  readonly serverVersion: number
+/** The same for a list, without its types. */
+export type AnyDatabaseSkill = (dialect: Dialect) => AnySkill<DbReader, DbClient>
+
+export interface Dialect {
+  /** What an error of the server means; undefined when it is none of the server's. */
+  kindOf(error: unknown): ErrorKind | undefined
+  /** A server in recovery, which takes no writes. */
+  isReplica(on: Queries): Promise<boolean>
+  /** Looks now and then whom a session waits for: once it has given up, nobody can tell any more. Not with that session. */
+  watchBlockers(on: Queries, pid: string, clock: Clock, firstMs?: number): Blockers
+  locks: Locks
+  sessions: Sessions
+  byHand: ByHandWords
 }
 
-/** The control connection: opened before the first fault, kept for inspect and revert, reconnects when it was lost. */
-export interface DbClient extends DbReader {
-  /** Runs `work` in one transaction on the control connection; rolled back when it throws. Calls do not interleave. */
-  transaction<T>(work: (tx: Pick<DbReader, 'query'>) => Promise<T>): Promise<T>
-  /** A new connection that carries the mark as its application_name, so that quiesce finds it. */
-  session(mark: string, signal: AbortSignal, options?: SessionOptions): Promise<DbSession>
-  /** Sessions on this server whose application_name is exactly this mark. */
-  marked(mark: string): Promise<{ pid: string; backend_start: string | null }[]>
+/** `refers`: a row of others refers to it, or its parent is gone. `serialization`: trying again may well work. */
+export type ErrorKind =
+  'denied' | 'gone' | 'locked' | 'timeout' | 'serialization' | 'refers' | 'duplicate' | 'unreadable' | 'other'
+
+export interface Blockers {
+  /** Who was last seen in the way: `billing (pid 4711)`. */
+  seen(): string[]
+  stop(): Promise<void>
 }
 
-export interface SessionOptions {
-  /** Longest statement, milliseconds; default 60,000. */
-  statementMs?: number
-  /** Longest wait for a lock, milliseconds; default 10,000. */
-  lockMs?: number
-  /** The server ends the session when it idles in a transaction for longer, milliseconds; default 60,000. */
-  idleInTransactionMs?: number
-  /** Names of settings to leave as the server has them for a new client. */
-  unpinned?: readonly string[]
+/** One session of ours on the server; without a pid none was recorded. */
+export interface SessionOf {
+  mark: string
+  pid?: string | undefined
+  backend_start?: string | undefined
 }
 
-/** One marked session. When its signal aborts, the server is told to end it and the query in flight rejects. */
-export interface DbSession extends Pick<DbReader, 'query'> {
-  readonly pid: string
-  readonly backendStart: string
-  /** Resolves with why, when the session ends before `close`; never rejects. */
-  readonly lost: Promise<string>
-  /** `COPY … FROM STDIN` fed with text chunks (best about 64 KB each); resolves with the number of rows. */
-  copyIn(sql: string, chunks: AsyncIterable<string> | Iterable<string>): Promise<number>
-  /** Ends the session; what was not committed is rolled back. Never throws, safe to call twice. */
-  close(): Promise<void>
+/** Locks on whole tables. */
+export interface Locks {
+  /** Their modes, from the weakest to the strongest. */
+  modes: readonly [string, ...string[]]
+  /** Modes of two sessions that the server gives one table at once only after each other. */
+  conflicts: Readonly<Record<string, readonly string[]>>
+  /** A server in recovery gives no others. */
+  onReplicas: readonly string[]
+  /** Schemas of the server itself. */
+  ownSchemas: readonly string[]
+  /** The GRANT lines that a lock of this mode still needs. */
+  missingGrants(on: DbReader, tables: readonly TableRef[], mode: string): Promise<string[]>
+  /** Ids of partitions and of tables that inherit: a lock goes down to them. */
+  below(on: Queries, ids: readonly string[]): Promise<string[]>
+  /** Begins a transaction and locks the tables in it, in their order. */
+  take(on: Queries, tables: readonly TableRef[], mode: string): Promise<void>
+  /** Ids of those of the tables that the session has locks on. */
+  held(on: Queries, session: SessionOf, tables: readonly TableRef[]): Promise<string[]>
+}
+
+/** Sessions of ours that hold something. */
+export interface Sessions {
+  /** Begins a transaction that holds a snapshot, and with it back whatever waits for the oldest one. */
+  openSnapshot(on: Queries): Promise<void>
+  /** Tells the session to end. The pids of what is still there. */
+  end(on: Queries, session: SessionOf): Promise<string[]>
+}
+
+/** Lines for a person at a shell; `config` is the run's target_config as the journal has it. */
+export interface ByHandWords {
+  /** Ends the session that holds locks. */
+  endSession(config: unknown, session: SessionOf): string[]
 }

@@ -1,7 +1,7 @@
 /** The database target: its configuration, its skills (one line each), and how to connect. */
 import { defineTarget } from '../../core/target.ts'
-import type { AnySkill } from '../../core/target.ts'
-import type { DbClient, DbReader } from './dialect.ts'
+import type { AnyDatabaseSkill } from './dialect.ts'
+import { postgres } from './postgres/index.ts'
 import { bracketed, config, placeName, placeOf, warningsOf } from './config.ts'
 import type { DatabaseConfig } from './config.ts'
 import { parseUrl, readUrl, redactUrl, URL_FORM } from './postgres/connect/url.ts'
@@ -11,7 +11,8 @@ import { tableLock } from './skills/table_lock.ts'
 import { updateLoad } from './skills/update_load.ts'
 import { suggest } from './suggest.ts'
 
-const skills: readonly AnySkill<DbReader, DbClient>[] = [insertLoad, updateLoad, configChange, tableLock]
+const kinds: readonly AnyDatabaseSkill[] = [insertLoad, updateLoad, configChange, tableLock]
+const skills = kinds.map((skill) => skill(postgres))
 
 export const database = defineTarget<DatabaseConfig>({
   name: 'database',

@@ -1,6 +1,6 @@
 /** Rows that fire triggers of the application: before they are committed it is tried whether they can be deleted again. */
+import type { Queries } from '../client.ts'
 import { messageOf, StepError } from '../../../core/errors.ts'
-import type { Queries } from '../rows/facts.ts'
 import { countOurs, removeOurs } from './removal.ts'
 import type { Ours } from './removal.ts'
 import { sqlState } from './sql.ts'

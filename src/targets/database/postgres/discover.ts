@@ -3,7 +3,7 @@ import { ConfigError, TargetError } from '../../../core/errors.ts'
 import type { Resource } from '../../../core/skill.ts'
 import type { Discovery } from '../../../core/target.ts'
 import { bookkeeping, SUSPICIOUS } from '../rows/bookkeeping.ts'
-import type { DbReader } from '../dialect.ts'
+import type { DbReader } from '../client.ts'
 import { isPlain, isUnreadable } from './catalog/encoding.ts'
 
 /** Tables of all schemas that are the user's, or of `schemas` when given. Throws ConfigError for a schema that is not there. */

@@ -1,10 +1,9 @@
 /** What became of a transaction of ours, and undoing in the face of locks. */
 import { messageOf, RollbackError } from '../../../core/errors.ts'
 import type { RevertContext } from '../../../core/skill.ts'
-import type { DbClient } from '../dialect.ts'
-import { watchBlockers } from './locks.ts'
-import type { Blockers } from './locks.ts'
-import type { Queries } from '../rows/facts.ts'
+import type { DbClient, Queries } from '../client.ts'
+import type { Blockers } from '../dialect.ts'
+import { watchBlockers } from './blockers.ts'
 import { sqlState } from './sql.ts'
 
 /**

@@ -1,8 +1,8 @@
 /** Inserting one batch in an open transaction, and learning the keys of exactly the rows that went in. */
 import { StaleError, TargetError } from '../../../core/errors.ts'
-import type { ForeignKey, Queries } from '../rows/facts.ts'
+import type { ForeignKey } from '../rows/facts.ts'
 import { adopted, orphaned } from './orphans.ts'
-import type { DbSession } from '../dialect.ts'
+import type { DbSession, Queries } from '../client.ts'
 import { countKeys, foldKeys, keyCells, keyFrom } from '../rows/keys.ts'
 import type { Key, Keys } from '../rows/keys.ts'
 import { copyText, makeRows } from '../rows/batch.ts'

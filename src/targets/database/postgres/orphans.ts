@@ -1,10 +1,11 @@
 /** Rows of others that already refer to a key which nobody has yet: a new row under that key would be theirs to keep. */
+import type { Queries } from '../client.ts'
 import { StaleError } from '../../../core/errors.ts'
 import { finder } from '../rows/keys.ts'
 import type { Key, Keys } from '../rows/keys.ts'
 import type { Value } from '../rows/batch.ts'
 import { quoteIdent, quoteTable } from './sql.ts'
-import type { ForeignKey, Queries } from '../rows/facts.ts'
+import type { ForeignKey } from '../rows/facts.ts'
 import type { TableRef } from '../rows/names.ts'
 
 /** Orphans refer to rows just inserted: they must not be committed. */

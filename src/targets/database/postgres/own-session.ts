@@ -4,8 +4,8 @@
  * held by one session and ends with it; another session cannot copy this one, because its own number is another. It needs no
  * journal, so that it holds after a crash and for a sweep, and the server itself compares.
  */
+import type { Queries } from '../client.ts'
 import { TargetError } from '../../../core/errors.ts'
-import type { Queries } from '../rows/facts.ts'
 
 /** The first number of these locks: `chao`. */
 export const LOCK_CLASS = 0x6368616f

@@ -1,6 +1,6 @@
 /** Putting values of rows back by comparing, and reading how far that is: a value is ours, as before, or somebody else's. */
+import type { Queries } from '../client.ts'
 import type { Located } from './catalog/tables.ts'
-import type { Queries } from '../rows/facts.ts'
 import { finder } from '../rows/keys.ts'
 import type { Key } from '../rows/keys.ts'
 import type { Value } from '../rows/batch.ts'

@@ -1,7 +1,8 @@
 /** Finding values that CHECKs (of tables and domains) let pass: candidates are made here and tried by the server, read-only. */
 import { seededRandom } from '../../../core/random.ts'
 import type { Random } from '../../../core/random.ts'
-import type { Column, Queries, Table } from './facts.ts'
+import type { Queries } from '../client.ts'
+import type { Column, Table } from './facts.ts'
 import { anyPartition } from './partitions.ts'
 import type { Value } from './batch.ts'
 import { quoteIdent, quoteTable } from '../postgres/sql.ts'

@@ -1,9 +1,5 @@
 /** What the row skills know about a table, as read from the catalog. */
-import type { DbReader } from '../dialect.ts'
 import type { TableRef } from './names.ts'
-
-/** Something that answers queries: the plan's reader, the control connection, a session, a transaction. */
-export type Queries = Pick<DbReader, 'query'>
 
 /** A type as values of it are written; domains are resolved to what they are made of, arrays to their elements. */
 export interface ValueType {

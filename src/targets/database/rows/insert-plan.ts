@@ -3,13 +3,14 @@ import { z } from 'zod'
 import type { Plan, PlanContext, Planned } from '../../../core/skill.ts'
 import { readCatalog } from '../postgres/catalog/encoding.ts'
 import type { Table } from './facts.ts'
-import type { DbReader } from '../dialect.ts'
+import type { DbReader } from '../client.ts'
 import { Headroom, tooManyKeys } from './headroom.ts'
 import { areKeys, countKeys, keySchema, keysSchema } from './keys.ts'
 import { parentsSchema } from './parents.ts'
 import { cook } from './recipe.ts'
 import type { Cooked } from './recipe.ts'
-import { refuseOnReplica } from '../postgres/replica.ts'
+import { postgres } from '../postgres/index.ts'
+import { refuseOnReplica } from './replica.ts'
 import { rowsMark, rowsMarked } from './room.ts'
 import { recipeSchema } from './batch.ts'
 import { loadNumbers } from '../postgres/catalog/sequences.ts'
@@ -96,7 +97,7 @@ interface Chosen extends Cooked {
 }
 
 export async function planInserts(ctx: PlanContext<DbReader>, params: InsertParams): Promise<Plan<InsertStep>> {
-  await refuseOnReplica(ctx.target, 'db.insert_load', 'writes rows')
+  await refuseOnReplica(postgres.isReplica(ctx.target), 'db.insert_load', 'writes rows')
   const named = params.tables && (await resolveTables(ctx.target, ctx.all, params.tables))
   const { chosen, unfit, headroom } = await choose(ctx, params, named)
   const [refused] = named ? unfit : []

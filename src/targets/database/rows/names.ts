@@ -3,7 +3,7 @@ import { distance } from '../../../core/edit-distance.ts'
 import { ConfigError, RefusedError } from '../../../core/errors.ts'
 import type { ConfigProblem } from '../../../core/errors.ts'
 import type { Resource } from '../../../core/skill.ts'
-import type { DbReader } from '../dialect.ts'
+import type { DbReader } from '../client.ts'
 
 export interface TableRef {
   /** The resource's id: `public.users`, `"My Schema"."select"`. */

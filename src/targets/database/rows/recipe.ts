@@ -1,6 +1,7 @@
 /** How rows for one table are to be made so that it takes them, or why they cannot be. */
 import type { Random } from '../../../core/random.ts'
-import type { Column, ForeignKey, Queries, Table } from './facts.ts'
+import type { Queries } from '../client.ts'
+import type { Column, ForeignKey, Table } from './facts.ts'
 import { satisfyChecks } from './checks.ts'
 import type { Satisfied, Wanted } from './checks.ts'
 import { FEW, spareFew } from './values/few.ts'

@@ -3,7 +3,8 @@ import { checksWithin, countParents, independent, parentsOf } from './parents.ts
 import type { Parents } from './parents.ts'
 import type { Picking } from './batch.ts'
 import { quoteTable } from '../postgres/sql.ts'
-import type { ForeignKey, Index, Queries, Table } from './facts.ts'
+import type { Queries } from '../client.ts'
+import type { ForeignKey, Index, Table } from './facts.ts'
 
 /** So many combinations of parents are always looked through for those that are free. */
 const FEW = 100_000

@@ -1,7 +1,8 @@
 /** Whether rows of ours fit on a page of the server, and into the entries of its indexes: nothing cuts a row in two. */
 import type { Recipe, Source } from './batch.ts'
 import { quoteIdent } from '../postgres/sql.ts'
-import type { Column, Index, Queries, Table } from './facts.ts'
+import type { Queries } from '../client.ts'
+import type { Column, Index, Table } from './facts.ts'
 import { maker } from './values/value.ts'
 import { seededRandom } from '../../../core/random.ts'
 

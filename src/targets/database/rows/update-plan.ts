@@ -11,10 +11,11 @@ import {
   returnsExactly,
 } from '../postgres/catalog/encoding.ts'
 import type { Column, Table } from './facts.ts'
-import type { DbReader } from '../dialect.ts'
+import type { DbReader } from '../client.ts'
 import { keyCells, keyFrom, keyOf, keySchema } from './keys.ts'
 import type { Key } from './keys.ts'
-import { refuseOnReplica } from '../postgres/replica.ts'
+import { postgres } from '../postgres/index.ts'
+import { refuseOnReplica } from './replica.ts'
 import { valueTypeSchema } from './batch.ts'
 import { staysFitting } from './row-width.ts'
 import { quoteIdent, quoteTable } from '../postgres/sql.ts'
@@ -86,7 +87,7 @@ interface Chosen {
 }
 
 export async function planUpdates(ctx: PlanContext<DbReader>, params: UpdateParams): Promise<Plan<UpdateStep>> {
-  await refuseOnReplica(ctx.target, 'db.update_load', 'writes rows')
+  await refuseOnReplica(postgres.isReplica(ctx.target), 'db.update_load', 'writes rows')
   const named = params.tables && (await resolveTables(ctx.target, ctx.all, params.tables))
   const { chosen, unfit } = await choose(ctx, params, named)
   const encoding = chosen.length > 0 ? await foreignEncoding(ctx.target) : undefined

@@ -1,6 +1,7 @@
 /** db.config_change: changes server settings with ALTER SYSTEM, and takes every line of the file back to where it stood. */
 import { z } from 'zod'
 import { RollbackError, StaleError, StepError } from '../../../core/errors.ts'
+import type { DatabaseSkill } from '../dialect.ts'
 import type { SkillSpec } from '../../../core/skill.ts'
 import {
   backLine,
@@ -15,7 +16,7 @@ import {
 } from '../postgres/settings/auto-conf.ts'
 import type { Undo } from '../postgres/settings/auto-conf.ts'
 import { inPsql, literal, remark } from '../postgres/by-hand/psql.ts'
-import type { DbClient, DbReader } from '../dialect.ts'
+import type { DbClient, DbReader } from '../client.ts'
 import { planSettings } from '../postgres/settings/plan.ts'
 import type { SettingChange } from '../postgres/settings/plan.ts'
 import { decidesCode, readValue, sameSetting } from '../postgres/settings/rules.ts'
@@ -52,7 +53,12 @@ const step = z.strictObject({
   list: z.boolean().optional(),
 })
 
-export const configChange: SkillSpec<DbReader, DbClient, z.infer<typeof params>, SettingChange> = {
+export const configChange: DatabaseSkill<z.infer<typeof params>, SettingChange> = (): SkillSpec<
+  DbReader,
+  DbClient,
+  z.infer<typeof params>,
+  SettingChange
+> => ({
   name: 'db.config_change',
   summary: 'Change server settings (ALTER SYSTEM); rollback puts the old values back, or removes the lines',
   params,
@@ -149,7 +155,7 @@ export const configChange: SkillSpec<DbReader, DbClient, z.infer<typeof params>,
       holdsValues: step.before !== null,
     }
   },
-}
+})
 
 /** No run changes such a setting: only a journal that somebody has changed says so. */
 function writesCode({ name, before }: SettingChange, vartype?: string): boolean {

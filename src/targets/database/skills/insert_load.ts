@@ -1,11 +1,12 @@
 /** db.insert_load: bulk-inserts rows into tables; the undo deletes exactly those rows, by key and by what proves them ours. */
 import { StepError } from '../../../core/errors.ts'
 import { seededRandom } from '../../../core/random.ts'
+import type { DatabaseSkill } from '../dialect.ts'
 import type { InspectContext, Inspection, SkillSpec } from '../../../core/skill.ts'
 import { loadReferencing, locateTables, lockAsPlanned, partsWith } from '../postgres/catalog/tables.ts'
 import type { Located } from '../postgres/catalog/tables.ts'
 import { inPsql, remark } from '../postgres/by-hand/psql.ts'
-import type { DbClient, DbReader, DbSession } from '../dialect.ts'
+import type { DbClient, DbReader, DbSession, Queries } from '../client.ts'
 import { deleteByHand } from '../postgres/by-hand/delete.ts'
 import type { RowsByHand } from '../postgres/by-hand/delete.ts'
 import { fateOf, ownWriter, stubbornly, uncommitted } from '../postgres/fate.ts'
@@ -14,8 +15,9 @@ import { insertParams, insertStep, planInserts } from '../rows/insert-plan.ts'
 import type { InsertParams, InsertStep } from '../rows/insert-plan.ts'
 import { countKeys, rowName, splitKeys } from '../rows/keys.ts'
 import type { Keys } from '../rows/keys.ts'
-import type { Queries } from '../rows/facts.ts'
-import { namingBlockers } from '../postgres/locks.ts'
+import { watchBlockers } from '../postgres/blockers.ts'
+import { kindOf } from '../postgres/errors.ts'
+import { namingBlockers } from '../rows/waiting.ts'
 import { AdoptedError, refuseAdopted } from '../postgres/orphans.ts'
 import { SAMPLE, sampleParents } from '../rows/parents.ts'
 import { ENOUGH, isTelling, STRONG, traitsOf } from '../rows/proof.ts'
@@ -41,7 +43,12 @@ const BY_HAND_BYTES = 64 * 1024
 
 export type { InsertStep }
 
-export const insertLoad: SkillSpec<DbReader, DbClient, InsertParams, InsertStep> = {
+export const insertLoad: DatabaseSkill<InsertParams, InsertStep> = (): SkillSpec<
+  DbReader,
+  DbClient,
+  InsertParams,
+  InsertStep
+> => ({
   name: 'db.insert_load',
   summary: 'Bulk INSERT random rows into tables; rollback deletes exactly those rows',
   params: insertParams,
@@ -58,7 +65,7 @@ export const insertLoad: SkillSpec<DbReader, DbClient, InsertParams, InsertStep>
     try {
       let avoid = false
       const insert = (attempt: number) =>
-        namingBlockers(target, session.pid, clock, () =>
+        namingBlockers(watchBlockers(target, session.pid, clock, 200), kindOf, () =>
           insertOnce(session, step, target.searchPath, { attempt, avoid }),
         )
       const again = (error: unknown): boolean => {
@@ -119,7 +126,7 @@ export const insertLoad: SkillSpec<DbReader, DbClient, InsertParams, InsertStep>
       holdsValues: false,
     }
   },
-}
+})
 
 interface Try {
   attempt: number

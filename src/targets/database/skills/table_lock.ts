@@ -1,27 +1,23 @@
 /** db.table_lock: holds locks on tables in a session of its own; the end of that session is the undo. */
 import { z } from 'zod'
 import { formatDuration, parseDuration } from '../../../core/duration.ts'
-import { ConfigError, messageOf, RollbackError, StaleError, StepError } from '../../../core/errors.ts'
+import {
+  ConfigError,
+  messageOf,
+  RefusedError,
+  RollbackError,
+  StaleError,
+  StepError,
+  TargetError,
+} from '../../../core/errors.ts'
 import type { ConfigProblem } from '../../../core/errors.ts'
 import type { SkillSpec } from '../../../core/skill.ts'
-import { inPsql, literal, remark } from '../postgres/by-hand/psql.ts'
-import type { DbClient, DbReader, DbSession } from '../dialect.ts'
-import {
-  childrenOf,
-  LOCK_MODES,
-  ON_REPLICAS,
-  refuseCatalogs,
-  requireLockPrivileges,
-  takenBy,
-  waitsBehind,
-  watchBlockers,
-} from '../postgres/locks.ts'
-import type { Blockers, LockMode } from '../postgres/locks.ts'
-import { OWN_SESSION } from '../postgres/own-session.ts'
-import { refuseOnReplica } from '../postgres/replica.ts'
-import { quoteTable, sqlState } from '../postgres/sql.ts'
-import { resolveTables } from '../rows/names.ts'
+import type { DbClient, DbReader, DbSession } from '../client.ts'
+import type { Blockers, DatabaseSkill, Dialect, Locks, SessionOf } from '../dialect.ts'
+import { resolveTables, splitName } from '../rows/names.ts'
 import type { TableRef } from '../rows/names.ts'
+import { refuseOnReplica } from '../rows/replica.ts'
+import { gaveUp } from '../rows/waiting.ts'
 
 /** What apply needs besides the wait for the locks. */
 const APPLY_MS = 60_000
@@ -30,43 +26,45 @@ const LONGEST_MS = 2 ** 31 - 1
 /** How long an ended session may take to go. */
 const GONE_MS = 10_000
 
-const params = z.strictObject({
-  tables: z.array(z.string().min(1)).min(1),
-  lock_mode: z
-    .string()
-    .transform((text) =>
-      text
-        .trim()
-        .toUpperCase()
-        .replaceAll(/\s+/g, ' ')
-        .replace(/ MODE$/, ''),
-    )
-    .pipe(z.enum(LOCK_MODES, { error: `is not a lock mode; write one of ${LOCK_MODES.join(', ')}` }))
-    .prefault('ACCESS EXCLUSIVE'),
-  wait: z
-    .string()
-    .refine((text) => (parseDuration(text) ?? 0) >= 1, { error: 'is not a duration; write 5s or 500ms' })
-    .default('5s'),
-})
+const paramsOf = ({ modes }: Locks) =>
+  z.strictObject({
+    tables: z.array(z.string().min(1)).min(1),
+    lock_mode: z
+      .string()
+      .transform((text) =>
+        text
+          .trim()
+          .toUpperCase()
+          .replaceAll(/\s+/g, ' ')
+          .replace(/ MODE$/, ''),
+      )
+      .pipe(z.enum(modes, { error: `is not a lock mode; write one of ${modes.join(', ')}` }))
+      .prefault(modes.at(-1) ?? ''),
+    wait: z
+      .string()
+      .refine((text) => (parseDuration(text) ?? 0) >= 1, { error: 'is not a duration; write 5s or 500ms' })
+      .default('5s'),
+  })
 
-const step = z.strictObject({
-  tables: z.array(z.strictObject({ id: z.string(), schema: z.string(), table: z.string() })),
-  mode: z.enum(LOCK_MODES),
-  /** Longest wait for the locks, milliseconds. */
-  wait_ms: z.number(),
-  /** Of the session that holds the locks; recorded before it asks for them. */
-  pid: z.string().optional(),
-  backend_start: z.string().optional(),
-})
+const stepOf = ({ modes }: Locks) =>
+  z.strictObject({
+    tables: z.array(z.strictObject({ id: z.string(), schema: z.string(), table: z.string() })),
+    mode: z.enum(modes),
+    /** Longest wait for the locks, milliseconds. */
+    wait_ms: z.number(),
+    /** Of the session that holds the locks; recorded before it asks for them. */
+    pid: z.string().optional(),
+    backend_start: z.string().optional(),
+  })
 
-type Params = z.infer<typeof params>
-type Step = z.infer<typeof step>
+type Params = z.infer<ReturnType<typeof paramsOf>>
+type Step = z.infer<ReturnType<typeof stepOf>>
 
-export const tableLock: SkillSpec<DbReader, DbClient, Params, Step> = {
+export const tableLock: DatabaseSkill<Params, Step> = (dialect): SkillSpec<DbReader, DbClient, Params, Step> => ({
   name: 'db.table_lock',
   summary: 'Lock tables for the whole soak; rollback ends the session that holds the locks',
-  params,
-  step,
+  params: paramsOf(dialect.locks),
+  step: stepOf(dialect.locks),
   version: 1,
   scope: 'resource',
   phase: 'held',
@@ -78,13 +76,14 @@ export const tableLock: SkillSpec<DbReader, DbClient, Params, Step> = {
       .map(({ id }) => ({ resource: id, params: { tables: [id] } })),
 
   async plan({ target, all, taken }, params) {
-    refuseCatalogs(params.tables)
-    if (!ON_REPLICAS.includes(params.lock_mode)) {
-      await refuseOnReplica(target, 'db.table_lock', `takes ${params.lock_mode} locks`)
+    const { locks } = dialect
+    refuseCatalogs(locks, params.tables)
+    if (!locks.onReplicas.includes(params.lock_mode)) {
+      await refuseOnReplica(dialect.isReplica(target), 'db.table_lock', `takes ${params.lock_mode} locks`)
     }
     const named = await resolveTables(target, all, params.tables)
-    await refuseOwnQueue(target, named, params.lock_mode, taken)
-    await requireLockPrivileges(target, named, params.lock_mode)
+    await refuseOwnQueue(locks, target, named, params.lock_mode, taken)
+    await requirePrivileges(locks, target, named, params.lock_mode)
     // One order for everybody: two of us never wait for each other.
     const tables = named.filter(({ id }) => !taken.has(lockKey(id))).sort((a, b) => (a.id < b.id ? -1 : 1))
     const skipped = named
@@ -93,7 +92,7 @@ export const tableLock: SkillSpec<DbReader, DbClient, Params, Step> = {
     const [first] = tables
     if (!first) return { steps: [], skipped }
     const ids = tables.map(({ id }) => id)
-    const children = await childrenOf(target, ids)
+    const children = await locks.below(target, ids)
     const notes = [
       `while the lock on ${ids.join(', ')} is waited for (at most ${params.wait}), whoever comes later waits behind it`,
       ...(children.length > 0 ? [`the lock also covers the tables below: ${children.join(', ')}`] : []),
@@ -125,8 +124,7 @@ export const tableLock: SkillSpec<DbReader, DbClient, Params, Step> = {
     })
     try {
       await record({ pid: session.pid, backend_start: session.backendStart })
-      await session.query('BEGIN')
-      await lock(session, watchBlockers(target, session.pid, clock), step)
+      await lock(dialect, session, dialect.watchBlockers(target, session.pid, clock), step)
     } catch (error) {
       await session.close()
       throw error
@@ -135,73 +133,87 @@ export const tableLock: SkillSpec<DbReader, DbClient, Params, Step> = {
   },
 
   async inspect({ target, mark }, step) {
-    const held = await target.query<{ id: string }>(
-      `select distinct t.id from unnest($4::text[], $5::text[]) t(id, name)
-         join pg_locks l on l.locktype = 'relation' and l.relation = to_regclass(t.name)
-          and l.database = (select oid from pg_database where datname = current_database())
-         join pg_stat_activity a on a.pid = l.pid
-        where ${OURS} order by 1`,
-      [...sessionOf(mark, step), step.tables.map(({ id }) => id), step.tables.map(quoteTable)],
-    )
-    const names = held.map(({ id }) => id).slice(0, 20)
+    const held = await dialect.locks.held(target, sessionOf(mark, step), step.tables)
+    const names = held.slice(0, 20)
     return { inEffect: held.length, restored: step.tables.length - held.length, foreign: 0, names }
   },
 
   async revert({ target, mark, clock, signal }, step) {
     const deadline = clock.monotonic() + GONE_MS
     for (let pause = 5; ; pause = Math.min(pause * 2, 250)) {
-      const left = await target.query<{ pid: string }>(
-        `select a.pid::text, pg_terminate_backend(a.pid) from pg_stat_activity a where ${OURS}`,
-        sessionOf(mark, step),
-      )
+      const left = await dialect.sessions.end(target, sessionOf(mark, step))
       if (left.length === 0) return
       if (clock.monotonic() > deadline) {
-        const pids = left.map(({ pid }) => pid).join(', ')
-        throw new RollbackError('RESIDUE', `the session that holds the locks does not end (pid ${pids})`)
+        throw new RollbackError('RESIDUE', `the session that holds the locks does not end (pid ${left.join(', ')})`)
       }
       await clock.sleep(pause, signal)
     }
   },
 
-  byHand(step, { mark, config }) {
-    const [name, pid, start] = sessionOf(mark, step).map(literal)
-    const recorded =
-      step.pid === undefined ? OWN_SESSION : `a.pid = ${pid}::int and a.backend_start = ${start}::timestamptz`
-    const ours = `a.application_name = ${name} and ${recorded}`
-    return {
-      lines: [
-        remark('ends the session that holds the locks; where it is gone already, this finds nothing'),
-        ...inPsql(config, [`select a.pid, pg_terminate_backend(a.pid) from pg_stat_activity a where ${ours};`]),
-      ],
-      holdsValues: false,
-    }
-  },
+  byHand: (step, { mark, config }) => ({
+    lines: dialect.byHand.endSession(config, sessionOf(mark, step)),
+    holdsValues: false,
+  }),
+})
+
+function sessionOf(mark: string, { pid, backend_start }: Step): SessionOf {
+  return { mark, pid, backend_start }
 }
 
-/**
- * The step's session: of its name, and what was recorded of it before it asked for a lock, so that a journal which was changed
- * names no session of others. Without a record nothing is held, and a session that has the step's name and can be shown to be
- * ours is ended all the same. Takes the three values of `sessionOf`.
- */
-const OURS = `a.application_name = $1 and case when $2::int is null then ${OWN_SESSION}
-  else a.pid = $2::int and a.backend_start = $3::timestamptz end`
+/** What a step that locks a table takes from the later entries of its run, which would wait behind it. */
+export function takenBy(mode: string, id: string): string {
+  return `${mode} on ${id}`
+}
 
-function sessionOf(mark: string, { pid, backend_start }: Step): (string | null)[] {
-  return [mark, pid ?? null, backend_start ?? null]
+/** The mode in which an earlier entry of the run locks the table, where a lock of ours would wait behind it. */
+export function waitsBehind(
+  { conflicts }: Pick<Locks, 'conflicts'>,
+  mode: string,
+  id: string,
+  taken: ReadonlySet<string>,
+): string | undefined {
+  return conflicts[mode]?.find((other) => taken.has(takenBy(other, id)))
+}
+
+/** Throws REFUSED_UNSUITABLE for tables of the server's own schemas. */
+function refuseCatalogs({ ownSchemas }: Locks, names: readonly string[]): void {
+  for (const name of names) {
+    const parts = splitName(name) ?? []
+    if (parts.length === 2 && ownSchemas.includes(parts[0] ?? '')) {
+      throw new RefusedError(
+        'REFUSED_UNSUITABLE',
+        `${name} belongs to the server itself: it would stop everybody, us too`,
+      )
+    }
+  }
+}
+
+/** Throws TARGET_PRIVILEGE with the GRANT lines for a lock of this mode. */
+async function requirePrivileges(
+  locks: Locks,
+  target: DbReader,
+  tables: readonly TableRef[],
+  mode: string,
+): Promise<void> {
+  const grants = await locks.missingGrants(target, tables, mode)
+  if (grants.length === 0) return
+  const fix = grants.join('\n')
+  throw new TargetError('TARGET_PRIVILEGE', `${target.role} may not lock in ${mode} mode:\n${fix}`, { fix })
 }
 
 /** A lock that waits behind another of the same run never comes: that one is held until the end of the soak. */
 async function refuseOwnQueue(
+  locks: Locks,
   target: DbReader,
   named: readonly TableRef[],
-  mode: LockMode,
+  mode: string,
   taken: ReadonlySet<string>,
 ): Promise<void> {
   if (taken.size === 0) return
   const problems: ConfigProblem[] = []
   for (const { id } of named) {
-    for (const locked of [id, ...(await childrenOf(target, [id]))]) {
-      const other = waitsBehind(mode, locked, taken)
+    for (const locked of [id, ...(await locks.below(target, [id]))]) {
+      const other = waitsBehind(locks, mode, locked, taken)
       if (other === undefined) continue
       const also = locked === id ? '' : ` and what is below it`
       const message = `db.table_lock cannot have ${mode} on ${id}${also}: an earlier db.table_lock of this run holds ${other} on ${locked} for the whole soak; name the tables in one entry, or lock them in another experiment`
@@ -212,14 +224,19 @@ async function refuseOwnQueue(
   if (problems.length > 0) throw new ConfigError(problems, 'CONFIG_NOT_ON_TARGET')
 }
 
-async function lock(session: DbSession, blockers: Blockers, { tables, mode, wait_ms }: Step): Promise<void> {
+async function lock(
+  { locks, kindOf }: Dialect,
+  session: DbSession,
+  blockers: Blockers,
+  { tables, mode, wait_ms }: Step,
+): Promise<void> {
   const names = tables.map(({ id }) => id).join(', ')
   try {
-    await session.query(`LOCK TABLE ${tables.map(quoteTable).join(', ')} IN ${mode} MODE`)
+    await locks.take(session, tables, mode)
   } catch (error) {
-    const state = sqlState(error)
-    if (state === '42P01' || state === '3F000') throw new StaleError(`a table of ${names} is gone: ${messageOf(error)}`)
-    if (state !== '55P03' && state !== '57014') throw error
+    const kind = kindOf(error)
+    if (kind === 'gone') throw new StaleError(`a table of ${names} is gone: ${messageOf(error)}`)
+    if (!gaveUp(kind)) throw error
     const holders = blockers.seen().join(', ') || 'somebody'
     throw new StepError(
       'STEP_FAILED',

@@ -1,16 +1,18 @@
 /** db.update_load: overwrites values of existing rows; the undo puts each back where it is still ours. */
 import { seededRandom } from '../../../core/random.ts'
 import { StaleError } from '../../../core/errors.ts'
+import type { DatabaseSkill } from '../dialect.ts'
 import type { InspectContext, Inspection, SkillSpec } from '../../../core/skill.ts'
 import { locateTables, lockAsPlanned, partsWith } from '../postgres/catalog/tables.ts'
 import type { Located } from '../postgres/catalog/tables.ts'
-import type { Queries } from '../rows/facts.ts'
 import { inPsql, literal, remark } from '../postgres/by-hand/psql.ts'
-import type { DbClient, DbReader, DbSession } from '../dialect.ts'
+import type { DbClient, DbReader, DbSession, Queries } from '../client.ts'
 import { returnsExactly } from '../postgres/catalog/encoding.ts'
 import { fateOf, stubbornly, uncommitted } from '../postgres/fate.ts'
 import { finder, keyByHand, rowName } from '../rows/keys.ts'
-import { namingBlockers } from '../postgres/locks.ts'
+import { watchBlockers } from '../postgres/blockers.ts'
+import { kindOf } from '../postgres/errors.ts'
+import { namingBlockers } from '../rows/waiting.ts'
 import { lockDefinition, refuseForeignCode, requireOwnCode } from '../postgres/catalog/own-code.ts'
 import type { Value } from '../rows/batch.ts'
 import { quoteIdent, quoteTable } from '../postgres/sql.ts'
@@ -31,7 +33,12 @@ const NAMES = 20
 
 export type { UpdateStep }
 
-export const updateLoad: SkillSpec<DbReader, DbClient, UpdateParams, UpdateStep> = {
+export const updateLoad: DatabaseSkill<UpdateParams, UpdateStep> = (): SkillSpec<
+  DbReader,
+  DbClient,
+  UpdateParams,
+  UpdateStep
+> => ({
   name: 'db.update_load',
   summary: 'Randomly UPDATE existing rows; rollback puts every value back that is still ours',
   params: updateParams,
@@ -49,7 +56,8 @@ export const updateLoad: SkillSpec<DbReader, DbClient, UpdateParams, UpdateStep>
   async apply({ target, mark, clock, signal, record }, step) {
     const session = await target.session(mark, signal)
     try {
-      const named = () => namingBlockers(target, session.pid, clock, () => update(session, step))
+      const named = () =>
+        namingBlockers(watchBlockers(target, session.pid, clock, 200), kindOf, () => update(session, step))
       await record(await uncommitted(session, named))
       await session.query('commit')
     } finally {
@@ -113,7 +121,7 @@ export const updateLoad: SkillSpec<DbReader, DbClient, UpdateParams, UpdateStep>
     const what = remark(`puts values of ${changed.length} rows of ${step.id} back, each where it is still ours`)
     return { lines: [what, ...inPsql(config, [names, 'begin;', ...updatesByHand(step), 'commit;'])], holdsValues: true }
   },
-}
+})
 
 /** A statement for each value, so that a person can read what it does. */
 function updatesByHand({

@@ -1,5 +1,6 @@
 /** Columns of tables and their types, read from the catalog; domains are resolved to what they are made of. */
-import type { Column, Queries, ValueType } from '../../rows/facts.ts'
+import type { Queries } from '../../client.ts'
+import type { Column, ValueType } from '../../rows/facts.ts'
 import { formsOf } from '../../rows/values/value.ts'
 
 /** The columns of tables, by the table's oid, in order. */

@@ -6,7 +6,8 @@
 import { loadCatalog } from './tables.ts'
 import { sqlState } from '../sql.ts'
 import type { Unfit } from '../../rows/suitable.ts'
-import type { Queries, Table } from '../../rows/facts.ts'
+import type { Queries } from '../../client.ts'
+import type { Table } from '../../rows/facts.ts'
 import type { TableRef } from '../../rows/names.ts'
 
 /** SQL: true when `text` reaches us and comes back as it was; NULL for NULL. Throws (`isUnreadable`) when it has no form in UTF-8. */

@@ -1,5 +1,5 @@
 /** Whose code the server would run, as us, for rows of a table: its checks, types, indexes, policies and the like call functions. */
-import type { Queries } from '../../rows/facts.ts'
+import type { Queries } from '../../client.ts'
 
 /** What is done with rows: reading and deleting evaluates less than writing does. */
 export type Touch = 'read' | 'write'

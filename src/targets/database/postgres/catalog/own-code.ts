@@ -2,7 +2,7 @@
 import { RollbackError, StaleError } from '../../../../core/errors.ts'
 import { foreignCode, foreignTrigger, neighbours } from './foreign-code.ts'
 import { quoteIdent, quoteTable } from '../sql.ts'
-import type { Queries } from '../../rows/facts.ts'
+import type { Queries } from '../../client.ts'
 import type { TableRef } from '../../rows/names.ts'
 
 type Name = Pick<TableRef, 'schema' | 'table'>

@@ -1,8 +1,8 @@
 /** What the columns of a step are called now, and of which type: a migration may have renamed, retyped or dropped them. */
+import type { Queries } from '../../client.ts'
 import type { Located } from './tables.ts'
 import { expandKeys } from '../../rows/keys.ts'
 import type { Key, Keys } from '../../rows/keys.ts'
-import type { Queries } from '../../rows/facts.ts'
 
 export interface ColumnNow {
   name: string

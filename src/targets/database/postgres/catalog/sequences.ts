@@ -1,5 +1,5 @@
 /** The sequences behind columns: how far they are, where they end, and what else they fill; read from the catalog. */
-import type { DbReader } from '../../dialect.ts'
+import type { DbReader } from '../../client.ts'
 import { foreignCode } from './foreign-code.ts'
 import type { NumberSource } from '../../rows/headroom.ts'
 import { quoteIdent } from '../sql.ts'

@@ -7,7 +7,7 @@ import { Bounds, cut } from './bounds.ts'
 import type { Place } from '../../config.ts'
 import { attempts, codeOf, mayRetry, tlsAdvice } from './tls.ts'
 import type { Ssl } from './tls.ts'
-import type { Row, SessionOptions } from '../../dialect.ts'
+import type { Row, SessionOptions } from '../../client.ts'
 import { TEXT_FORM } from '../text-form.ts'
 
 /** Longest statement, unless a session asks for another limit. */

@@ -1,6 +1,6 @@
 /** How many connections a run opens at once, and how many the server has left for our role. */
 import { RefusedError } from '../../../../core/errors.ts'
-import type { DbReader } from '../../dialect.ts'
+import type { DbReader } from '../../client.ts'
 
 /** What every run has open: the connection that looks and undoes, and the one that plans. */
 const BASE = 2

@@ -4,7 +4,7 @@
  * matter between which two of them an earlier attempt was killed.
  */
 import { RollbackError } from '../../../../core/errors.ts'
-import type { DbReader } from '../../dialect.ts'
+import type { DbReader } from '../../client.ts'
 import { quoteIdent, quoteLiteral, sqlState } from '../sql.ts'
 
 /** One setting's line: the name as it is spelled there, and the value without quotes. */

@@ -1,7 +1,7 @@
 /** Settings of a running PostgreSQL: what they are, who may change them, and when a change has reached new sessions. */
 import type { Clock } from '../../../../core/clock.ts'
 import { CodedError, TargetError } from '../../../../core/errors.ts'
-import type { DbClient, DbReader } from '../../dialect.ts'
+import type { DbClient, DbReader } from '../../client.ts'
 import { readValue } from './rules.ts'
 import type { Setting } from './rules.ts'
 import { grantLine, quoteIdent, sqlState } from '../sql.ts'

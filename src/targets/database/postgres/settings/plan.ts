@@ -14,7 +14,7 @@ import {
   splitList,
 } from './auto-conf.ts'
 import type { Line, LineChange } from './auto-conf.ts'
-import type { DbReader } from '../../dialect.ts'
+import type { DbReader } from '../../client.ts'
 import { caution, readValue, riskyCategories, sameSetting, whyRefused, whyValueRefused } from './rules.ts'
 import type { Setting } from './rules.ts'
 import { isPinned, overridesOf, readFiles, readSettings, requirePrivileges, tryValue, unloaded } from './live.ts'

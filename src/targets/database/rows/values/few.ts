@@ -3,7 +3,8 @@ import { seededRandom } from '../../../../core/random.ts'
 import { textsOf } from './patterns.ts'
 import type { Recipe, Source, Value } from '../batch.ts'
 import { quoteIdent, quoteTable } from '../../postgres/sql.ts'
-import type { Column, Index, Queries, Table } from '../facts.ts'
+import type { Queries } from '../../client.ts'
+import type { Column, Index, Table } from '../facts.ts'
 import { lengthOf, maker, patternOf, room } from './value.ts'
 
 /** More values than this are many: then random ones are free. */
