@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { targets } from '../src/targets/index.ts'
+import { goldenName } from './golden/name.ts'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8')
@@ -12,7 +13,7 @@ const inFolder = (path: string): string[] => readdirSync(join(ROOT, path)).map((
 
 test('every skill has its file, its contract, its golden journal and its place in the documents', () => {
   assert.deepEqual(
-    targets.flatMap((target) => target.skills.flatMap(({ name }) => missing(target.name, name))),
+    targets.flatMap((target) => target.skills.flatMap(({ name, version }) => missing(target.name, name, version))),
     [],
   )
 })
@@ -23,14 +24,14 @@ test('what a new skill lacks is named, each with what to do', () => {
     assert.match(all, what)
 })
 
-function missing(target: string, name: string): string[] {
+function missing(target: string, name: string, version = 1): string[] {
   const file = `skills/${name.slice(name.indexOf('.') + 1)}.ts`
   const contracts = inFolder('test/skills')
     .map(read)
     .filter((text) => text.includes('skillContract('))
   const golden = inFolder('test/golden')
     .filter((path) => /\/format-\d+$/.test(path))
-    .map((path) => join(ROOT, path, `${name}.jsonl`))
+    .map((path) => join(ROOT, path, `${goldenName({ name, version })}.jsonl`))
   const needs: [there: boolean, todo: string][] = [
     [existsSync(join(ROOT, 'src/targets', target, file)), `write it in src/targets/${target}/${file}`],
     [

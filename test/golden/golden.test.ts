@@ -100,20 +100,20 @@ for (const golden of journals.filter((file) => basename(file).startsWith('app.')
   })
 }
 
-test('there is a golden journal of every skill, and of every type of record that is written', async () => {
+test('there is a golden journal of every skill and version of its step, and of every type of record that is written', async () => {
   const types = new Set<string>()
   const skills = new Set<string>()
   for (const golden of journals) {
     for (const part of await partsOf(golden, nodeDisk)) {
       for await (const { bytes } of linesOf(partFile(golden, part), nodeDisk)) {
-        const record = JSON.parse(bytes.toString().replace(/^\d+ \w+ \w+ \d+ /, '')) as { type: string; skill?: string }
+        const record = JSON.parse(bytes.toString().replace(/^\d+ \w+ \w+ \d+ /, '')) as Written
         types.add(record.type)
-        if (record.skill !== undefined) skills.add(record.skill)
+        if (record.skill !== undefined) skills.add(`${record.skill} ${record.version ?? 0}`)
       }
     }
   }
   assert.deepEqual(
-    targets.flatMap((target) => target.skills.map((s) => s.name)).filter((name) => !skills.has(name)),
+    targets.flatMap((target) => target.skills.map((s) => `${s.name} ${s.version}`)).filter((name) => !skills.has(name)),
     [],
   )
   // Not here: run.finished, whose journal is gone, and what is only reserved.
@@ -130,6 +130,12 @@ test('there is a golden journal of every skill, and of every type of record that
   for (const type of ['undo.started', 'undo.progress', 'step.reverted', 'step.revert_failed'])
     assert.ok(types.has(type), type)
 })
+
+interface Written {
+  type: string
+  skill?: string
+  version?: number
+}
 
 const stepShape = z.object({ component: z.string(), fault: z.unknown(), seed: z.string() })
 

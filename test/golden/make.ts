@@ -21,6 +21,7 @@ import { FAULTS, ShopProcess } from '../fakes/shop.ts'
 import { SimulatedDisk } from '../fakes/simulated-disk.ts'
 import { startPostgres } from '../labs/embedded-postgres.ts'
 import { nodeDisk } from '../../src/journal/disk.ts'
+import { goldenName } from './name.ts'
 
 const FOLDER = fileURLToPath(new URL(`format-${JOURNAL_FORMAT}`, import.meta.url))
 
@@ -38,7 +39,8 @@ const PARAMS: Record<string, object> = {
 
 mkdirSync(FOLDER, { recursive: true })
 const isMissing = (name: string): boolean => !existsSync(join(FOLDER, `${name}.jsonl`))
-const missing = (target: Target): string[] => target.skills.map(({ name }) => name).filter(isMissing)
+const missing = (target: Target): string[] =>
+  target.skills.filter((skill) => isMissing(goldenName(skill))).map(({ name }) => name)
 
 if (missing(database).length > 0) {
   const server = await startPostgres()
@@ -79,7 +81,8 @@ async function makeKilled(skill: string, params: object, target: Target, target_
     run.child.kill('SIGKILL')
     await run.exit
     const [file = ''] = readdirSync(join(chaos.state, 'journal'))
-    copyFileSync(join(chaos.state, 'journal', file), join(FOLDER, `${skill}.jsonl`))
+    const { version = 1 } = target.skills.find(({ name }) => name === skill) ?? {}
+    copyFileSync(join(chaos.state, 'journal', file), join(FOLDER, `${goldenName({ name: skill, version })}.jsonl`))
     await chaos.run(['recover'])
   } finally {
     chaos.remove()

@@ -7,6 +7,7 @@ import type { AnySkill } from '../../core/target.ts'
 import type { SkillSpec } from '../../core/skill.ts'
 import type { DbClient, DbReader, Queries } from './client.ts'
 import type { TableRef } from './rows/names.ts'
+import type { SizeOf } from './rows/old-types.ts'
 
 /** A skill for whichever dialect it is handed. */
 export type DatabaseSkill<P, S> = (dialect: Dialect) => SkillSpec<DbReader, DbClient, P, S>
@@ -21,6 +22,8 @@ export interface Dialect {
   isReplica(on: Queries): Promise<boolean>
   /** Looks now and then whom a session waits for: once it has given up, nobody can tell any more. Not with that session. */
   watchBlockers(on: Queries, pid: string, clock: Clock, firstMs?: number): Blockers
+  /** The size of a type in a step of version 1, which has it as the server packs it. */
+  typeSize: SizeOf
   locks: Locks
   sessions: Sessions
   byHand: ByHandWords

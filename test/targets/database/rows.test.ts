@@ -6,7 +6,7 @@ import { copyText, makeColumn, makeRows } from '../../../src/targets/database/ro
 import type { Picking, Recipe, Source, Value } from '../../../src/targets/database/rows/batch.ts'
 
 const text: Source = {
-  ...{ from: 'value', type: { name: 'text', typmod: -1 }, form: 'plain', unique: true, run: 'abcdef', nulls: 0 },
+  ...{ from: 'value', type: { name: 'text' }, form: 'plain', unique: true, run: 'abcdef', nulls: 0 },
 }
 const recipe: Recipe = {
   columns: [

@@ -143,7 +143,7 @@ describe('made-up values', () => {
   })
 
   test('say where they come from, where there is room, and mail goes nowhere', () => {
-    const text = { name: 'varchar', typmod: 44 }
+    const text = { name: 'varchar', length: 40 }
     assert.equal(formFor(text, 'contact_email'), 'mail')
     const mail = maker({ type: text, form: 'mail', unique: true, run: 'abcdef' }, seededRandom('x'))(7)
     assert.match(mail, /^chaos-[a-z0-9]+@example\.invalid$/)

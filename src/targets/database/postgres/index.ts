@@ -5,6 +5,7 @@ import { endSessionByHand } from './by-hand/session.ts'
 import { kindOf } from './errors.ts'
 import { sessions } from './held-session.ts'
 import { locks } from './locks.ts'
+import { sizeOf } from './type-size.ts'
 
 export const postgres: Dialect = {
   kindOf,
@@ -13,6 +14,7 @@ export const postgres: Dialect = {
     return row?.replica === 'true'
   },
   watchBlockers,
+  typeSize: sizeOf,
   locks,
   sessions,
   byHand: { endSession: endSessionByHand },

@@ -5,9 +5,14 @@ import type { Random } from '../../../core/random.ts'
 import type { ValueType } from './facts.ts'
 import { maker } from './values/value.ts'
 
+/** No type is longer: a journal that was changed must not fill memory. */
+const MOST_LONG = 100_000_000
+
 export const valueTypeSchema: z.ZodType<ValueType> = z.object({
   name: z.string(),
-  typmod: z.number(),
+  length: z.int().min(0).max(MOST_LONG).optional(),
+  precision: z.int().min(0).max(65_535).optional(),
+  scale: z.int().min(-1024).max(1023).optional(),
   labels: z.array(z.string()).optional(),
   array: z.boolean().optional(),
   of: z.lazy(() => z.array(valueTypeSchema)).optional(),

@@ -1,12 +1,19 @@
 /** What the row skills know about a table, as read from the catalog. */
 import type { TableRef } from './names.ts'
 
+/** What a type says of the size of its values. */
+export type TypeSize = Pick<ValueType, 'length' | 'precision' | 'scale'>
+
 /** A type as values of it are written; domains are resolved to what they are made of, arrays to their elements. */
 export interface ValueType {
   /** PostgreSQL's internal name of the base type: `int4`, `varchar`, `timestamptz`, an enum's own name. */
   name: string
-  /** Length, precision and scale as PostgreSQL packs them; -1 for none. */
-  typmod: number
+  /** The most characters, bits or elements that it takes; absent where nothing is said. */
+  length?: number | undefined
+  /** Digits of a numeric, or of the second of a time. */
+  precision?: number | undefined
+  /** Of a numeric: digits after the point. */
+  scale?: number | undefined
   /** Of an enum, in order. */
   labels?: string[] | undefined
   array?: boolean | undefined

@@ -6,6 +6,8 @@ import type { Table } from './facts.ts'
 import type { DbReader } from '../client.ts'
 import { Headroom, tooManyKeys } from './headroom.ts'
 import { areKeys, countKeys, keySchema, keysSchema } from './keys.ts'
+import { columnsToday, isObject } from './old-types.ts'
+import type { SizeOf } from './old-types.ts'
 import { parentsSchema } from './parents.ts'
 import { cook } from './recipe.ts'
 import type { Cooked } from './recipe.ts'
@@ -78,6 +80,13 @@ export const insertStep = insertFields.check(({ value, issues }) => {
 })
 
 export type InsertStep = z.infer<typeof insertStep>
+
+/** A step of version 1 as one of today. */
+export function insertToday(step: object, sizeOf: SizeOf): object {
+  const recipe: unknown = 'recipe' in step ? step.recipe : undefined
+  if (!isObject(recipe)) return step
+  return { ...step, recipe: { ...recipe, columns: columnsToday(recipe['columns'], sizeOf) } }
+}
 
 export type InsertParams = z.infer<typeof insertParams>
 

@@ -120,7 +120,7 @@ function castOf(type: ValueType): string | undefined {
     return size ? `pg_catalog.numeric(${size.precision}, ${size.scale})` : 'pg_catalog.numeric'
   }
   if (/^(time|timetz|timestamp|timestamptz|interval)$/.test(type.name)) {
-    return type.typmod === -1 ? `pg_catalog.${type.name}` : undefined
+    return type.precision === undefined ? `pg_catalog.${type.name}` : undefined
   }
   return type.name in BITS || type.name in COUNTED || /^(int[248]|float[48])$/.test(type.name)
     ? `pg_catalog.${type.name}`

@@ -169,7 +169,7 @@ function isBtree({ columns, equality }: Index): boolean {
 /** Whether it is worth a question to the server how long an entry would be. */
 function mayBeLong(table: Table, index: Index, longest: ReadonlyMap<string, string | null>): boolean {
   const length = ({ name, length: fixed, value }: Column): number =>
-    fixed > 0 ? fixed : Math.max(Buffer.byteLength(longest.get(name) ?? ''), value.typmod > 0 ? value.typmod * 4 : 0)
+    fixed > 0 ? fixed : Math.max(Buffer.byteLength(longest.get(name) ?? ''), 4 * (value.length ?? 0))
   const columns = table.columns.filter((c) => index.columns.includes(c.name))
   return isBtree(index) && columns.reduce((sum, column) => sum + length(column), 0) > 2_000
 }

@@ -16,6 +16,8 @@ import { keyCells, keyFrom, keyOf, keySchema } from './keys.ts'
 import type { Key } from './keys.ts'
 import { postgres } from '../postgres/index.ts'
 import { refuseOnReplica } from './replica.ts'
+import { columnsToday } from './old-types.ts'
+import type { SizeOf } from './old-types.ts'
 import { valueTypeSchema } from './batch.ts'
 import { staysFitting } from './row-width.ts'
 import { quoteIdent, quoteTable } from '../postgres/sql.ts'
@@ -64,6 +66,11 @@ export const updateStep = z.object({
 })
 
 export type UpdateStep = z.infer<typeof updateStep>
+
+/** A step of version 1 as one of today. */
+export function updateToday(step: object, sizeOf: SizeOf): object {
+  return 'columns' in step ? { ...step, columns: columnsToday(step.columns, sizeOf) } : step
+}
 
 export type UpdateParams = z.infer<typeof updateParams>
 

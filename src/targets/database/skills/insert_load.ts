@@ -11,7 +11,7 @@ import { deleteByHand } from '../postgres/by-hand/delete.ts'
 import type { RowsByHand } from '../postgres/by-hand/delete.ts'
 import { fateOf, ownWriter, stubbornly, uncommitted } from '../postgres/fate.ts'
 import { insertBatch } from '../postgres/insert.ts'
-import { insertParams, insertStep, planInserts } from '../rows/insert-plan.ts'
+import { insertParams, insertStep, insertToday, planInserts } from '../rows/insert-plan.ts'
 import type { InsertParams, InsertStep } from '../rows/insert-plan.ts'
 import { countKeys, rowName, splitKeys } from '../rows/keys.ts'
 import type { Keys } from '../rows/keys.ts'
@@ -43,17 +43,15 @@ const BY_HAND_BYTES = 64 * 1024
 
 export type { InsertStep }
 
-export const insertLoad: DatabaseSkill<InsertParams, InsertStep> = (): SkillSpec<
-  DbReader,
-  DbClient,
-  InsertParams,
-  InsertStep
-> => ({
+export const insertLoad: DatabaseSkill<InsertParams, InsertStep> = (
+  dialect,
+): SkillSpec<DbReader, DbClient, InsertParams, InsertStep> => ({
   name: 'db.insert_load',
   summary: 'Bulk INSERT random rows into tables; rollback deletes exactly those rows',
   params: insertParams,
   step: insertStep,
-  version: 1,
+  version: 2,
+  readOld: (step) => insertToday(step, dialect.typeSize),
   scope: 'resource',
   phase: 'data',
   failsafe: 'none',

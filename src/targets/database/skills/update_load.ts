@@ -20,7 +20,7 @@ import { asRecorded } from '../postgres/by-hand/recorded-names.ts'
 import { columnsNow, keyNow } from '../postgres/catalog/renamed.ts'
 import { asTyped, statesOf, swapBack, swapStrays } from '../postgres/swap.ts'
 import type { RowState, Swap, SwapRow, Write } from '../postgres/swap.ts'
-import { planUpdates, updateParams, updateStep } from '../rows/update-plan.ts'
+import { planUpdates, updateParams, updateStep, updateToday } from '../rows/update-plan.ts'
 import type { UpdateParams, UpdateStep } from '../rows/update-plan.ts'
 import { bitsOf, wildMaker } from '../rows/values/value.ts'
 
@@ -33,17 +33,15 @@ const NAMES = 20
 
 export type { UpdateStep }
 
-export const updateLoad: DatabaseSkill<UpdateParams, UpdateStep> = (): SkillSpec<
-  DbReader,
-  DbClient,
-  UpdateParams,
-  UpdateStep
-> => ({
+export const updateLoad: DatabaseSkill<UpdateParams, UpdateStep> = (
+  dialect,
+): SkillSpec<DbReader, DbClient, UpdateParams, UpdateStep> => ({
   name: 'db.update_load',
   summary: 'Randomly UPDATE existing rows; rollback puts every value back that is still ours',
   params: updateParams,
   step: updateStep,
-  version: 1,
+  version: 2,
+  readOld: (step) => updateToday(step, dialect.typeSize),
   scope: 'resource',
   phase: 'data',
   failsafe: 'none',

@@ -1,6 +1,7 @@
 /** Columns of tables and their types, read from the catalog; domains are resolved to what they are made of. */
 import type { Queries } from '../../client.ts'
 import type { Column, ValueType } from '../../rows/facts.ts'
+import { sizeOf } from '../type-size.ts'
 import { formsOf } from '../../rows/values/value.ts'
 
 /** The columns of tables, by the table's oid, in order. */
@@ -119,7 +120,7 @@ interface Resolved {
 
 function resolveType(oid: string, typmod: number, types: ReadonlyMap<string, TypeFacts>): Resolved {
   const type = types.get(oid)
-  if (!type) return { value: { name: 'unknown', typmod: -1 }, notNull: false, checks: [] }
+  if (!type) return { value: { name: 'unknown' }, notNull: false, checks: [] }
   if (type.kind === 'd') {
     const base = resolveType(type.base, type.typmod, types)
     return {
@@ -133,7 +134,7 @@ function resolveType(oid: string, typmod: number, types: ReadonlyMap<string, Typ
     const element = resolveType(type.element, typmod, types)
     // Elements that are arrays or checked domains are not worth the trouble: an array of none will do.
     if (element.value.array || element.checks.length > 0 || formsOf(element.value).length === 0) {
-      return { value: { name: 'empty_array', typmod: -1 }, notNull: false, checks: [] }
+      return { value: { name: 'empty_array' }, notNull: false, checks: [] }
     }
     return { value: { ...element.value, array: true }, notNull: false, checks: [] }
   }
@@ -141,11 +142,11 @@ function resolveType(oid: string, typmod: number, types: ReadonlyMap<string, Typ
   if (made !== undefined && type.parts && type.name.includes('.')) {
     const parts = type.parts.map((part) => resolveType(part.oid, part.typmod, types))
     // A domain inside has CHECKs that nobody tries.
-    const of = parts.map((part) => (part.checks.length > 0 ? { name: 'unknown', typmod: -1 } : part.value))
-    return { value: { name: made, typmod: -1, of }, notNull: false, checks: [] }
+    const of = parts.map((part) => (part.checks.length > 0 ? { name: 'unknown' } : part.value))
+    return { value: { name: made, of }, notNull: false, checks: [] }
   }
   return {
-    value: { name: type.name, typmod, ...(type.labels ? { labels: type.labels } : {}) },
+    value: { name: type.name, ...sizeOf(type.name, typmod), ...(type.labels ? { labels: type.labels } : {}) },
     notNull: false,
     checks: [],
   }

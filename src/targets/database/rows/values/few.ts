@@ -109,7 +109,7 @@ function inTurn(recipe: Recipe, { columns, rows }: List): Recipe {
       const at = columns.indexOf(column.name)
       if (at < 0) return column
       const labels = rows.map((row) => row[at] ?? '')
-      const type = column.source.from === 'value' ? column.source.type : { name: 'text', typmod: -1 }
+      const type = column.source.from === 'value' ? column.source.type : { name: 'text' }
       return {
         ...column,
         source: { from: 'value', type: { ...type, labels }, form: 'label', unique: true, run: '', nulls: 0 },

@@ -71,13 +71,13 @@ function numbered(most: number, text: (n: number, random: Random) => string): Ma
 }
 
 function bits({ type, unique }: ValueSpec, random: Random): Maker {
-  const length = type.typmod > 0 ? type.typmod : type.name === 'bit' ? 1 : 32
+  const length = type.length ?? (type.name === 'bit' ? 1 : 32)
   const wide = Math.min(length, 48)
   return (index) => (unique ? index % 2 ** wide : random.int(2 ** wide)).toString(2).padStart(length, '0')
 }
 
 function vectors({ type }: ValueSpec, random: Random): Maker {
-  const size = type.typmod > 0 ? type.typmod : 3
+  const size = type.length ?? 3
   return () => `[${Array.from({ length: size }, () => random.int(1000) / 1000).join(',')}]`
 }
 

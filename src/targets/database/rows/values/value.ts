@@ -27,7 +27,7 @@ export function room(type: ValueType): number {
   if (type.labels) return type.labels.length
   if (type.name === 'bool') return 2
   if (type.name === 'char' || type.name === 'empty_array') return 1
-  if (type.name === 'bit') return 2 ** Math.min(48, Math.max(1, type.typmod))
+  if (type.name === 'bit') return 2 ** Math.min(48, type.length ?? 1)
   if (type.name === 'int2') return 32_767
   if (type.name === 'date') return DAYS
   if (type.name === 'numeric') return 10 ** Math.min(300, wholeDigits(type))
@@ -80,14 +80,13 @@ export function wildMaker(type: ValueType, random: Random): () => string {
 /** Longest text, in characters, that a type takes. */
 export function lengthOf(type: ValueType): number {
   if (type.name === 'name') return 63
-  return (type.name === 'varchar' || type.name === 'bpchar') && type.typmod > 4 ? type.typmod - 4 : Infinity
+  return (type.name === 'varchar' || type.name === 'bpchar') && type.length !== undefined ? type.length : Infinity
 }
 
 /** Precision and scale of a numeric; undefined when it has none. */
 export function numericSize(type: ValueType): { precision: number; scale: number } | undefined {
-  if (type.name !== 'numeric' || type.typmod < 4) return undefined
-  const packed = type.typmod - 4
-  return { precision: (packed >> 16) & 0xffff, scale: ((packed & 0x7ff) ^ 1024) - 1024 }
+  const { name, precision, scale = 0 } = type
+  return name === 'numeric' && precision !== undefined ? { precision, scale } : undefined
 }
 
 export function maker(spec: ValueSpec, random: Random): Maker {
