@@ -11,6 +11,7 @@ import type { Comparison } from './measure.ts'
 const BENCHMARKS: Record<string, () => Promise<Comparison[]>> = {
   journal: async () => (await import('./journal.ts')).journal(),
   'start-up': async () => (await import('./start-up.ts')).startUp(),
+  runs: async () => (await import('./runs.ts')).runs(),
   'insert-load': async () => (await import('./insert-load.ts')).insertLoad(),
   faults: async () => (await import('./faults.ts')).faults(),
   memory: async () => (await import('./memory.ts')).memory(),

@@ -1,4 +1,4 @@
-/** What starting costs: `chaos --help` beside a bare Node process, and an idle daemon beside one that only waits. */
+/** What starting costs: `--version`, `--help` and `validate` beside a bare Node process, and an idle daemon beside one that only waits. */
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
@@ -9,12 +9,16 @@ import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 import { interleave } from './measure.ts'
-import type { Comparison } from './measure.ts'
+import type { Comparison, Series } from './measure.ts'
 import { ended, MAIN, megabytesIn, memoryOf, node } from './processes.ts'
 import { withFolder } from './temporary.ts'
 
 const HELP = [MAIN, '--help']
+const VERSION = [MAIN, '--version']
+const EXAMPLE = fileURLToPath(new URL('../config/example-db.yaml', import.meta.url))
+const VALIDATE = [MAIN, 'validate', EXAMPLE]
 const BARE = ['-e', '0']
 const COMMANDER = ['--input-type=module', '-e', "import 'commander'"]
 const WAITING = ['-e', 'setInterval(() => undefined, 2 ** 30)']
@@ -26,25 +30,39 @@ const IDLE_ROUNDS = 4
 const SETTLE_MS = 1_000
 
 export async function startUp(): Promise<Comparison[]> {
-  return withFolder(async (folder) => [await helpTime(), await helpMemory(folder), await idleMemory(folder)])
+  return withFolder(async (folder) => [...(await times()), await helpMemory(folder), await idleMemory(folder)])
 }
 
-async function helpTime(): Promise<Comparison> {
-  const { help, bare, commander } = await interleave(
-    { help: () => wallTime(HELP), bare: () => wallTime(BARE), commander: () => wallTime(COMMANDER) },
-    { rounds: TIME_ROUNDS },
+async function times(): Promise<Comparison[]> {
+  const { version, help, validate, bare, commander } = await interleave(
+    {
+      version: () => wallTime(VERSION),
+      help: () => wallTime(HELP),
+      validate: () => wallTime(VALIDATE),
+      bare: () => wallTime(BARE),
+      commander: () => wallTime(COMMANDER),
+    },
+    { rounds: TIME_ROUNDS, budgetMs: 40_000 },
   )
-  return {
-    title: 'start-up: time of chaos --help',
+  const timeOf = (command: string, values: readonly number[], meaning: string, more: Series[] = []): Comparison => ({
+    title: `start-up: time of ${command}`,
     unit: 'ms',
     better: 'lower',
-    ours: { label: 'chaos --help', values: help },
-    peers: [
-      { label: 'bare node -e 0', values: bare },
-      { label: 'node that imports commander only', values: commander },
-    ],
-    meaning: 'What a command costs before it does anything; commander, which parses the command line, is the floor.',
-  }
+    ours: { label: command, values },
+    peers: [{ label: 'bare node -e 0', values: bare }, ...more],
+    meaning,
+  })
+  const floor = { label: 'node that imports commander only', values: commander }
+  return [
+    timeOf('chaos --version', version, 'What is loaded before the command line is looked at.'),
+    timeOf(
+      'chaos --help',
+      help,
+      'What a command costs before it does anything; commander, which parses the command line, is the floor.',
+      [floor],
+    ),
+    timeOf('chaos validate', validate, 'What it costs to read a configuration: zod, yaml, and what the skills accept.'),
+  ]
 }
 
 async function wallTime(args: readonly string[]): Promise<number> {
