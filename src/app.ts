@@ -1,7 +1,6 @@
 /** The composition root: puts the targets, the commands and this process together. */
 import type { Context } from './cli/context.ts'
 import { shown } from './core/foreign.ts'
-import { runProgram } from './cli/program.ts'
 
 /** Runs one command line; resolves with its exit code. `main` is the script that started this process. */
 export async function app(
@@ -22,5 +21,7 @@ export async function app(
     tty: process.stdout.isTTY,
     columns: process.stdout.columns,
   }
-  return runProgram(argv, context)
+  // What a supervisor starts has no command line to be read.
+  if (argv.length === 1 && argv[0] === 'worker') return (await import('./cli/worker.ts')).worker(context)
+  return (await import('./cli/program.ts')).runProgram(argv, context)
 }

@@ -1,11 +1,11 @@
 /** argv → command → exit code. Every command's code is loaded only when it is called. */
 import { Command, CommanderError, Option } from 'commander'
 import { NOT_HERE } from '../config/later.ts'
-import { CodedError, ConfigError, formatProblem, messageOf, TargetError } from '../core/errors.ts'
-import { bounded, visible, visibleLines } from '../core/foreign.ts'
+import { CodedError } from '../core/errors.ts'
 import { maskOf } from '../core/filled.ts'
 import type { Filled } from '../core/filled.ts'
 import type { Context } from './context.ts'
+import { failed } from './failed.ts'
 import type { StopOptions } from './controls/stop.ts'
 import { addControls } from './controls/program-controls.ts'
 import type { InitOptions } from './init/init.ts'
@@ -17,8 +17,6 @@ import { addMcpProxy } from './faults/program-mcp-proxy.ts'
 
 const USAGE = 2
 const FAULTS = ['latency', 'error', 'timeout', 'partial_failure', 'resource_exhaustion', 'data_corruption']
-/** EX_SOFTWARE of sysexits: a bug of ours, not of the caller's. */
-const INTERNAL = 70
 
 export async function runProgram(argv: readonly string[], outer: Context): Promise<number> {
   let exitCode = 0
@@ -39,25 +37,8 @@ export async function runProgram(argv: readonly string[], outer: Context): Promi
     return exitCode
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : USAGE
-    context.err(`${shownError(error)}\n`)
-    if (error instanceof CodedError) return error.exitCode
-    if (error instanceof Error && error.stack !== undefined) context.err(`${visibleLines(bounded(error.stack))}\n`)
-    return INTERNAL
+    return failed(error, context)
   }
-}
-
-/** A line for each problem; what a target or a peer has said is no line of ours. */
-function shownError(error: unknown): string {
-  if (error instanceof ConfigError && error.code === 'CONFIG_NOT_ON_TARGET')
-    return error.problems.map((problem) => visible(formatProblem(problem))).join('\n')
-  if (error instanceof ConfigError) return visibleLines(error.message)
-  const message = messageOf(error)
-  const fix = error instanceof TargetError && error.fix !== undefined && message.includes(error.fix) ? error.fix : ''
-  if (fix === '') return visible(message)
-  const [before = '', behind = ''] = message.split(fix)
-  // The line break before the lines to type is ours.
-  const head = before.endsWith('\n') ? `${visible(before.slice(0, -1))}\n` : visible(before)
-  return `${head}${visibleLines(fix).replaceAll('\n', '\n  ')}${visible(behind)}`
 }
 
 function build(context: Context, done: (exitCode: number) => void): Command {
@@ -236,7 +217,6 @@ function build(context: Context, done: (exitCode: number) => void): Command {
     .action((options: object) => finish(import('./controls/status.ts').then((m) => m.status(context, options))))
   addMcpProxy(program, { context, finish })
   addControls(program, { context, json, stateDir, finish })
-  program.command('worker', { hidden: true }).action(() => finish(import('./worker.ts').then((m) => m.worker(context))))
   return program
 }
 

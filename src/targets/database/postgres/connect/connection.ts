@@ -1,4 +1,5 @@
 /** One connection to PostgreSQL: with pinned settings and our mark, its death made visible, its silence bounded. */
+import './runtime.ts'
 import pg from 'pg'
 import { messageOf, RefusedError, TargetError } from '../../../../core/errors.ts'
 import { guardAuth } from './auth.ts'
