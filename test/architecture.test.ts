@@ -52,6 +52,9 @@ const NOT_YET_NEUTRAL: readonly string[] = [
   'targets/database/skills/update_load.ts',
 ]
 
+/** What the package exports. */
+const ENTRY = /^(?:index|faults\/(?:index|browser|library)|faults\/adapters\/index)\.ts$/
+
 interface Source {
   /** Path below src, with slashes. */
   path: string
@@ -100,6 +103,32 @@ test('only app.ts imports the registry of targets', () => {
 
 test('no file imports itself, not even through others', () => {
   assert.deepEqual(findCycles(), [])
+})
+
+test('a name is imported from the file that defines it: only what the package exports is exported again', () => {
+  const again = sources.flatMap(({ path, tree }) =>
+    tree.statements
+      .filter((s) => ts.isExportDeclaration(s) && s.moduleSpecifier !== undefined)
+      .map((s) => `${path}: ${s.getText(tree)}`),
+  )
+  assert.deepEqual(
+    again.filter((text) => !ENTRY.test(text.split(':')[0] ?? '')),
+    [],
+  )
+})
+
+test('every exported function, class and constant is used by another file, of src or of the tests', () => {
+  const others = ['test', 'bench', 'scripts', 'docs'].flatMap(readUsers)
+  const unused = sources.flatMap(({ path, tree }) => {
+    if (ENTRY.test(path)) return []
+    const inSrc = sources.filter(({ imports }) => imports.includes(path)).map((source) => source.tree.text)
+    const outside = others.filter(({ imports }) => imports.has(`../src/${path}`)).map(({ text }) => text)
+    const used = new Set([...inSrc, ...outside].flatMap((text) => text.match(/[\w$]+/g) ?? []))
+    return exportedValues(tree)
+      .filter((name) => !used.has(name))
+      .map((name) => `${path}: ${name}`)
+  })
+  assert.deepEqual(unused, [])
 })
 
 test('only main.ts ends the process', () => {
@@ -211,15 +240,37 @@ function skillNames(tree: ts.SourceFile): string[] {
     .filter((text) => /^\w+\.\w+$/.test(text))
 }
 
+/** Names of the functions, classes and constants that a file exports. */
+function exportedValues(tree: ts.SourceFile): string[] {
+  return tree.statements.flatMap((s) => {
+    if (!ts.canHaveModifiers(s) || !ts.getModifiers(s)?.some(({ kind }) => kind === ts.SyntaxKind.ExportKeyword))
+      return []
+    if (ts.isVariableStatement(s)) return s.declarationList.declarations.map(({ name }) => name.getText(tree))
+    return ts.isFunctionDeclaration(s) || ts.isClassDeclaration(s) ? [s.name?.text ?? 'default'] : []
+  })
+}
+
 function readSources(): Source[] {
-  return readdirSync(`${root}src`, { recursive: true, encoding: 'utf8' })
+  return filesOf('src').map((path) => {
+    const tree = ts.createSourceFile(path, readFileSync(`${root}src/${path}`, 'utf8'), ts.ScriptTarget.Latest, true)
+    return { path, tree, imports: importsOf(path, tree) }
+  })
+}
+
+/** Who may use what src exports, from another folder; the paths that it imports are relative to src, too. */
+function readUsers(folder: string): { text: string; imports: Set<string> }[] {
+  return filesOf(folder).map((name) => {
+    const text = readFileSync(`${root}${folder}/${name}`, 'utf8')
+    const specifiers = [...text.matchAll(/'(\.{1,2}\/[^']+\.ts)'/g)].map(([, specifier = '']) => specifier)
+    return { text, imports: new Set(specifiers.map((to) => posix.join('..', folder, dirname(name), to))) }
+  })
+}
+
+function filesOf(folder: string): string[] {
+  return readdirSync(`${root}${folder}`, { recursive: true, encoding: 'utf8' })
     .map((name) => name.replaceAll('\\', '/'))
-    .filter((path) => path.endsWith('.ts'))
+    .filter((name) => name.endsWith('.ts'))
     .sort()
-    .map((path) => {
-      const tree = ts.createSourceFile(path, readFileSync(`${root}src/${path}`, 'utf8'), ts.ScriptTarget.Latest, true)
-      return { path, tree, imports: importsOf(path, tree) }
-    })
 }
 
 /** `import … from`, `export … from`, `import(…)` and `typeof import(…)` of relative paths. */

@@ -1,5 +1,5 @@
 /** The demo from the shop's opening to the proof. */
-import type { Paint } from '../../src/observe/progress.ts'
+import type { Paint } from '../../src/observe/paint.ts'
 import type { Postgres } from '../embedded-postgres.ts'
 import { startApplication, type Application } from './application.ts'
 import { Daemon } from './daemon.ts'

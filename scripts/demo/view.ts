@@ -1,7 +1,8 @@
 /** What a person sees of the demo: the daemon's events in the look of `chaos run`, and how the shop is doing meanwhile. */
 import { formatDuration } from '../../src/core/duration.ts'
 import type { ChaosEvent, RunEvent } from '../../src/core/events.ts'
-import { linesOf, type Paint } from '../../src/observe/progress.ts'
+import type { Paint } from '../../src/observe/paint.ts'
+import { linesOf } from '../../src/observe/progress.ts'
 import type { Meter, Summary } from './meter.ts'
 
 /** The column of who speaks: the shop, the daemon, an experiment. */

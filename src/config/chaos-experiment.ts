@@ -78,7 +78,7 @@ export const faultSchema = z.strictObject({
   after_ms: milliseconds.optional(),
 })
 
-export const chaosExperimentSchema = z.strictObject({
+const chaosExperimentSchema = z.strictObject({
   experiment_id: z
     .string()
     .min(1)

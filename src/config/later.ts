@@ -8,7 +8,7 @@ const DATABASE_SKILLS = ['select_load', 'row_lock', 'connection_flood', 'deadloc
 /** Keys of a file for planning with a language model. */
 const PLANNING = ['llm', 'mcp_servers', 'max_turns']
 
-const NOT_HERE = 'is on the roadmap, but not available in this version'
+export const NOT_HERE = 'is on the roadmap, but not available in this version'
 
 /** Why a target is not there; undefined for a name that nobody has promised. */
 export function laterTarget(name: string, known: readonly string[]): string | undefined {
@@ -29,5 +29,3 @@ export function laterKey(key: string): string | undefined {
     ? `"${key}" is for planning with a language model, which ${NOT_HERE}: leave it out until then`
     : undefined
 }
-
-export { NOT_HERE }

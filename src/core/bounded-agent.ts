@@ -31,7 +31,7 @@ export async function connectBounded(
   return boundedAgent(await inPhase('connecting', LONGEST.connecting, connect, options.signal))
 }
 
-export function boundedAgent(agent: Agent): Agent {
+function boundedAgent(agent: Agent): Agent {
   let planning = LONGEST.planning
   return {
     identity: (signal) => inPhase('asking who it is', LONGEST['asking who it is'], (s) => agent.identity(s), signal),

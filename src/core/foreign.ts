@@ -4,7 +4,7 @@
  */
 
 /** Characters of a foreign text that are kept. */
-export const LONGEST_FOREIGN = 10_000
+const LONGEST_FOREIGN = 10_000
 
 const CUT = ' … (cut)'
 

@@ -32,12 +32,12 @@ const SEND_MS = 10_000
 /** Characters of the line that `systemctl status` shows. */
 const LONGEST_STATUS = 1_000
 
-const nobody: ServiceManager = { sink: () => undefined, reloading: () => undefined, close: () => Promise.resolve() }
+const noManager: ServiceManager = { sink: () => undefined, reloading: () => undefined, close: () => Promise.resolve() }
 
 /** Does nothing where no service manager asked to be told. */
 export function serviceManager(options: ServiceManagerOptions): ServiceManager {
   const { env, healthy } = options
-  if ((env['NOTIFY_SOCKET'] ?? '') === '') return nobody
+  if ((env['NOTIFY_SOCKET'] ?? '') === '') return noManager
   const messages = new Messages(options.send ?? ((assignments) => notify(assignments, env)), options.warn)
   const status = new Status()
   const everyMs = watchdogMs(env)

@@ -84,7 +84,7 @@ function isTrusted(
   return orders.trusted.some((known) => (silent ? known.endpoint === endpoint : sameSystem(known.identity, identity)))
 }
 
-export function identityText(identity: Record<string, string | null>): string {
+function identityText(identity: Record<string, string | null>): string {
   return Object.entries(identity)
     .map(([part, value]) => `${part} ${value ?? 'unreadable'}`)
     .join(', ')

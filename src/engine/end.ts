@@ -2,7 +2,7 @@
 import { JournalError, messageOf } from '../core/errors.ts'
 import type { ErrorCode } from '../core/errors.ts'
 import type { Outcome, Report } from '../core/report.ts'
-import { emptyState, notRead } from '../journal/file-journal.ts'
+import { emptyState, notRead } from '../journal/read-journal.ts'
 import type { Mask } from '../core/filled.ts'
 import type { Inspection } from '../core/skill.ts'
 import { pendingSteps } from '../journal/journal.ts'

@@ -87,7 +87,6 @@ export async function runExperiment(given: RunInput): Promise<Report> {
       seed: input.seed,
       identity,
       soak_ms: experiment.duration_ms,
-      deadline: new Date(clock.now() + experiment.duration_ms).toISOString(),
       notes: plan.notes,
     }
     return await breakAndRestore(agent, plan, started, { ...input, mask })

@@ -62,7 +62,7 @@ export function callSite(
 }
 
 /** Undefined when nothing was said. */
-export function enabledBy(value: string | undefined): boolean | undefined {
+function enabledBy(value: string | undefined): boolean | undefined {
   if (value === undefined || value.trim() === '') return undefined
   return !/^(0|false|no|off)$/i.test(value.trim())
 }

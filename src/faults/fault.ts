@@ -121,7 +121,7 @@ export function breaksStreams({ stall_ms: stall, reset_after_items: reset }: Fau
 }
 
 /** What a fault cannot do without, or what two of its fields say against each other. */
-export function whatIsMissing(config: FaultConfig): { field: string; message: string } | undefined {
+function whatIsMissing(config: FaultConfig): { field: string; message: string } | undefined {
   const { fault_type: type, duration_ms, error_code, code, body, error, after } = config
   const said = (...fields: (keyof FaultConfig)[]): boolean => fields.some((field) => config[field] !== undefined)
   if (type === 'latency') {

@@ -13,8 +13,6 @@ import { readJournal } from './read-journal.ts'
 import { isRecord } from './record-shape.ts'
 import { JournalMeter } from './totals.ts'
 
-export { emptyState, loadStep, notRead, readJournal } from './read-journal.ts'
-
 interface Waiting {
   json: string
   durable: boolean

@@ -24,8 +24,6 @@ export interface RunStarted {
   seed: string
   identity: Identity
   soak_ms: number
-  /** When the soak must be over, ISO 8601. */
-  deadline: string
   notes: string[]
 }
 

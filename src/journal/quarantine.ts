@@ -4,7 +4,7 @@
  * started is the last: the step is quarantined until a person says `--retry`, or the machine is started anew.
  */
 /** Deaths in one boot of the machine after which an undo is not tried any more. */
-export const MOST_DEATHS = 3
+const MOST_DEATHS = 3
 
 /** How the attempts to undo a step have ended since the machine was started. */
 export interface Tries {

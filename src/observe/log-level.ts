@@ -1,7 +1,7 @@
 /** How much the log says: `CHAOS_LOG_LEVEL`. */
 import { ConfigError } from '../core/errors.ts'
 
-export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const
+const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const
 
 export type LogLevel = (typeof LOG_LEVELS)[number]
 

@@ -13,9 +13,6 @@ import { paintFor, redraws } from './paint.ts'
 import type { Paint, Screen } from './paint.ts'
 import { wrapLine } from './wrap-line.ts'
 
-export { plain } from './paint.ts'
-export type { Paint } from './paint.ts'
-
 export interface ProgressOptions {
   write(text: string): void
   /** On a terminal: colours, a countdown line that is redrawn, and lines that break at words. */

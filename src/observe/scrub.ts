@@ -3,8 +3,6 @@ import type { Sink } from '../core/events.ts'
 import { maskOf } from '../core/filled.ts'
 import type { Filled, Mask } from '../core/filled.ts'
 
-export { harmless } from '../core/events.ts'
-
 /** Values shorter than this are too common to be searched for in texts. */
 const SHORTEST = 4
 

@@ -7,8 +7,9 @@ import { test } from 'node:test'
 import type { TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { CodedError, ConfigError } from '../../src/core/errors.ts'
-import { askDaemon, controlPaths, serveControl, serveControlIn } from '../../src/daemon/control/server.ts'
-import type { Request } from '../../src/daemon/control/server.ts'
+import { askDaemon } from '../../src/daemon/control/client.ts'
+import type { Request } from '../../src/daemon/control/messages.ts'
+import { controlPaths, serveControl, serveControlIn } from '../../src/daemon/control/server.ts'
 import { folder, lock } from '../supervisor/helpers.ts'
 
 async function served(t: TestContext, handle: (request: Request) => Promise<unknown>): Promise<string> {

@@ -1,7 +1,7 @@
 /** The journal fails while things are broken: nothing new is broken, everything is undone, and nobody calls it clean. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { readJournal } from '../../src/journal/file-journal.ts'
+import { readJournal } from '../../src/journal/read-journal.ts'
 import { fakeExperiment, FakeWorld } from '../fakes/agent.ts'
 import { diskError, watched } from '../fakes/disk.ts'
 import type { Operation } from '../fakes/disk.ts'

@@ -101,7 +101,7 @@ function leaveJournal(orders) {
   const records = [
     {
       ...{ type: 'run.started', format: 1, run: job.run, install: 'aaaaaa', experiment: 'e', target: 'fake', at },
-      ...{ endpoint: url, definition: {}, seed: 's', identity, soak_ms: 0, deadline: at, notes: [] },
+      ...{ endpoint: url, definition: {}, seed: 's', identity, soak_ms: 0, notes: [] },
     },
     {
       ...{ type: 'step.planned', step: 1, skill: 's', version: 1, resource: 'r', touches: ['r'], at },

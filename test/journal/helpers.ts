@@ -24,7 +24,6 @@ export function started(more: Partial<RunStarted> = {}): RunStarted {
     seed: 's',
     identity: { scopes: { server: 'one', database: 'one/db', resource: 'one/db' }, parts: { id: 'one' } },
     soak_ms: 1000,
-    deadline: '2026-01-02T03:04:06.000Z',
     notes: [],
     ...more,
   }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { emptyState } from '../../src/journal/file-journal.ts'
+import { emptyState } from '../../src/journal/read-journal.ts'
 import { fold, pendingSteps } from '../../src/journal/journal.ts'
 import type { JournalRecord, StepState } from '../../src/journal/journal.ts'
 import { hasDied, whyNotTried } from '../../src/journal/quarantine.ts'

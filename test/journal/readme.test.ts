@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { readJournal } from '../../src/journal/file-journal.ts'
+import { readJournal } from '../../src/journal/read-journal.ts'
 import { temporaryFolder } from './helpers.ts'
 
 const README = readFileSync(new URL('../../src/journal/README.md', import.meta.url), 'utf8')

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { ChaosEvent } from '../../src/core/events.ts'
 import { ndjson } from '../../src/observe/ndjson.ts'
-import { harmless, scrubbed } from '../../src/observe/scrub.ts'
+import { harmless } from '../../src/core/events.ts'
+import { scrubbed } from '../../src/observe/scrub.ts'
 
 const at = '2026-01-02T03:04:05.000Z'
 

@@ -13,7 +13,7 @@ import type { Answer, Request } from './messages.ts'
 /** An answer names every experiment. */
 const LONGEST_ANSWER = 1 << 26
 /** How long nobody may answer before a command says so. */
-export const ANSWER_MS = 10_000
+const ANSWER_MS = 10_000
 
 export interface AskOptions {
   /** How long nobody may answer, and for what is done at once how long it may take in all. */

@@ -13,9 +13,6 @@ import type { Shape } from '../../journal/shape.ts'
 import { ACCEPTED, GO, WORKING } from './messages.ts'
 import type { Answer, Request } from './messages.ts'
 
-export { askDaemon } from './client.ts'
-export type { Request } from './messages.ts'
-
 export interface ControlServer {
   readonly path: string
   close(): Promise<void>

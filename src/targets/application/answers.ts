@@ -4,7 +4,7 @@ import { bounded } from '../../core/foreign.ts'
 import { LONGEST_MARK, PROTOCOL } from '../../faults/connect/protocol.ts'
 
 /** Characters of a name: of an application, an instance, a component. */
-export const LONGEST_NAME = 500
+const LONGEST_NAME = 500
 /** Components, leases, or marks in one answer. */
 const MOST_LISTED = 10_000
 

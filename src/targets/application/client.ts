@@ -54,7 +54,7 @@ export interface AppClient extends AppReader {
 }
 
 /** No answer at all. */
-export class SilentError extends Error {
+class SilentError extends Error {
   readonly why: Silence['why']
   constructor(why: Silence['why'], message: string, cause?: unknown) {
     super(message, { cause })

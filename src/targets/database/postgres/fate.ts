@@ -102,6 +102,6 @@ export async function uncommitted<T>(
 }
 
 /** Whether the server gave one of these SQLSTATEs. */
-export function sqlStateIn(error: unknown, states: readonly string[]): boolean {
+function sqlStateIn(error: unknown, states: readonly string[]): boolean {
   return states.includes(sqlState(error) ?? '')
 }

@@ -4,7 +4,7 @@ import type { Plan } from '../../../core/skill.ts'
 import { quoteIdent } from './sql.ts'
 
 /** One GRANT a line, each with its database; what counts for the whole server stays as it is. */
-export function inDatabase(fix: string, database: string): string {
+function inDatabase(fix: string, database: string): string {
   return fix
     .replaceAll('; GRANT ', ';\nGRANT ')
     .split('\n')

@@ -49,7 +49,7 @@ export function numbersTaken({ cache }: Pick<NumberSource, 'cache'>, batches: re
 }
 
 /** Why so many numbers are too many; undefined when the application will not miss them. */
-export function tooManyNumbers(source: NumberSource, taken: bigint): Unfit | undefined {
+function tooManyNumbers(source: NumberSource, taken: bigint): Unfit | undefined {
   const left = numbersLeft(source)
   if (taken * SHARE <= left) return undefined
   return {
@@ -60,7 +60,7 @@ export function tooManyNumbers(source: NumberSource, taken: bigint): Unfit | und
 }
 
 /** Worth a word: the share that is taken, and how many such runs there are numbers for. */
-export function numbersNote(source: NumberSource, taken: bigint): string | undefined {
+function numbersNote(source: NumberSource, taken: bigint): string | undefined {
   const left = numbersLeft(source)
   if (taken === 0n || taken * NOTICEABLE < left) return undefined
   const percent = Number((taken * 10_000n) / left) / 100

@@ -16,7 +16,7 @@ export interface ForeignCode {
  * anybody else must not run with our rights. Of a function only the owner counts: what a superuser's function calls is a
  * superuser's word.
  */
-export function trusted(owner: string): string {
+function trusted(owner: string): string {
   return `pg_has_role(${owner}, session_user, 'USAGE')`
 }
 

@@ -4,8 +4,8 @@ import type pg from 'pg'
 import { bounded } from '../../../../core/foreign.ts'
 
 /** Of one answer. The largest that there are list the columns of ten thousand tables. */
-export const ANSWER_BYTES = 128 * 1024 * 1024
-export const ANSWER_ROWS = 1_000_000
+const ANSWER_BYTES = 128 * 1024 * 1024
+const ANSWER_ROWS = 1_000_000
 /** Until it has let us in. */
 const LOGIN_BYTES = 1024 * 1024
 

@@ -28,7 +28,7 @@ export interface ConnectionLimit {
 }
 
 /** Why the run would not get its connections; undefined when there is room. */
-export function tooFewConnections(needed: number, limits: readonly ConnectionLimit[]): string | undefined {
+function tooFewConnections(needed: number, limits: readonly ConnectionLimit[]): string | undefined {
   const tight = tightest(limits)
   if (!tight || needed <= tight.limit - tight.others) return undefined
   const left = Math.max(0, tight.limit - tight.others)
@@ -39,7 +39,7 @@ export function tooFewConnections(needed: number, limits: readonly ConnectionLim
 }
 
 /** Worth a word: few are left to others meanwhile. */
-export function connectionsNote(needed: number, limits: readonly ConnectionLimit[]): string | undefined {
+function connectionsNote(needed: number, limits: readonly ConnectionLimit[]): string | undefined {
   const tight = tightest(limits)
   if (!tight) return undefined
   const left = tight.limit - tight.others - needed

@@ -41,12 +41,6 @@ export function tellsOurs(spec: ValueSpec): boolean {
   return ['uuid', 'bytea', 'timestamp', 'timestamptz'].includes(spec.type.name)
 }
 
-/** True when a value is all but certainly one of ours if it is equal to one: text long enough, not a number or a label. */
-export function recognisable(type: ValueType): boolean {
-  if (type.array || type.labels) return false
-  return TEXTS.has(type.name) ? lengthOf(type) >= 8 : type.name === 'uuid' || type.name === 'bytea'
-}
-
 /** Whether a type has so many values that a random one is nobody else's: then a value can be put back by comparing. */
 export function manyValued(type: ValueType): boolean {
   if (type.array || type.labels) return false
