@@ -5,7 +5,7 @@ import type { TypeSize } from './facts.ts'
 export type SizeOf = (name: string, typmod: number) => TypeSize
 
 /** A type of version 1 as one of today. What has not its form is left for the step's schema to refuse. */
-export function typeToday(old: unknown, sizeOf: SizeOf): unknown {
+function typeToday(old: unknown, sizeOf: SizeOf): unknown {
   if (!isObject(old)) return old
   const { typmod, of, ...type } = old
   const size = typeof type['name'] === 'string' && typeof typmod === 'number' ? sizeOf(type['name'], typmod) : {}
