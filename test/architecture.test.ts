@@ -47,7 +47,6 @@ const NOT_YET_NEUTRAL: readonly string[] = [
   'targets/database/rows/suitable.ts',
   'targets/database/rows/update-plan.ts',
   'targets/database/rows/values/few.ts',
-  'targets/database/skills/config_change.ts',
   'targets/database/skills/insert_load.ts',
   'targets/database/skills/update_load.ts',
 ]

@@ -4,7 +4,7 @@
  */
 import type { Clock } from '../../core/clock.ts'
 import type { AnySkill } from '../../core/target.ts'
-import type { SkillSpec } from '../../core/skill.ts'
+import type { ByHand, Plan, PlanContext, SkillSpec } from '../../core/skill.ts'
 import type { DbClient, DbReader, Queries } from './client.ts'
 import type { TableRef } from './rows/names.ts'
 import type { SizeOf } from './rows/old-types.ts'
@@ -26,6 +26,7 @@ export interface Dialect {
   typeSize: SizeOf
   locks: Locks
   sessions: Sessions
+  settings: Settings
   byHand: ByHandWords
 }
 
@@ -74,8 +75,56 @@ export interface Sessions {
   end(on: Queries, session: SessionOf): Promise<string[]>
 }
 
+/** One setting of the server as it is to be, and all that is needed to put it back. */
+export interface SettingChange {
+  name: string
+  value: string
+  /** Null where it had no line of its own. */
+  before: string | null
+  /** Names of the lines of the file, in order. */
+  order: string[]
+  /** What the server then says in a new session. */
+  expected: string
+  /** False where our role, database or connection URL has a value of its own: then we cannot see the server's. */
+  visible: boolean
+  list?: boolean | undefined
+}
+
+/** Of a change: ours, ours but elsewhere (its line, or lines of others that its undo has moved), as before, or somebody else's. */
+export type SettingState = 'ours' | 'moved' | 'strays' | 'restored' | 'foreign'
+
+/** Settings of the whole server. */
+export interface Settings {
+  plan(ctx: PlanContext<DbReader>, changes: readonly { param: string; value: string }[]): Promise<Plan<SettingChange>>
+  /** What a new client gets; `ended` when the setting itself ended its session before it could say. */
+  seen(
+    client: DbClient,
+    mark: string,
+    name: string,
+    signal: AbortSignal,
+  ): Promise<{ setting: string; source: string } | 'ended' | undefined>
+  /** Nobody has changed what is written of it since the plan. */
+  isAsPlanned(on: Queries, change: SettingChange): Promise<boolean>
+  write(on: Queries, change: SettingChange): Promise<void>
+  /** Lets the server load what is written, and waits until it has. */
+  reload(on: Queries, clock: Clock, signal: AbortSignal): Promise<void>
+  state(on: Queries, change: SettingChange): Promise<SettingState>
+  /** Whether new sessions get our value although something else is written; undefined when nobody can tell. */
+  stillRuns(client: DbClient, mark: string, change: SettingChange, signal: AbortSignal): Promise<boolean | undefined>
+  /** It names code that the server runs: no value of a journal's is put there. */
+  decidesCode(on: Queries, change: SettingChange): Promise<boolean>
+  /** Takes what is written back while its state is one of these. True when something was done. */
+  putBack(
+    client: DbClient,
+    change: SettingChange,
+    states: readonly SettingState[],
+    signal: AbortSignal,
+  ): Promise<boolean>
+}
+
 /** Lines for a person at a shell; `config` is the run's target_config as the journal has it. */
 export interface ByHandWords {
   /** Ends the session that holds locks. */
   endSession(config: unknown, session: SessionOf): string[]
+  putSettingBack(config: unknown, change: SettingChange): ByHand
 }

@@ -5,6 +5,7 @@ import { endSessionByHand } from './by-hand/session.ts'
 import { kindOf } from './errors.ts'
 import { sessions } from './held-session.ts'
 import { locks } from './locks.ts'
+import { settingByHand, settings } from './settings/change.ts'
 import { sizeOf } from './type-size.ts'
 
 export const postgres: Dialect = {
@@ -17,5 +18,6 @@ export const postgres: Dialect = {
   typeSize: sizeOf,
   locks,
   sessions,
-  byHand: { endSession: endSessionByHand },
+  settings,
+  byHand: { endSession: endSessionByHand, putSettingBack: settingByHand },
 }

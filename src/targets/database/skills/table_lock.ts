@@ -11,8 +11,7 @@ import {
   TargetError,
 } from '../../../core/errors.ts'
 import type { ConfigProblem } from '../../../core/errors.ts'
-import type { SkillSpec } from '../../../core/skill.ts'
-import type { DbClient, DbReader, DbSession } from '../client.ts'
+import type { DbReader, DbSession } from '../client.ts'
 import type { Blockers, DatabaseSkill, Dialect, Locks, SessionOf } from '../dialect.ts'
 import { resolveTables, splitName } from '../rows/names.ts'
 import type { TableRef } from '../rows/names.ts'
@@ -60,7 +59,7 @@ const stepOf = ({ modes }: Locks) =>
 type Params = z.infer<ReturnType<typeof paramsOf>>
 type Step = z.infer<ReturnType<typeof stepOf>>
 
-export const tableLock: DatabaseSkill<Params, Step> = (dialect): SkillSpec<DbReader, DbClient, Params, Step> => ({
+export const tableLock: DatabaseSkill<Params, Step> = (dialect) => ({
   name: 'db.table_lock',
   summary: 'Lock tables for the whole soak; rollback ends the session that holds the locks',
   params: paramsOf(dialect.locks),

@@ -13,20 +13,12 @@ import {
   sameValue,
   splitList,
 } from './auto-conf.ts'
-import type { Line, LineChange } from './auto-conf.ts'
+import type { SettingChange } from '../../dialect.ts'
+import type { Line } from './auto-conf.ts'
 import type { DbReader } from '../../client.ts'
 import { caution, readValue, riskyCategories, sameSetting, whyRefused, whyValueRefused } from './rules.ts'
 import type { Setting } from './rules.ts'
 import { isPinned, overridesOf, readFiles, readSettings, requirePrivileges, tryValue, unloaded } from './live.ts'
-
-/** One setting as it is to be, and all that is needed to put it back. */
-export interface SettingChange extends LineChange {
-  order: string[]
-  /** What pg_settings then says in a new session. */
-  expected: string
-  /** False where our role, database or connection URL has a value of its own: then we cannot see the server's. */
-  visible: boolean
-}
 
 /** `changes` as in params. Throws ConfigError for names and values that are not on the target, RefusedError, TargetError. */
 export async function planSettings(
