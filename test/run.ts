@@ -4,9 +4,9 @@
  *   node --import tsx test/run.ts [--fast] [--expect-skips FILE] [PART_OF_A_PATH…]
  *
  * `--fast` leaves out what starts systems or takes long. `--expect-skips` names a JSON list of `{test, reason}`: the
- * tests that are skipped must be exactly those. Near the end are the ten files whose tests took longest, with the processor
- * time of the file and of the processes that it waited for, and of the machine as a whole; the last line is always
- * `N passed, N failed, N skipped`.
+ * tests that are skipped must be exactly those. Near the end are the ten files whose processes took longest, with the
+ * processor time of the file and of the processes that it waited for, and of the machine as a whole; the last line is
+ * always `N passed, N failed, N skipped`.
  */
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { availableParallelism, cpus, tmpdir } from 'node:os'
@@ -19,7 +19,7 @@ import { parseArgs } from 'node:util'
 const SLOW = /^test\/(e2e|crash|labs|skills|field)\/|\.slow\./
 /** A file that takes longer than this hangs. */
 const FILE_TIMEOUT_MS = 30 * 60_000
-/** So many files are named with the time that their tests took. */
+/** So many files are named with the time that they took. */
 const SLOWEST = 10
 /** Begun first, in this order, so that none of them is still running when all others have ended: what the last lines of a run named. */
 const LONGEST = [
@@ -49,12 +49,12 @@ const expected = options['expect-skips'] === undefined ? undefined : readSkips(o
 // The children inherit our --import tsx, which is resolved from the working directory.
 process.chdir(root)
 const processors = processorTime()
-const { passed, failed, skips, problems, took } = await runFiles(testFiles())
+const files = testFiles()
+const { passed, failed, skips, problems } = await runFiles(files)
 
-const slowest = [...took].sort(([, a], [, b]) => b - a).slice(0, SLOWEST)
-for (const [file, ms] of slowest) {
-  console.log(`slow: ${seconds(ms)}, of a processor ${seconds(processors.of(file))}  ${file}`)
-}
+const slowest = files.map((file) => ({ file, ...processors.of(file) })).sort((a, b) => b.took - a.took)
+for (const { file, took, used } of slowest.slice(0, SLOWEST))
+  console.log(`slow: ${seconds(took)}, of a processor ${seconds(used)}  ${file}`)
 console.log(`the processors were busy for ${processors.busy()} % of the time`)
 processors.end()
 for (const skip of skips) console.log(`skipped: ${skip.test} (${skip.reason})`)
@@ -79,8 +79,7 @@ function place(path: string): number {
 
 /** Counts tests, not suites. What ends a file early counts as failed, also where node:test lets it pass. */
 async function runFiles(paths: string[]) {
-  const took = new Map<string, number>()
-  const result = { passed: 0, failed: 0, skips: [] as Skip[], problems: [] as string[], took }
+  const result = { passed: 0, failed: 0, skips: [] as Skip[], problems: [] as string[] }
   const unfinished = new Map<string, number>()
   const fail = (problem: string) => {
     result.failed++
@@ -94,31 +93,25 @@ async function runFiles(paths: string[]) {
   })
   const count = (file: string | undefined, by: number) =>
     unfinished.set(file ?? '', (unfinished.get(file ?? '') ?? 0) + by)
-  const time = (file: string | undefined, nesting: number, ms: number) => {
-    const name = relative(root, file ?? '')
-    if (nesting === 0) took.set(name, (took.get(name) ?? 0) + ms)
-  }
   stream.on('test:enqueue', ({ name, file }) => {
     if (!isFile(name, file)) count(file, 1)
   })
-  stream.on('test:pass', ({ name, file, nesting, skip, todo, details }) => {
+  stream.on('test:pass', ({ name, file, skip, todo, details }) => {
     // node:test reports a file that ended well without a single result as a passed test of the file's name.
     if (isFile(name, file)) {
       fail(`${relative(root, name)}: ended without the result of any test`)
       return
     }
     count(file, -1)
-    time(file, nesting, details.duration_ms)
     if (skip !== undefined || todo !== undefined) result.skips.push({ test: name, reason: reasonOf(skip, todo) })
     else if (details.type !== 'suite') result.passed++
   })
-  stream.on('test:fail', ({ name, file, nesting, todo, details }) => {
+  stream.on('test:fail', ({ name, file, todo, details }) => {
     if (isFile(name, file)) {
       fail(`${relative(root, name)}: ended with an error`)
       return
     }
     count(file, -1)
-    time(file, nesting, details.duration_ms)
     const { failureType } = details.error as { failureType?: string }
     if (todo !== undefined) result.skips.push({ test: name, reason: reasonOf(undefined, todo) })
     else if (details.type !== 'suite' || failureType !== 'subtestsFailed')
@@ -129,26 +122,32 @@ async function runFiles(paths: string[]) {
   return result
 }
 
-/** Each process of ours writes at its end what it and the processes that it waited for have used; Linux tells both. */
+/**
+ * Each process of ours writes at its end how long it was there, and what it and the processes that it waited for have used,
+ * which Linux tells. Not by the tests: those that a file registers through a shared one count as the shared one's.
+ */
 function processorTime() {
   const folder = mkdtempSync(join(tmpdir(), 'test-times-'))
   const atExit = `import { readFileSync, writeFileSync } from 'node:fs'
     process.on('exit', () => {
+      let used = 0
       try {
-        const ticks = readFileSync('/proc/self/stat', 'utf8').split(') ')[1].split(' ').slice(11, 15)
-        writeFileSync(${JSON.stringify(folder)} + '/' + process.pid, JSON.stringify([process.argv[1], ticks.reduce((sum, n) => sum + 10 * n, 0)]))
+        used = readFileSync('/proc/self/stat', 'utf8').split(') ')[1].split(' ').slice(11, 15).reduce((sum, n) => sum + 10 * n, 0)
+      } catch {}
+      try {
+        writeFileSync(${JSON.stringify(folder)} + '/' + process.pid, JSON.stringify([process.argv[1], 1e3 * process.uptime(), used]))
       } catch {}
     })`
   // Children inherit it, as they do our --import tsx.
   process.execArgv.push('--import', `data:text/javascript,${encodeURIComponent(atExit)}`)
   const before = cpus()
   return {
-    /** Milliseconds. */
-    of(file: string): number {
-      const written = readdirSync(folder).map(
-        (name) => JSON.parse(readFileSync(join(folder, name), 'utf8')) as [string, number],
-      )
-      return written.reduce((sum, [path, ms]) => sum + (path === join(root, file) ? ms : 0), 0)
+    /** Milliseconds: how long its process was there, and how much of a processor it used. */
+    of(file: string): { took: number; used: number } {
+      const written = readdirSync(folder)
+        .map((name) => JSON.parse(readFileSync(join(folder, name), 'utf8')) as [string, number, number])
+        .filter(([path]) => path === join(root, file))
+      return { took: sum(written.map(([, took]) => took)), used: sum(written.map(([, , used]) => used)) }
     },
     busy(): number {
       const spent = cpus().map(({ times }, i) => {
