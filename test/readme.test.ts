@@ -244,8 +244,8 @@ test('the figures of the guarantees are those in the code', () => {
   const figures: [RegExp, string, RegExp][] = [
     [/waits for orphans up to 20 s/, 'src/supervisor/lock.ts', /ORPHAN_MS = 20_000/],
     [/one that is silent for 60 s is killed/, 'src/supervisor/worker-process.ts', /SILENCE_MS = 60_000/],
-    [/tries again after 5 s/, 'src/daemon/daemon.ts', /RETRY_FIRST_MS = 5_000/],
-    [/up to every 5 minutes/, 'src/daemon/daemon.ts', /RETRY_LONGEST_MS = 5 \* 60_000/],
+    [/tries again after 5 s/, 'src/daemon/recovery-rounds.ts', /RETRY_FIRST_MS = 5_000/],
+    [/up to every 5 minutes/, 'src/daemon/recovery-rounds.ts', /RETRY_LONGEST_MS = 5 \* 60_000/],
     [/more than 30 s late/, 'src/schedule/due-times.ts', /TOLERANCE_MS = 30_000/],
     [/at most an hour each/, 'src/daemon/dispatch.ts', /QUEUE_WAIT_MS = 60 \* 60_000/],
     [/\| 4 MiB put by for undos/, 'src/journal/ballast.ts', /4 \* 1024 \* 1024|4 \* 2 \*\* 20|4 << 20/],

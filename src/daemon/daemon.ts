@@ -6,7 +6,6 @@ import type { Config, ScheduledExperiment } from '../core/experiment.ts'
 import type { Report } from '../core/report.ts'
 import type { DaemonStatus } from '../core/status.ts'
 import { disabledNow, frozenNow } from '../journal/orders.ts'
-import { atMost } from '../core/within.ts'
 import type { Orders, StandingOrders } from '../journal/orders.ts'
 import type { SlotLog } from '../journal/due-log.ts'
 import { Dispatcher } from './dispatch.ts'
@@ -14,6 +13,7 @@ import type { HandledStore } from '../schedule/watermark.ts'
 import { openSchedule } from '../schedule/schedule.ts'
 import type { Schedule } from '../schedule/schedule.ts'
 import type { Supervisor } from '../supervisor/supervisor.ts'
+import { firstRound, retryBlocked } from './recovery-rounds.ts'
 import type { Tracker } from './tracker.ts'
 import type { Trust } from './trust.ts'
 
@@ -40,10 +40,6 @@ export interface DaemonOptions {
   stop: AbortSignal
 }
 
-/** One target that hangs must not keep the others from being scheduled. */
-const RECOVERY_ROUND_MS = 30_000
-const RETRY_FIRST_MS = 5_000
-const RETRY_LONGEST_MS = 5 * 60_000
 const PRUNE_MS = 60 * 60_000
 
 export class Daemon {
@@ -81,9 +77,14 @@ export class Daemon {
       experiments: this.#config.experiments.length,
     })
     this.#warnings(this.#config)
-    const { rest } = await this.#firstRound()
+    const { rest } = await firstRound(this.#options)
     await this.#tellLost()
-    const background = [rest, this.#retryBlocked(), this.#prune(), this.#thaw(this.#options.orders.current.frozen)]
+    const background = [
+      rest,
+      retryBlocked(this.#options),
+      this.#prune(),
+      this.#thaw(this.#options.orders.current.frozen),
+    ]
     const frozen = frozenNow(this.#options.orders.current, clock.now())
     if (frozen) this.#tell({ type: 'daemon.frozen', ...frozenEvent(frozen) })
     if (!stop.aborted) this.#schedule.start()
@@ -303,50 +304,12 @@ export class Daemon {
     })
   }
 
-  /** Waits for the recovery of everything, but not for long; what it is still at stays blocked. Throws what it throws by then. */
-  async #firstRound(): Promise<{ rest: Promise<void> }> {
-    const { supervisor, clock, stop } = this.#options
-    const round = supervisor.recoverAll({ noProgressMs: RECOVERY_ROUND_MS })
-    await atMost(
-      { ms: RECOVERY_ROUND_MS, clock },
-      () => round,
-      () => undefined,
-      stop,
-    )
-    return {
-      rest: round.then(
-        () => undefined,
-        (error: unknown) => this.#warn(error),
-      ),
-    }
-  }
-
   async #tellLost(): Promise<void> {
     const { supervisor, hasReport } = this.#options
     const left = new Set(supervisor.blocked.map(({ run }) => run))
     await this.#dispatcher
       .tellLost(async (run) => left.has(run) || (await hasReport(run)))
       .catch((error: unknown) => this.#tell({ type: 'warning', message: `lost due times: ${messageOf(error)}` }))
-  }
-
-  /** For as long as the daemon lives: what is not clean is tried again, ever more rarely. */
-  async #retryBlocked(): Promise<void> {
-    const { supervisor, clock, stop } = this.#options
-    let pause = RETRY_FIRST_MS
-    while (await slept(clock, pause, stop)) {
-      if (supervisor.blocked.length === 0) {
-        pause = RETRY_FIRST_MS
-        continue
-      }
-      pause = Math.min(pause * 2, RETRY_LONGEST_MS)
-      try {
-        await supervisor.recoverAll({ noProgressMs: RECOVERY_ROUND_MS })
-      } catch (error) {
-        this.#warn(error)
-      }
-      for (const { run, reason, quarantined } of supervisor.blocked)
-        this.#tell({ type: 'recovery.retry', run, in_ms: pause, reason, ...(quarantined ? { quarantined } : {}) })
-    }
   }
 
   /** Says when a freeze is over by itself; what it forbids is decided by the time alone. */
