@@ -1,8 +1,7 @@
 /** What became of a transaction of ours, and undoing in the face of locks. */
 import { messageOf, RollbackError } from '../../../core/errors.ts'
-import type { RevertContext } from '../../../core/skill.ts'
-import type { DbClient, Queries } from '../client.ts'
-import type { Blockers } from '../dialect.ts'
+import type { Queries } from '../client.ts'
+import type { Blockers, Undoing } from '../dialect.ts'
 import { watchBlockers } from './blockers.ts'
 import { sqlState } from './sql.ts'
 
@@ -63,8 +62,6 @@ export async function stubbornly<T>(ctx: Undoing, what: string, work: () => Prom
     await watch?.stop()
   }
 }
-
-type Undoing = Pick<RevertContext<DbClient, unknown>, 'target' | 'mark' | 'clock' | 'signal'>
 
 /** Looks, from a session of its own, whom the control connection waits for. */
 async function watchControl({ target, mark, clock, signal }: Undoing): Promise<Blockers> {

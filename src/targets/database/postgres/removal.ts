@@ -1,6 +1,6 @@
 /** Taking rows of ours out again, without touching a row of anybody else's. */
 import type { Queries } from '../client.ts'
-import type { Located } from './catalog/tables.ts'
+import type { Located } from '../rows/located.ts'
 import type { ForeignKey } from '../rows/facts.ts'
 import { countKeys, finder, keyCells, keyFrom } from '../rows/keys.ts'
 import type { Finder, Key, Keys } from '../rows/keys.ts'

@@ -1,28 +1,10 @@
 /** Putting values of rows back by comparing, and reading how far that is: a value is ours, as before, or somebody else's. */
 import type { Queries } from '../client.ts'
-import type { Located } from './catalog/tables.ts'
+import type { Writing } from '../dialect.ts'
 import { finder } from '../rows/keys.ts'
-import type { Key } from '../rows/keys.ts'
+import type { RowState, Swap, SwapRow } from '../rows/swap.ts'
 import type { Value } from '../rows/batch.ts'
 import { isBuiltinType, quoteIdent, quoteTable, sqlState } from './sql.ts'
-
-/** Rows by key, with the texts of some columns before and after our change. */
-export interface Swap {
-  table: Located
-  key: Key
-  /** `type` is castable; `bits`: how many somebody else would have to guess to write a value of ours. */
-  columns: readonly { name: string; type: string; bits: number }[]
-  rows: readonly SwapRow[]
-}
-
-export interface SwapRow {
-  key: string[]
-  before: Value[]
-  ours: Value[]
-}
-
-/** `gone`: no row has the key. */
-export type RowState = 'ours' | 'restored' | 'foreign' | 'gone'
 
 /** Where a value is still ours, it becomes what it was before. Others stay. */
 export async function swapBack(on: Queries, swap: Swap): Promise<void> {
@@ -87,9 +69,6 @@ export async function statesOf(on: Queries, swap: Swap): Promise<RowState[]> {
   return swap.rows.map((_, i) => states.get(i + 1) ?? 'gone')
 }
 
-/** Runs one statement that changes rows. */
-export type Write = (sql: string, params: readonly Value[][]) => Promise<unknown[]>
-
 /** Bits of a value that nobody else has, however many rows there are; and those to spare for each pair of rows otherwise. */
 const TELLING = { anywhere: 40, spare: 13 }
 /** About as many rows are on a page. */
@@ -99,12 +78,12 @@ const PAGES = 50_000
 
 /**
  * Finds values of ours anywhere in the table, for rows whose key somebody has changed, and puts them back there where there
- * is a way to `write`. Returns how many values of ours there were. Reads the whole table, in parts.
+ * is `writing`. Returns how many values of ours there were. Reads the whole table, in parts.
  */
 export async function swapStrays(
   on: Queries,
   { table, columns, rows }: Swap,
-  options: { write: Write | undefined; signal: AbortSignal },
+  options: { writing: Writing | undefined; signal: AbortSignal },
 ): Promise<number> {
   const [size] = await on.query<{ pages: string }>(
     // Of a partitioned table the largest partition counts: places are those within a partition.
@@ -129,13 +108,16 @@ export async function swapStrays(
         ...proof,
         `t.ctid >= '(${page},0)'::tid and t.ctid < '(${page + PAGES},0)'::tid`,
       ].join(' and ')
-      const run: Write = options.write ?? ((sql, params) => on.query(sql, params))
-      const hits = await run(
-        options.write === undefined
+      const { writing } = options
+      const sql =
+        writing === undefined
           ? `select 1 as one from ${quoteTable(table)} as t, ${from} where ${where}`
-          : `update ${quoteTable(table)} as t set ${column} = r.b::${type} from ${from} where ${where} returning 1 as one`,
-        [rows.map((row) => row.before[i] ?? null), ...columns.map((_, k) => rows.map((row) => row.ours[k] ?? null))],
-      )
+          : `update ${quoteTable(table)} as t set ${column} = r.b::${type} from ${from} where ${where} returning 1 as one`
+      const params = [
+        rows.map((row) => row.before[i] ?? null),
+        ...columns.map((_, k) => rows.map((row) => row.ours[k] ?? null)),
+      ]
+      const hits = await (writing === undefined ? on.query(sql, params) : writing((tx) => tx.query(sql, params)))
       found += hits.length
     }
   }

@@ -1,28 +1,18 @@
 /** db.update_load: overwrites values of existing rows; the undo puts each back where it is still ours. */
-import { seededRandom } from '../../../core/random.ts'
 import { StaleError } from '../../../core/errors.ts'
-import type { DatabaseSkill } from '../dialect.ts'
-import type { InspectContext, Inspection, SkillSpec } from '../../../core/skill.ts'
-import { locateTables, lockAsPlanned, partsWith } from '../postgres/catalog/tables.ts'
-import type { Located } from '../postgres/catalog/tables.ts'
-import { inPsql, literal, remark } from '../postgres/by-hand/psql.ts'
-import type { DbClient, DbReader, DbSession, Queries } from '../client.ts'
-import { returnsExactly } from '../postgres/catalog/encoding.ts'
-import { fateOf, stubbornly, uncommitted } from '../postgres/fate.ts'
-import { finder, keyByHand, rowName } from '../rows/keys.ts'
-import { watchBlockers } from '../postgres/blockers.ts'
-import { kindOf } from '../postgres/errors.ts'
-import { namingBlockers } from '../rows/waiting.ts'
-import { lockDefinition, refuseForeignCode, requireOwnCode } from '../postgres/catalog/own-code.ts'
+import { seededRandom } from '../../../core/random.ts'
+import type { InspectContext, Inspection } from '../../../core/skill.ts'
+import type { DbClient, DbSession, Queries } from '../client.ts'
+import type { DatabaseSkill, Dialect, LockedRow, Writing } from '../dialect.ts'
 import type { Value } from '../rows/batch.ts'
-import { quoteIdent, quoteTable } from '../postgres/sql.ts'
-import { asRecorded } from '../postgres/by-hand/recorded-names.ts'
-import { columnsNow, keyNow } from '../postgres/catalog/renamed.ts'
-import { asTyped, statesOf, swapBack, swapStrays } from '../postgres/swap.ts'
-import type { RowState, Swap, SwapRow, Write } from '../postgres/swap.ts'
+import { rowName } from '../rows/keys.ts'
+import { keyNow } from '../rows/located.ts'
+import type { Located } from '../rows/located.ts'
+import type { RowState, Swap, SwapRow } from '../rows/swap.ts'
 import { planUpdates, updateParams, updateStep, updateToday } from '../rows/update-plan.ts'
 import type { UpdateParams, UpdateStep } from '../rows/update-plan.ts'
 import { bitsOf, wildMaker } from '../rows/values/value.ts'
+import { namingBlockers } from '../rows/waiting.ts'
 
 /** Rows put back in one transaction. */
 const PART = 100
@@ -33,9 +23,7 @@ const NAMES = 20
 
 export type { UpdateStep }
 
-export const updateLoad: DatabaseSkill<UpdateParams, UpdateStep> = (
-  dialect,
-): SkillSpec<DbReader, DbClient, UpdateParams, UpdateStep> => ({
+export const updateLoad: DatabaseSkill<UpdateParams, UpdateStep> = (dialect) => ({
   name: 'db.update_load',
   summary: 'Randomly UPDATE existing rows; rollback puts every value back that is still ours',
   params: updateParams,
@@ -55,22 +43,24 @@ export const updateLoad: DatabaseSkill<UpdateParams, UpdateStep> = (
     const session = await target.session(mark, signal)
     try {
       const named = () =>
-        namingBlockers(watchBlockers(target, session.pid, clock, 200), kindOf, () => update(session, step))
-      await record(await uncommitted(session, named))
-      await session.query('commit')
+        namingBlockers(dialect.watchBlockers(target, session.pid, clock, 200), dialect.kindOf, () =>
+          update(dialect, session, step),
+        )
+      await record(await dialect.transactions.uncommitted(session, named))
+      await dialect.transactions.commit(session)
     } finally {
       await session.close()
     }
   },
 
   async inspect(ctx, step) {
-    const swaps = await swapsOf(ctx, step)
+    const swaps = await swapsOf(dialect, ctx, step)
     const seen: Inspection = { inEffect: 0, restored: 0, foreign: 0 }
     if (step.pure) return { ...seen, load: step.changed?.length ?? 0 }
     const names: string[] = []
     for (const swap of swaps) {
-      const states = await statesOf(ctx.target, swap)
-      const strays = await swapStraying(ctx, swap, states)
+      const states = await dialect.updates.states(ctx.target, swap)
+      const strays = await swapStraying(dialect, ctx, swap, states)
       const count = (state: RowState): number => states.filter((s) => s === state).length
       seen.inEffect += count('ours') + strays
       // A row that somebody deleted has nothing left to put back.
@@ -87,106 +77,54 @@ export const updateLoad: DatabaseSkill<UpdateParams, UpdateStep> = (
 
   async revert(ctx, step) {
     if (step.pure) return
-    for (const swap of await swapsOf(ctx, step)) {
+    for (const swap of await swapsOf(dialect, ctx, step)) {
       for (let i = 0; i < swap.rows.length && swap.key.columns.length > 0; i += PART) {
         ctx.signal.throwIfAborted()
         const part = { ...swap, rows: swap.rows.slice(i, i + PART) }
         const what = `${step.id} (rows ${rowName('', part.rows[0]?.key ?? []).trim()} …)`
-        await stubbornly(ctx, what, () =>
+        await dialect.transactions.stubbornly(ctx, what, () =>
           ctx.target.transaction(async (tx) => {
-            await lockForUndo(tx, swap, step)
-            await swapBack(tx, part)
+            await lockForUndo(dialect, tx, swap, step)
+            await dialect.updates.swapBack(tx, part)
           }),
         )
         await ctx.progress({})
       }
-      const states = await statesOf(ctx.target, swap)
-      const write: Write = (sql, params) =>
+      const states = await dialect.updates.states(ctx.target, swap)
+      const writing: Writing = (work) =>
         ctx.target.transaction(async (tx) => {
-          await lockForUndo(tx, swap, step)
-          return tx.query(sql, params)
+          await lockForUndo(dialect, tx, swap, step)
+          return work(tx)
         })
-      await stubbornly(ctx, step.id, () => swapStraying(ctx, swap, states, write))
+      await dialect.transactions.stubbornly(ctx, step.id, () => swapStraying(dialect, ctx, swap, states, writing))
     }
   },
 
-  byHand(step, { config }) {
-    const { changed = [], pure } = step
-    if (pure || changed.length === 0) {
-      return { lines: [remark(`no value of ${step.id} was changed: there is nothing to do`)], holdsValues: false }
-    }
-    const names = asRecorded(step, [...step.key.columns, ...step.columns])
-    const what = remark(`puts values of ${changed.length} rows of ${step.id} back, each where it is still ours`)
-    return { lines: [what, ...inPsql(config, [names, 'begin;', ...updatesByHand(step), 'commit;'])], holdsValues: true }
-  },
+  byHand: (step, { config }) => dialect.byHand.swapBack(config, step),
 })
 
-/** A statement for each value, so that a person can read what it does. */
-function updatesByHand({
-  schema,
-  table,
-  key,
-  keys,
-  columns,
-  changed = [],
-  before = [],
-  ours = [],
-}: UpdateStep): string[] {
-  return changed.flatMap((at, i) => {
-    const row = keyByHand(key).columns.map(
-      (c, k) => `t.${quoteIdent(c.name)} ${c.equality} ${literal(keys[at]?.[k] ?? '')}::${c.type}`,
-    )
-    return columns.map(({ name }, c) => {
-      const column = quoteIdent(name)
-      const isOurs = `t.${column}::text collate "C" = ${literal(ours[i]?.[c] ?? null)}`
-      const back = `${column} = ${literal(before[i]?.[c] ?? null)}`
-      return `update ${quoteTable({ schema, table })} as t set ${back} where ${[...row, isOurs].join(' and ')};`
-    })
-  })
-}
-
-async function update(session: DbSession, step: UpdateStep): Promise<Partial<UpdateStep>> {
-  await lockAsPlanned(session, step, { update: step.columns[0]?.name ?? '' })
-  await refuseForeignCode(session, step, { beside: false })
-  const rows = fitting(step, await lockRows(session, step))
+async function update(
+  { tables, transactions, updates }: Dialect,
+  session: DbSession,
+  step: UpdateStep,
+): Promise<Partial<UpdateStep>> {
+  await tables.lockAsPlanned(session, step, { update: step.columns[0]?.name ?? '' })
+  await tables.refuseForeignCode(session, step, { beside: false })
+  const rows = fitting(step, await updates.lockRows(session, step))
   if (rows.length === 0) throw new StaleError(`none of the rows planned in ${step.id} is there any more`)
-  const written = await write(session, step, rows)
-  const [row] = await session.query<{ xid: string; parted: string | null }>(
-    `select pg_current_xact_id()::text as xid, (select 'p' from pg_class c where c.oid = $1::oid and c.relkind = 'p') as parted`,
-    [step.oid],
-  )
-  const facts = { changed: rows.map((r) => r.at), xid: row?.xid ?? '' }
-  if (step.pure) return facts
   const keys = rows.map(({ at }) => step.keys[at] ?? [])
-  const parts = row?.parted == null ? {} : { parts: await partsWith(session, step, step.key, keys) }
-  return { ...facts, ...parts, before: rows.map((r) => r.before), ours: rows.map((r) => written.get(r.at) ?? []) }
-}
-
-interface Locked {
-  /** Which of the step's keys. */
-  at: number
-  before: Value[]
-}
-
-/** In the order of their keys, so that two of us do not wait for each other. */
-async function lockRows(on: Queries, { table, schema, key, keys, columns }: UpdateStep): Promise<Locked[]> {
-  const { from, where, params } = finder(key, keys)
-  const cells = columns.map(({ name }, i) => `t.${quoteIdent(name)}::text as c${i}`)
-  const order = key.columns.map((c) => `t.${quoteIdent(c.name)}`)
-  const exact = columns.map(({ name }) => `${returnsExactly(`t.${quoteIdent(name)}::text`)} is not false`)
-  const rows = await on.query(
-    `select r.ord::text as ord, (${exact.join(' and ')})::text as exact, ${cells.join(', ')}
-       from ${quoteTable({ schema, table })} as t, ${from}
-      where ${where} order by ${order.join(', ')} for no key update of t`,
-    params,
-  )
-  // A text that has become one since the plan that would not go back as it was.
-  const able = rows.filter((row) => row['exact'] === 'true')
-  return able.map((row) => ({ at: Number(row['ord']) - 1, before: columns.map((_, i) => row[`c${i}`] ?? null) }))
+  const written = await updates.overwrite(session, { ...step, keys }, step.pure ? undefined : newValues(step, rows))
+  if (written.size !== rows.length) throw new StaleError(`rows of ${step.id} vanished while they were locked`)
+  const facts = { changed: rows.map((r) => r.at), xid: await transactions.current(session) }
+  if (step.pure) return facts
+  const parts = (await tables.isPartitioned(session, step.oid))
+    ? { parts: await tables.partsWith(session, step, step.key, keys) }
+    : {}
+  return { ...facts, ...parts, before: rows.map((r) => r.before), ours: rows.map((_, i) => written.get(i) ?? []) }
 }
 
 /** As many as the journal takes in one record; values may have grown since the plan. */
-function fitting(step: UpdateStep, rows: Locked[]): Locked[] {
+function fitting(step: UpdateStep, rows: LockedRow[]): LockedRow[] {
   let bytes = 0
   return rows.filter(({ before }) => {
     const size = Buffer.byteLength(JSON.stringify(before)) + 100 * step.columns.length
@@ -196,33 +134,13 @@ function fitting(step: UpdateStep, rows: Locked[]): Locked[] {
   })
 }
 
-/** Writes values that differ from row to row and from what is there; returns them as the server has them. */
-async function write(session: DbSession, step: UpdateStep, rows: Locked[]): Promise<Map<number, Value[]>> {
-  const { key, keys, columns } = step
-  const { from, where, params } = finder(
-    key,
-    rows.map(({ at }) => keys[at] ?? []),
-  )
-  const random = seededRandom(step.seed)
-  const made = columns.map(({ name, value }, i) => {
-    const make = step.pure ? undefined : wildMaker(value, random.fork(name))
-    return rows.map(({ before }) => (make ? another(make, before[i] ?? null) : null))
+/** Values that differ from row to row and from what is there, by column. */
+function newValues({ columns, seed }: UpdateStep, rows: LockedRow[]): Value[][] {
+  const random = seededRandom(seed)
+  return columns.map(({ name, value }, i) => {
+    const make = wildMaker(value, random.fork(name))
+    return rows.map(({ before }) => another(make, before[i] ?? null))
   })
-  const arrays = columns.map((_, i) => `$${params.length + 1 + i}::text[]`)
-  const names = columns.map((_, i) => `n${i}`)
-  const sets = columns.map(({ name, type }, i) => {
-    return `${quoteIdent(name)} = ${step.pure ? `t.${quoteIdent(name)}` : `v.n${i}::${type}`}`
-  })
-  const written = await session.query(
-    `update ${quoteTable(step)} as t set ${sets.join(', ')} from ${from}
-       join unnest(${arrays.join(', ')}) with ordinality as v(${names.join(', ')}, ord) using (ord)
-      where ${where} returning r.ord::text as ord, ${columns.map(({ name }, i) => `t.${quoteIdent(name)}::text as c${i}`).join(', ')}`,
-    [...params, ...made],
-  )
-  if (written.length !== rows.length) throw new StaleError(`rows of ${step.id} vanished while they were locked`)
-  return new Map(
-    written.map((row) => [rows[Number(row['ord']) - 1]?.at ?? -1, columns.map((_, i) => row[`c${i}`] ?? null)]),
-  )
 }
 
 function another(make: () => string, before: Value): string {
@@ -237,24 +155,31 @@ function another(make: () => string, before: Value): string {
  * What is to be put back, in the table as it is called now and in one that has its name now; empty when nothing was
  * committed or all is gone. A value of ours proves a row wherever it is under its key.
  */
-async function swapsOf({ target }: InspectContext<DbClient>, step: UpdateStep): Promise<Swap[]> {
+async function swapsOf(dialect: Dialect, { target }: InspectContext<DbClient>, step: UpdateStep): Promise<Swap[]> {
   const { changed, before = [], ours = [], xid } = step
   if (changed === undefined || xid === undefined || step.pure) return []
-  if ((await fateOf(target, xid)) === 'aborted') return []
+  if ((await dialect.transactions.fate(target, xid)) === 'aborted') return []
   const rows = changed.map((at, i): SwapRow => ({
     key: step.keys[at] ?? [],
     before: before[i] ?? [],
     ours: ours[i] ?? [],
   }))
   const swaps: Swap[] = []
-  for (const table of await locateTables(target, step)) swaps.push(...(await swapIn(target, step, table, rows)))
+  for (const table of await dialect.tables.locate(target, step))
+    swaps.push(...(await swapIn(dialect, target, step, table, rows)))
   return swaps
 }
 
 /** Empty when no column is left that was changed. */
-async function swapIn(target: Queries, step: UpdateStep, table: Located, rows: readonly SwapRow[]): Promise<Swap[]> {
-  await requireOwnCode(target, table, { event: 'read', allowed: 'any', referring: false })
-  const renamed = await columnsNow(target, table)
+async function swapIn(
+  { tables, updates }: Dialect,
+  target: Queries,
+  step: UpdateStep,
+  table: Located,
+  rows: readonly SwapRow[],
+): Promise<Swap[]> {
+  await tables.requireOwnCode(target, table, { event: 'read', allowed: 'any', referring: false })
+  const renamed = await tables.columnsNow(target, table)
   const { key } = keyNow(step.key, [], renamed)
   const left = step.columns.flatMap((column, at) => {
     const now = renamed(column)
@@ -267,25 +192,31 @@ async function swapIn(target: Queries, step: UpdateStep, table: Located, rows: r
     before: left.map(({ at }) => row.before[at] ?? null),
     ours: left.map(({ at }) => row.ours[at] ?? null),
   }))
-  return [{ table, key, columns, rows: await asTyped(target, left, kept) }]
+  return [{ table, key, columns, rows: await updates.asTyped(target, left, kept) }]
 }
 
 /** Before each statement of the undo that writes. */
-async function lockForUndo(tx: Queries, { table, columns }: Swap, step: UpdateStep): Promise<void> {
+async function lockForUndo(
+  { tables }: Dialect,
+  tx: Queries,
+  { table, columns }: Swap,
+  step: UpdateStep,
+): Promise<void> {
   const names = columns.map(({ name }) => name)
-  await lockDefinition(tx, table, names[0])
+  await tables.lockDefinition(tx, table, names[0])
   const event = { update: names }
-  await requireOwnCode(tx, table, { event, allowed: step.trigger_functions ?? [], referring: false })
+  await tables.requireOwnCode(tx, table, { event, allowed: step.trigger_functions ?? [], referring: false })
 }
 
 /** Rows that are not under their key, or hold nothing that we know, may be ours under another key. */
 async function swapStraying(
+  { updates }: Dialect,
   { target, signal }: InspectContext<DbClient>,
   swap: Swap,
   states: readonly RowState[],
-  write?: Write,
+  writing?: Writing,
 ): Promise<number> {
   const rows = swap.rows.filter((_, i) => states[i] === 'gone' || states[i] === 'foreign')
   if (rows.length === 0) return 0
-  return swapStrays(target, { ...swap, rows }, { write, signal })
+  return updates.swapStrays(target, { ...swap, rows }, { writing, signal })
 }

@@ -3,6 +3,7 @@ import { RollbackError, StaleError } from '../../../../core/errors.ts'
 import { foreignCode, foreignTrigger, neighbours } from './foreign-code.ts'
 import { quoteIdent, quoteTable } from '../sql.ts'
 import type { Queries } from '../../client.ts'
+import type { RowEvent } from '../../dialect.ts'
 import type { TableRef } from '../../rows/names.ts'
 
 type Name = Pick<TableRef, 'schema' | 'table'>
@@ -45,15 +46,6 @@ export async function refuseForeignCode(
   if (reason !== undefined) throw new StaleError(`${id} has code of others by now: ${reason}`)
 }
 
-/** What an undo is about to do to rows. */
-export interface Undoing {
-  event: 'read' | 'DELETE' | { update: readonly string[] }
-  /** Trigger functions that somebody has allowed, as `schema.name`. */
-  allowed: readonly string[] | 'any'
-  /** Rows of tables that refer to these are looked at. */
-  referring: boolean
-}
-
 /**
  * Throws RollbackError where the undo would run code of others that came in meanwhile. Not even as the table's owner: what runs
  * in our session can take our role back, or leave something that runs as us at COMMIT.
@@ -61,7 +53,7 @@ export interface Undoing {
 export async function requireOwnCode(
   on: Queries,
   { id, oid }: { id: string; oid: string },
-  { event, allowed, referring }: Undoing,
+  { event, allowed, referring }: RowEvent,
 ): Promise<void> {
   const touch = event === 'read' || event === 'DELETE' ? 'read' : 'write'
   const reason =

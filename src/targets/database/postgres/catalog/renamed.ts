@@ -1,30 +1,6 @@
 /** What the columns of a step are called now, and of which type: a migration may have renamed, retyped or dropped them. */
 import type { Queries } from '../../client.ts'
-import type { Located } from './tables.ts'
-import { expandKeys } from '../../rows/keys.ts'
-import type { Key, Keys } from '../../rows/keys.ts'
-
-export interface ColumnNow {
-  name: string
-  /** Castable. */
-  type: string
-  /** The same, of a domain what it is made of: a cast to that evaluates no CHECK. */
-  cast: string
-  /** Its equality where keys are compared: `OPERATOR(schema.=)`, and others that an index may have. */
-  equality: string
-  equalities: readonly string[]
-  /** An integer of any size. */
-  integer: boolean
-}
-
-/** What a step knows of a column. */
-export interface ColumnThen {
-  name: string
-  attnum?: number | undefined
-}
-
-/** Finds a column of a step in the table as it is now; undefined when it was dropped. */
-export type Renamed = (column: ColumnThen) => ColumnNow | undefined
+import type { Located, Renamed } from '../../rows/located.ts'
 
 /** By number where it is the same table, otherwise by name: in another one, and in a partition, the numbers mean other columns. */
 export async function columnsNow(on: Queries, table: Located): Promise<Renamed> {
@@ -63,22 +39,4 @@ export async function columnsNow(on: Queries, table: Located): Promise<Renamed> 
     found.find((column) =>
       table.same && !table.detached && attnum !== undefined ? column.num === attnum : column.name === name,
     )
-}
-
-const SERVERS_OWN = 'OPERATOR(pg_catalog.=)'
-
-/** The key and its values in the table as it is now; a key without columns when one of them was dropped. */
-export function keyNow(key: Key, keys: Keys, renamed: Renamed): { key: Key; keys: Keys } {
-  const now = key.columns.map((column) => ({ then: column, now: renamed(column) }))
-  const columns = now.flatMap(({ then, now }) => {
-    if (!now) return []
-    // Types and operators come from the catalog, never out of a journal: there they would be somebody's SQL.
-    const { name, cast: type, equalities } = now
-    const known = then.equality === SERVERS_OWN || equalities.includes(then.equality)
-    return [{ ...then, name, type, equality: now.type === then.type && known ? then.equality : now.equality }]
-  })
-  if (columns.length < key.columns.length) return { key: { columns: [], integer: false }, keys }
-  // Ranges are of numbers: as texts their values are named one by one.
-  if (!key.integer || now.every(({ now }) => now?.integer)) return { key: { ...key, columns }, keys }
-  return { key: { columns, integer: false }, keys: expandKeys(keys) }
 }

@@ -9,6 +9,7 @@ import { lockDefinition } from './own-code.ts'
 import { quoteTable, sqlState } from '../sql.ts'
 import type { ForeignKey, Table } from '../../rows/facts.ts'
 import { PARTITIONS, treeOf } from '../../rows/partitions.ts'
+import type { Located } from '../../rows/located.ts'
 import type { TableRef } from '../../rows/names.ts'
 import { TRIGGERS } from '../../rows/triggers.ts'
 
@@ -58,17 +59,6 @@ export async function loadReferencing(reader: Queries, table: TableRef): Promise
     [table.schema, table.table],
   )
   return rows.map((row) => JSON.parse(row.key) as ForeignKey)
-}
-
-/** A table of a step as it is now. */
-export interface Located extends TableRef {
-  oid: string
-  /** It has the oid that the table had: the same one, whatever it is called. Otherwise it only has its name. */
-  same: boolean
-  /** A partition that has been detached since: the same one, but its columns have numbers of their own. */
-  detached: boolean
-  /** The file its rows are in; a table that was truncated or written anew has another. Null: it has none of its own. */
-  filenode: string | null
 }
 
 /**
