@@ -217,6 +217,8 @@ function build(context: Context, done: (exitCode: number) => void): Command {
     .action((options: object) => finish(import('./controls/status.ts').then((m) => m.status(context, options))))
   addMcpProxy(program, { context, finish })
   addControls(program, { context, json, stateDir, finish })
+  // Of a program of other targets; the built one asks before it makes a command line (app.ts).
+  program.command('worker', { hidden: true }).action(() => finish(import('./worker.ts').then((m) => m.worker(context))))
   return program
 }
 
