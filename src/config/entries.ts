@@ -6,12 +6,13 @@ import type { Limits, Safety, ScheduledExperiment, Timing } from '../core/experi
 import { protectedNames } from '../core/guard.ts'
 import type { Target } from '../core/target.ts'
 import { check } from './check.ts'
+import { where } from './kinds.ts'
 import { checkSchedule, sixFields, warnOfSchedule } from './schedule.ts'
 import type { Cron, TimeContext } from './schedule.ts'
 import { experimentSchema, flatEntrySchema, homes, limitsSchema, wrapperSchema } from './schema.ts'
 import type { settingsSchema } from './schema.ts'
 import type { Source } from './source.ts'
-import { checkSkills, checkTargetConfig, findTarget } from './targets.ts'
+import { checkSkills, checkTargetConfig, checkWhere, findTarget } from './targets.ts'
 import type { Path } from './tree.ts'
 
 type SettingsPart = z.output<typeof settingsSchema>
@@ -35,12 +36,14 @@ export function readEntry(source: Source, path: Path, context: EntryContext): Sc
   const target = findTarget(source, [...body, 'target'], context.targets)
   const configPath = [...body, 'target_config']
   const config = target && checkTargetConfig(source, configPath, target)
+  if (target) checkWhere(source, [...body, 'where'], target)
   const skills = checkSkills(source, [...body, 'skills'], {
     target,
     targets: context.targets,
     configPath,
     config,
     spread: source.get([...body, 'spread']) === true,
+    where: where.read(source.get([...body, 'where'])),
   })
   checkSoak(source, path, context.settings)
   if (!parts || !context.settings || !target || config === undefined || !skills) return undefined

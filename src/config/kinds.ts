@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { parseDuration } from '../core/duration.ts'
 import { messageOf } from '../core/errors.ts'
+import type { Where } from '../core/experiment.ts'
 import type { Seen } from './source.ts'
 
 export interface Kind<T> {
@@ -43,6 +44,17 @@ export const filter: Kind<string> = {
     const fix = glob !== '' && glob !== value && regexError(glob) === undefined ? JSON.stringify(glob) : '"orders.*"'
     return `is not a regular expression${why}: write e.g. ${fix}; got ${text}`
   },
+}
+
+/** On how many places. */
+export const where: Kind<Where> = {
+  read(value) {
+    if (value === 'all') return value
+    if (typeof value === 'number') return Number.isSafeInteger(value) && value > 0 ? value : undefined
+    const [, percent] = /^(\d{1,3})%$/.exec(typeof value === 'string' ? value : '') ?? []
+    return percent !== undefined && Number(percent) >= 1 && Number(percent) <= 100 ? `${Number(percent)}%` : undefined
+  },
+  explain: ({ text }) => `must be all, a number of places such as 2, or a share of them such as 50%, got ${text}`,
 }
 
 /** What a person calls an experiment; it is printed, logged and typed after `--only`. */

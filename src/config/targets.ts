@@ -1,5 +1,5 @@
 /** The part of an experiment that its target decides: `target`, `target_config` and the `skills` with their params. */
-import type { SkillEntry } from '../core/experiment.ts'
+import type { SkillEntry, Where } from '../core/experiment.ts'
 import type { SkillInfo } from '../core/skill.ts'
 import type { Target } from '../core/target.ts'
 import { check } from './check.ts'
@@ -43,6 +43,8 @@ export interface SkillsContext {
   config: unknown
   /** The experiment's `spread`, for skills that do not say. */
   spread: boolean
+  /** The experiment's `where`, likewise. */
+  where: Where | undefined
 }
 
 /** The experiment's skills, or undefined after reporting. */
@@ -57,10 +59,22 @@ function checkSkill(source: Source, path: Path, context: SkillsContext): SkillEn
   const skill = context.target && findSkill(source, [...path, 'skill_name'], context.target, context.targets)
   const elsewhere = () => ({ ...homes('skill'), ...homesInParams(skill) })
   const entry = check(source, skillSchema, path, { elsewhere })
+  if (context.target) checkWhere(source, [...path, 'where'], context.target)
   if (!isMap(source.get(path)) || skill === undefined) return undefined
   const params = checkParams(source, [...path, 'params'], skill, context)
   if (entry === undefined || params === undefined) return undefined
-  return { skill_name: entry.skill_name, params, count: entry.count, spread: entry.spread ?? context.spread }
+  const where = entry.where ?? context.where
+  return {
+    ...{ skill_name: entry.skill_name, params, count: entry.count, spread: entry.spread ?? context.spread },
+    ...(where === undefined ? {} : { where }),
+  }
+}
+
+/** Places are for targets whose configuration may name several systems. */
+export function checkWhere(source: Source, path: Path, target: Target): void {
+  const value = source.get(path)
+  if (value === undefined || value === 'all' || target.places !== undefined) return
+  source.problem(path, `is for targets with several places, and ${target.name} is one system: leave it out`)
 }
 
 function homesInParams(skill: SkillInfo | undefined): Record<string, string> {
@@ -117,6 +131,7 @@ function checkParams(
       ...homes('skill'),
       count: BESIDE_PARAMS,
       spread: BESIDE_PARAMS,
+      where: BESIDE_PARAMS,
       skill_name: BESIDE_PARAMS,
     }),
   })

@@ -11,7 +11,12 @@ export interface SkillEntry {
   count: number
   /** Its steps are spread over the soak instead of all being applied before it. */
   spread: boolean
+  /** On how many of the run's places; all of them when absent. */
+  where?: Where
 }
+
+/** All places, so many of them, or a percentage (at least one); which ones, the seed says. */
+export type Where = 'all' | number | `${number}%`
 
 export interface Limits {
   /** Rows one run may change or insert. */

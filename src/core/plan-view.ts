@@ -21,11 +21,22 @@ interface Lists {
 /** A plan as people see it: of each list the first, with texts that may be cut. Nothing is decided or undone by it. */
 export interface PlanView extends Lists {
   target: string
+  /** Of the one system; with `places` each of them has its own. */
   identity: Record<string, string | null>
   summary: string
+  /** Where the configuration names several systems. */
+  places?: PlaceView[]
   /** How many there are: resources of each kind, steps and skipped resources of each skill. */
-  counts: { resources: Counts; steps: Counts; skipped: Counts; notes: number }
+  counts: { resources: Counts; steps: Counts; skipped: Counts; notes: number; places?: number }
   seed: string
+}
+
+/** One of the systems of a run. */
+export interface PlaceView {
+  place: string
+  endpoint: string
+  identity: Record<string, string | null>
+  summary: string
 }
 
 export type Counts = Record<string, number>
@@ -35,8 +46,9 @@ export type Counts = Record<string, number>
  * view is less than 100 kB, but for the seed, which is the operator's own.
  */
 const FIRST = {
-  steps: { most: 100, bytes: 32_000 },
-  resources: { most: 100, bytes: 20_000 },
+  steps: { most: 100, bytes: 28_000 },
+  resources: { most: 100, bytes: 14_000 },
+  places: { most: 100, bytes: 10_000 },
   skipped: { most: 50, bytes: 20_000 },
   notes: { most: 50, bytes: 10_000 },
   identity: { most: 20, bytes: 3_000 },
@@ -57,6 +69,7 @@ export function viewOf(plan: Omit<PlanView, 'counts'>): PlanView {
     target: plan.target,
     identity: Object.fromEntries(first('identity', Object.entries(plan.identity), shortPart)),
     summary: short(plan.summary),
+    ...(plan.places ? { places: first('places', plan.places, shortPlace) } : {}),
     resources: first('resources', resources, shortResource),
     steps: first('steps', steps, shortStep),
     skipped: first('skipped', skipped, shortSkipped),
@@ -66,6 +79,7 @@ export function viewOf(plan: Omit<PlanView, 'counts'>): PlanView {
       steps: countsOf(steps.map(({ skill }) => skill)),
       skipped: countsOf(skipped.map(({ skill }) => skill)),
       notes: notes.length,
+      ...(plan.places ? { places: plan.places.length } : {}),
     },
     seed: plan.seed,
   }
@@ -106,6 +120,11 @@ function short(text: string): string {
 
 function shortPart([part, value]: [string, string | null]): [string, string | null] {
   return [cutTo(part, LONGEST_KIND), value === null ? null : cutTo(value, LONGEST)]
+}
+
+function shortPlace({ place, endpoint, identity, summary }: PlaceView): PlaceView {
+  const parts = Object.fromEntries(first('identity', Object.entries(identity), shortPart))
+  return { place: short(place), endpoint: short(endpoint), identity: parts, summary: short(summary) }
 }
 
 function shortResource({ id, name, kind, detail, aside }: Resource): Resource {

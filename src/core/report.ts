@@ -5,9 +5,20 @@ import type { Inspection } from './skill.ts'
 
 export type Outcome = 'completed' | 'ineffective' | 'failed' | 'refused' | 'aborted'
 
+/** One of the systems of a run that may have several. */
+export interface PlaceReport {
+  place: string
+  endpoint: string
+  /** How many steps it had, and how many of them are still changed there. */
+  steps: number
+  residue: number
+}
+
 export interface StepReport {
   step: number
   skill: string
+  /** Absent where the run's one place has no name. */
+  place?: string
   resource: string
   describe: string
   state: 'planned' | 'applied' | 'failed' | 'skipped' | 'reverted' | 'residue' | 'accepted'
@@ -45,6 +56,8 @@ export interface Report {
   soak_ms: number
   /** Steps still changed on the target; empty means clean. */
   residue: { step: number; resource: string; describe: string; error: string }[]
+  /** Where the configuration names several systems. */
+  places?: PlaceReport[]
   steps: StepReport[]
   notes: string[]
   exit_code: number

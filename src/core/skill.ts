@@ -73,6 +73,8 @@ export interface PlanContext<Reader> {
   resources: readonly Resource[]
   /** Everything discovered, unfiltered: what params may name. */
   all: readonly Resource[]
+  /** What is discovered on other places of the run and not here: what params name may be there alone. */
+  elsewhere?: ReadonlySet<string>
   /** Resource ids (or finer keys of the skill's own) used by earlier invocations of this skill in this run; `count: n` repeats stay disjoint. */
   taken: ReadonlySet<string>
   /** How many resources of a kind the skill may still pick by itself (`limits.percent`, `limits.resources`); what params name is not counted here. */

@@ -101,6 +101,26 @@ export interface Endpoint {
   names: string[]
 }
 
+/** One system that fails by itself: a host, an instance of an application. */
+export interface Place {
+  /** Stable, and shown to people: `10.0.1.50`, `/run/shop/a.sock`. */
+  id: string
+  endpoint: Endpoint
+  /** What `connect` is called with to reach this place alone. */
+  config: unknown
+}
+
+/** For a target whose configuration may name several systems. */
+export interface Places<C = unknown> {
+  /** Ids of those that are there now, each once; one or none: the configuration as a whole is the place. Reads only. */
+  list(config: C, signal: AbortSignal): Promise<string[]>
+  /**
+   * The place with this id; undefined where the configuration does not lead there: an id may come from a journal that
+   * somebody has put there. `all`: the ids of all places of the run, where the run is on every place that there is.
+   */
+  at(config: C, id: string, all?: readonly string[]): Place | undefined
+}
+
 export interface ConnectOptions {
   install: string
   run: string
@@ -127,6 +147,8 @@ export interface Target<C = unknown> {
   /** For `chaos selftest`: a scratch place that may be broken. The one thing a supervisor lets a target do in its own process. */
   sandbox?(options: SandboxOptions): Promise<Sandbox>
   connect(config: C, options: ConnectOptions): Promise<Agent>
+  /** Without it a configuration names one system. */
+  places?: Places<C>
 }
 
 /** Forgets a target's config type, for the registry. The config must have been parsed by that target's schema. */

@@ -3,6 +3,7 @@
  * connection string that was changed by mistake points at a system that nobody has seen yet.
  */
 import type { Clock } from '../core/clock.ts'
+import { listed } from '../core/counted.ts'
 import { CodedError } from '../core/errors.ts'
 import type { DaemonStatus } from '../core/status.ts'
 import type { Orders, StandingOrders } from '../journal/orders.ts'
@@ -24,27 +25,36 @@ export interface TrustOptions {
 export class Trust {
   readonly #options: TrustOptions
   /** By experiment: what has been refused and waits for a word. */
-  readonly #waiting = new Map<string, Untrusted>()
+  readonly #waiting = new Map<string, Untrusted[]>()
 
   constructor(options: TrustOptions) {
     this.#options = options
   }
 
   get waiting(): Untrusted[] {
-    return [...this.#waiting.values()]
+    return [...this.#waiting.values()].flat()
   }
 
   /** Why the run may not begin; undefined when it may. */
-  async admit({ run, experiment, endpoint, identity }: Admission): Promise<string | undefined> {
+  async admit({ run, experiment, places }: Admission): Promise<string | undefined> {
     const { orders, mode, summaryOf, warn } = this.#options
-    const system = { experiment, endpoint, identity, summary: summaryOf(run) }
-    if (isTrusted(orders.current, system)) return undefined
+    const summary = summaryOf(run)
+    const systems = places.map(({ endpoint, identity: { parts } }) => ({ endpoint, identity: parts }))
+    const fresh = new Map<string, Untrusted>()
+    // Instances of one application are one system.
+    for (const system of systems)
+      if (!isTrusted(orders.current, system)) fresh.set(JSON.stringify(system), { experiment, ...system, summary })
+    const unknown = [...fresh.values()]
+    if (unknown.length === 0) return undefined
+    const endpoints = listed(unknown.map(({ endpoint }) => endpoint))
     if (mode() === 'require') {
-      this.#waiting.set(experiment, system)
-      return `${endpoint} was never broken before (${system.summary}): look at it, then chaos trust ${JSON.stringify(experiment)}`
+      this.#waiting.set(experiment, unknown)
+      const were = unknown.length === 1 ? 'was' : 'were'
+      return `${endpoints} ${were} never broken before (${summary}): look at it, then chaos trust ${JSON.stringify(experiment)}`
     }
-    warn(`first run on ${endpoint} (${system.summary}): ${identityText(identity)}`)
-    await this.#remember([system])
+    for (const { endpoint, identity } of unknown)
+      warn(`first run on ${endpoint} (${summary}): ${identityText(identity)}`)
+    await this.#remember(unknown)
     return undefined
   }
 
@@ -61,8 +71,8 @@ export class Trust {
     }
     await this.#remember(chosen)
     // Two experiments may have waited for the same system.
-    for (const [name, system] of this.#waiting)
-      if (isTrusted(this.#options.orders.current, system)) this.#waiting.delete(name)
+    for (const [name, systems] of this.#waiting)
+      if (systems.every((system) => isTrusted(this.#options.orders.current, system))) this.#waiting.delete(name)
     return chosen
   }
 

@@ -1,5 +1,5 @@
 /** Whether a configuration leads to where a run was: what is stored beside a journal says where secrets and statements go. */
-import type { Target } from '../core/target.ts'
+import type { Place, Target } from '../core/target.ts'
 import type { RunStarted } from '../journal/journal.ts'
 
 type Where = Pick<Target, 'config' | 'endpoint'>
@@ -16,6 +16,17 @@ export function definedConfig(started: RunStarted, target: Where | undefined): u
   const config = definedAt(started)
   const key = target && keyOf(target, config)
   return key === undefined || key === started.endpoint ? config : undefined
+}
+
+/** A place of the run in a configuration of its target; undefined where that does not lead there. `ids`: all of the run's. */
+export function placeAt(
+  target: Pick<Target, 'places' | 'config'> | undefined,
+  config: unknown,
+  place: string,
+  ids: readonly string[],
+): Place | undefined {
+  const parsed = target?.config.safeParse(config)
+  return parsed?.success === true ? target?.places?.at(parsed.data, place, ids) : undefined
 }
 
 function definedAt({ definition }: RunStarted): unknown {

@@ -1,24 +1,30 @@
 /** Plan: what the run will do, decided and checked before anything is changed. */
-import { counted } from '../core/counted.ts'
+import { counted, listed } from '../core/counted.ts'
 import { ConfigError, RefusedError } from '../core/errors.ts'
 import type { ConfigProblem } from '../core/errors.ts'
 import type { Experiment } from '../core/experiment.ts'
 import { protectedNames } from '../core/guard.ts'
 import { viewOf } from '../core/plan-view.ts'
-import type { PlanView, StepView } from '../core/plan-view.ts'
-import { seededRandom } from '../core/random.ts'
+import type { PlaceView, PlanView, StepView } from '../core/plan-view.ts'
 import { markOf } from '../core/skill.ts'
-import type { Phase, Plan, Planned, Resource, Scope, SkillInfo } from '../core/skill.ts'
-import type { Agent, ClaimKey, Discovery, Endpoint, Identity } from '../core/target.ts'
+import type { Phase, Planned, Resource, Scope, SkillInfo } from '../core/skill.ts'
+import type { ClaimKey, Endpoint } from '../core/target.ts'
 import { Allowance } from './allowance.ts'
 import { matching } from './filters.ts'
+import type { Fleet } from './fleet.ts'
+import { PlacePlanner } from './place-planner.ts'
+import type { Found, Invocation } from './place-planner.ts'
+import { placesOfEntries } from './where.ts'
 
 export interface PlannedStep extends StepView {
+  /** The place it is on; empty where the run's one place has no name. */
+  place: string
   /** Index of the invocation it belongs to; invocations may be applied concurrently. */
   invocation: number
   phase: Phase
   spread: boolean
   version: number
+  /** Ids on its place. */
   touches: string[]
   mark: string
   /** How long its apply may take. */
@@ -31,16 +37,20 @@ const APPLY_MS = 15 * 60_000
 
 export interface RunPlan {
   steps: PlannedStep[]
-  claims: ClaimKey[]
+  /** Of all places, in one order. */
+  claims: PlacedClaim[]
   skipped: PlanView['skipped']
   notes: string[]
   /** For people only: it has the first of each list. */
   view: PlanView
 }
 
+export interface PlacedClaim extends ClaimKey {
+  place: string
+}
+
 export interface PlanInput {
-  agent: Agent
-  identity: Identity
+  fleet: Fleet
   experiment: Experiment
   endpoint: Endpoint
   skills: readonly SkillInfo[]
@@ -53,26 +63,64 @@ export interface PlanInput {
 
 /** Discovers and plans. Throws ConfigError for names that are not on the target, RefusedError for safety rules. */
 export async function planRun(input: PlanInput): Promise<RunPlan> {
-  const { agent, experiment, signal } = input
+  const { fleet, experiment } = input
   refuseProtected(experiment, input.endpoint)
   input.onPhase('discover')
-  const discovery = await agent.discover(signal)
-  input.onPhase('plan', discovery.summary)
-  const resources = filterResources(discovery.resources, experiment)
-  const invocations = await planInvocations(input, discovery, resources)
+  const found = await discoverAll(input)
+  const summary = summaryOf(found, fleet)
+  input.onPhase('plan', summary)
+  const invocations = await planInvocations(input, found)
   const steps = number(invocations, input)
   checkLimits(experiment, invocations)
   refuseImpossible(steps, input.skills)
-  const skipped = invocations.flatMap(({ skill, plan }) =>
-    (plan.skipped ?? []).map((s) => ({ ...s, skill: skill.name })),
+  const skipped = invocations.flatMap(({ skill, place, plan }) =>
+    (plan.skipped ?? []).map((s) => ({ ...s, resource: idAt(place, s.resource), skill: skill.name })),
   )
-  const notes = [...new Set([...invocations.flatMap(({ plan }) => plan.notes ?? []), ...withoutFailsafe(invocations)])]
-  const told = { target: experiment.target, identity: input.identity.parts, summary: discovery.summary }
+  const notes = [...new Set([...invocations.flatMap(notesOf), ...withoutFailsafe(invocations)])]
+  const resources = found.flatMap((one) => one.resources.map((r) => ({ ...r, id: idAt(one.place, r.id) })))
   return {
     ...{ steps, skipped, notes },
     claims: claimsOf(steps, input),
-    view: viewOf({ ...told, resources, steps, skipped, notes, seed: input.seed }),
+    view: viewOf({
+      ...{ target: experiment.target, summary, resources, steps, skipped, notes, seed: input.seed },
+      identity: fleet.named ? {} : (found[0]?.identity.parts ?? {}),
+      ...(fleet.named ? { places: found.map(placeView) } : {}),
+    }),
   }
+}
+
+/** A resource of a place with a name: `10.0.1.50/nginx.service`. */
+export function idAt(place: string, id: string): string {
+  return place === '' ? id : `${place}/${id}`
+}
+
+function placeView({ place, endpoint, identity, discovery }: Found): PlaceView {
+  return { place, endpoint, identity: identity.parts, summary: discovery.summary }
+}
+
+function summaryOf(found: readonly Found[], { named }: Fleet): string {
+  if (!named) return found[0]?.discovery.summary ?? ''
+  return `${counted(found.length, 'place')}: ${listed(found.map(({ place, discovery }) => `${place}: ${discovery.summary}`))}`
+}
+
+function notesOf({ place, plan }: Invocation): string[] {
+  return (plan.notes ?? []).map((note) => (place === '' ? note : `${place}: ${note}`))
+}
+
+/** All places side by side; filters are tried against what there is on all of them together. */
+async function discoverAll({ fleet, experiment, signal }: PlanInput): Promise<Found[]> {
+  const discoveries = await Promise.all(
+    fleet.members.map(async (member) => ({ member, discovery: await member.agent.discover(signal) })),
+  )
+  const all = discoveries.flatMap(({ member, discovery }) =>
+    discovery.resources.map((resource) => ({ ...resource, id: idAt(member.place, resource.id) })),
+  )
+  const kept = new Set(filterResources(all, experiment).map(({ id }) => id))
+  return discoveries.map(({ member, discovery }) => ({
+    ...member,
+    discovery,
+    resources: discovery.resources.filter(({ id }) => kept.has(idAt(member.place, id))),
+  }))
 }
 
 /** `failsafe: warn`: which faults would stay for as long as nobody starts us again. */
@@ -84,12 +132,6 @@ function withoutFailsafe(invocations: Invocation[]): string[] {
   return [
     `nothing on the target itself ends ${[...new Set(names)].join(', ')} should this program never come back; its next start does`,
   ]
-}
-
-interface Invocation {
-  skill: SkillInfo
-  spread: boolean
-  plan: Plan<object>
 }
 
 /** The production guard: needs the names only, so it is asked before anybody connects, too. */
@@ -131,13 +173,21 @@ function onTarget(experiment: Experiment, path: string, message: string): Config
   return { file: `experiment ${JSON.stringify(experiment.name)}`, line: 0, column: 0, path, message }
 }
 
-async function planInvocations(input: PlanInput, discovery: Discovery, resources: Resource[]): Promise<Invocation[]> {
-  const { agent, experiment, signal } = input
+async function planInvocations(input: PlanInput, found: readonly Found[]): Promise<Invocation[]> {
+  const { experiment, seed, signal, fleet } = input
   const { limits, failsafe } = experiment.safety
-  const random = seededRandom(input.seed)
-  /** By skill: different kinds of faults may share a table, repeats of one may not. */
-  const takenBy = new Map<string, Set<string>>()
-  const allowance = new Allowance(discovery.resources, limits)
+  const given = { experiment, seed, signal, named: fleet.named }
+  const systems = new Set(found.map(({ identity }) => identity.scopes.resource)).size
+  // Places are planned side by side, so each has its share: what one may pick must not depend on who answers first.
+  const share = { ...limits, resources: Math.max(1, Math.floor(limits.resources / Math.max(1, systems))) }
+  const planners = found.map(
+    (one) => new PlacePlanner(one, found, new Allowance(one.discovery.resources, share), given),
+  )
+  const places = placesOfEntries(
+    experiment.skills,
+    found.map(({ place }) => place),
+    seed,
+  )
   const invocations: Invocation[] = []
   const problems: ConfigProblem[] = []
   for (const [index, entry] of experiment.skills.entries()) {
@@ -150,60 +200,41 @@ async function planInvocations(input: PlanInput, discovery: Discovery, resources
         `${skill.name} has nothing on the target that ends the fault if this program never comes back, and failsafe is "require"`,
       )
     }
-    const taken = takenBy.get(skill.name) ?? new Set<string>()
-    takenBy.set(skill.name, taken)
+    const here = planners.filter(({ place }) => places[index]?.includes(place))
     for (let n = 0; n < entry.count; n++) {
-      try {
-        const plan = await agent.plan(entry.skill_name, entry.params, {
-          resources: allowance.open(resources),
-          all: discovery.resources,
-          taken,
-          mayPick: (kind) => allowance.mayPick(kind),
-          soakMs: experiment.duration_ms,
-          sideBySide: experiment.parallel ? invocationsOf(experiment) : 1,
-          random: random.fork(`${index}/${n}`),
-          signal,
-        })
-        for (const step of plan.steps) {
-          allowance.pick(step.resource)
-          for (const id of [...step.touches, ...(step.takes ?? [])]) taken.add(id)
-        }
-        invocations.push({ skill, spread: entry.spread, plan: explained(plan, skill) })
-      } catch (error) {
-        // Everything that is not on the target is reported at once, like every other mistake in a configuration.
-        if (!(error instanceof ConfigError)) throw error
-        problems.push(
-          ...error.problems.map((p) =>
-            p.line > 0
-              ? p
-              : {
-                  ...onTarget(
-                    experiment,
-                    [`skills[${index}]`, p.path].filter((part) => part !== '').join('.'),
-                    p.message,
-                  ),
-                },
-          ),
-        )
-        break
-      }
+      const answers = await allOf(here.map((planner) => planner.plan(skill, entry, `${index}/${n}`)))
+      const plans = answers.filter((answer) => 'plan' in answer)
+      const wrong = answers.filter((answer) => 'problems' in answer)
+      // What is there on some places only is no mistake.
+      invocations.push(...plans, ...(plans.length === 0 ? [] : wrong.map(({ instead }) => instead)))
+      if (plans.length > 0) continue
+      problems.push(...wrong.flatMap((one) => one.problems.map((p) => located(p, index, experiment))))
+      break
     }
   }
-  if (problems.length > 0) throw new ConfigError(problems, 'CONFIG_NOT_ON_TARGET')
+  if (problems.length > 0) throw new ConfigError(unique(problems), 'CONFIG_NOT_ON_TARGET')
   return invocations
 }
 
-function invocationsOf({ skills }: Experiment): number {
-  return skills.reduce((sum, { count }) => sum + count, 0)
+/** All of them, even where one fails: nobody is left planning. Throws the first error. */
+async function allOf<T>(work: readonly Promise<T>[]): Promise<T[]> {
+  const results = await Promise.allSettled(work)
+  return results.map((result) => {
+    if (result.status === 'rejected') throw result.reason
+    return result.value
+  })
 }
 
-/** An invocation that found nothing to do says so. */
-function explained(plan: Plan<object>, skill: SkillInfo): Plan<object> {
-  if (plan.steps.length > 0 || (plan.skipped ?? []).length > 0) return plan
-  return {
-    ...plan,
-    notes: [...(plan.notes ?? []), `${skill.name} found nothing (more) to touch within the filters and limits`],
-  }
+/** Everything that is not on the target is reported at once, like every other mistake in a configuration. */
+function located(problem: ConfigProblem, index: number, experiment: Experiment): ConfigProblem {
+  if (problem.line > 0) return problem
+  const path = [`skills[${index}]`, problem.path].filter((part) => part !== '').join('.')
+  return onTarget(experiment, path, problem.message)
+}
+
+/** Places that say the same say it once. */
+function unique(problems: readonly ConfigProblem[]): ConfigProblem[] {
+  return [...new Map(problems.map((one) => [JSON.stringify(one), one])).values()]
 }
 
 /** The order within a run. */
@@ -220,19 +251,20 @@ function number(invocations: Invocation[], input: PlanInput): PlannedStep[] {
 
 function toStep(
   planned: Planned<object>,
-  { skill, spread }: Invocation,
+  { skill, place, spread }: Invocation,
   invocation: number,
   step: number,
   input: PlanInput,
 ): PlannedStep {
   return {
     step,
+    place,
     invocation,
     phase: skill.phase,
     spread,
     skill: skill.name,
     version: skill.version,
-    resource: planned.resource,
+    resource: idAt(place, planned.resource),
     touches: [...new Set([planned.resource, ...planned.touches])],
     describe: planned.describe,
     mark: markOf(input.install, input.run, step),
@@ -245,7 +277,8 @@ function checkLimits(experiment: Experiment, invocations: Invocation[]): void {
   const { limits } = experiment.safety
   const steps = invocations.flatMap(({ plan }) => plan.steps)
   const rows = steps.reduce((sum, step) => sum + (step.rows ?? 0), 0)
-  const resources = new Set(steps.map((step) => step.resource)).size
+  const touched = invocations.flatMap(({ system, plan }) => plan.steps.map((step) => idAt(system, step.resource)))
+  const resources = new Set(touched).size
   if (rows > limits.rows) {
     throw new RefusedError(
       'REFUSED_LIMIT',
@@ -266,12 +299,14 @@ function refuseImpossible(steps: PlannedStep[], skills: readonly SkillInfo[]): v
   /** Of each id the first two that hold it: one of them is another step than the one that is looked at. */
   const holders = new Map<string, PlannedStep[]>()
   for (const step of steps.filter(({ skill }) => phases.get(skill) === 'held'))
-    for (const id of step.touches) {
+    for (const id of touchedBy(step)) {
       const some = holders.get(id) ?? []
       if (some.length < 2) holders.set(id, [...some, step])
     }
   for (const step of steps.filter(({ spread }) => spread)) {
-    const blocker = step.touches.flatMap((id) => holders.get(id) ?? []).find((h) => h !== step)
+    const blocker = touchedBy(step)
+      .flatMap((id) => holders.get(id) ?? [])
+      .find((h) => h !== step)
     if (blocker) {
       throw new RefusedError(
         'REFUSED_UNSUITABLE',
@@ -281,14 +316,19 @@ function refuseImpossible(steps: PlannedStep[], skills: readonly SkillInfo[]): v
   }
 }
 
-function claimsOf(steps: PlannedStep[], { skills, identity }: PlanInput): ClaimKey[] {
-  const claims = new Map<string, ClaimKey>()
+/** What it touches, by names that no other place has. */
+export function touchedBy({ place, touches }: Pick<PlannedStep, 'place' | 'touches'>): string[] {
+  return touches.map((id) => idAt(place, id))
+}
+
+function claimsOf(steps: PlannedStep[], { skills, fleet }: PlanInput): PlacedClaim[] {
+  const claims = new Map<string, PlacedClaim>()
   const scopes = new Map<string, Scope>(skills.map((skill) => [skill.name, skill.scope]))
-  for (const step of steps) {
-    const scope = scopes.get(step.skill) ?? 'resource'
-    for (const id of step.touches) {
-      const key = `${identity.scopes[scope]}/${id}`
-      claims.set(key, { scope, key })
+  for (const { skill, place, touches } of steps) {
+    const scope = scopes.get(skill) ?? 'resource'
+    for (const id of touches) {
+      const key = `${fleet.at(place).identity.scopes[scope]}/${id}`
+      claims.set(`${place} ${key}`, { place, scope, key })
     }
   }
   return [...claims.values()].sort((a, b) => (a.key < b.key ? -1 : 1))

@@ -1,4 +1,5 @@
 /** Recovery: undoes what a crash left, with the same rollback, after making sure that it is the same target. */
+import { setMaxListeners } from 'node:events'
 import type { Clock } from '../core/clock.ts'
 import { connectBounded } from '../core/bounded-agent.ts'
 import { CodedError, messageOf, TargetError } from '../core/errors.ts'
@@ -6,9 +7,9 @@ import { harmless } from '../core/events.ts'
 import type { EventBody } from '../core/events.ts'
 import type { Report } from '../core/report.ts'
 import { firstIssue, identityMismatch } from '../core/target.ts'
-import type { Agent, Identity, Target } from '../core/target.ts'
-import { pendingSteps } from '../journal/journal.ts'
-import type { JournalRecord, RunStarted, StepState } from '../journal/journal.ts'
+import type { Agent, Identity, Place, Target } from '../core/target.ts'
+import { pendingSteps, placesOf } from '../journal/journal.ts'
+import type { JournalRecord, PlaceStarted, RunStarted, StepState } from '../journal/journal.ts'
 import { hasDied } from '../journal/quarantine.ts'
 import type { StateDir } from '../journal/state-dir.ts'
 import { endRun } from './end.ts'
@@ -28,6 +29,8 @@ export interface RecoverInput {
   /** Which start of the machine this is, where it tells: what is quarantined in it is not tried. */
   boot?: string | undefined
   handOver?: HandOver
+  /** Waits until this run may begin on a system that others are recovered on, too; resolves with what says that it is done. */
+  begin?(system: string): Promise<() => void>
   /** With it, sessions of this install that belong to no live run are ended too: they may hold what the undo needs. */
   isLive?(run: string): Promise<boolean>
   emit(event: EventBody): void
@@ -45,28 +48,36 @@ export interface HandOver {
   retry?: { steps?: number[] }
 }
 
-/** Undoes one open run. Throws when the target cannot be reached or is another one: then everything stays as it is. */
+/**
+ * Undoes one open run. Throws when none of its places can be reached, or is the one that it was: then everything stays as it
+ * is. Where some of several are away, they alone are.
+ */
 export async function recoverRun(input: RecoverInput): Promise<Report> {
   const { run, state, clock } = input
+  // Each place listens to it, in each of its calls.
+  setMaxListeners(0, input.signal)
   const emit = harmless((event: EventBody) => input.emit(event))
   const before = await state.readJournal(run)
-  if (!before.started)
-    throw new TargetError('TARGET_FAILED', `the journal ${before.file} has no start: nothing was applied`)
+  const { started } = before
+  if (!started) throw new TargetError('TARGET_FAILED', `the journal ${before.file} has no start: nothing was applied`)
   if (input.handOver) await takeWord(input, input.handOver)
-  const agent = await agentFor(before.started, input)
+  const needed = await placesToUndo(started, input)
+  const places = new Recovered(started, needed, { ...input, emit })
   try {
-    if (agent !== nobody) await refuseAlive(agent, before.started, state.install, input.signal)
-    await sweepOwn(agent, before.started.install, input)
+    // One system decides alone whether there is anything to do; of several each does it by itself.
+    if (started.places === undefined) await places.reach('')
     // What was used up on a full disk is put by again where there is room; an undo does not wait for it.
     await state.makeBallast().catch(() => undefined)
     const journal = await state.resumeJournal(run)
     const outcome = before.undo?.outcome ?? 'aborted'
     const reason = before.undo?.reason ?? 'its process ended before the soak was over'
     return await endRun({
-      started: before.started,
+      started,
       state,
       journal,
-      agent,
+      places: needed,
+      reach: (place) => places.reach(place),
+      left: (place) => places.left(place),
       clock,
       outcome,
       ...(outcome === 'completed' ? {} : { reason }),
@@ -77,7 +88,91 @@ export async function recoverRun(input: RecoverInput): Promise<Report> {
       emit,
     })
   } finally {
-    await closeWithin(agent, clock)
+    await places.close()
+  }
+}
+
+/** Where something is left to undo. A journal of one system may not know what is in flight there: it is always looked at. */
+async function placesToUndo(started: RunStarted, { state, run }: RecoverInput): Promise<string[]> {
+  if (started.places === undefined) return ['']
+  const pending = pendingSteps(await state.readJournal(run))
+  return [...new Set(pending.map(({ place }) => place))]
+}
+
+/** The places of a run that is recovered: each is connected to when the run may begin there, and known by its identity. */
+class Recovered {
+  readonly #started: RunStarted
+  readonly #input: RecoverInput
+  readonly #agents = new Map<string, Promise<Agent>>()
+  readonly #places: ReadonlyMap<string, PlaceStarted>
+  /** What is still to be done on a system. */
+  readonly #open = new Map<string, Set<string>>()
+  readonly #begun = new Map<string, Promise<() => void>>()
+
+  constructor(started: RunStarted, needed: readonly string[], input: RecoverInput) {
+    this.#started = started
+    this.#input = input
+    this.#places = new Map(placesOf(started).map((one) => [one.place, one]))
+    for (const place of needed) {
+      const system = this.#systemOf(place)
+      this.#open.set(system, (this.#open.get(system) ?? new Set()).add(place))
+    }
+  }
+
+  reach(place: string): Promise<Agent> {
+    const known = this.#agents.get(place) ?? this.#connect(place)
+    this.#agents.set(place, known)
+    return known
+  }
+
+  /** With the last of its places the run is done with a system. */
+  left(place: string): void {
+    const system = this.#systemOf(place)
+    const open = this.#open.get(system)
+    open?.delete(place)
+    if ((open?.size ?? 0) === 0) this.#end(system)
+  }
+
+  async close(): Promise<void> {
+    const agents = await Promise.all([...this.#agents.values()].map((agent) => agent.catch(() => undefined)))
+    await Promise.all(agents.flatMap((agent) => (agent ? [closeWithin(agent, this.#input.clock)] : [])))
+    for (const system of this.#begun.keys()) this.#end(system)
+  }
+
+  async #connect(place: string): Promise<Agent> {
+    const input = this.#input
+    const at = this.#places.get(place)
+    if (!at) throw new TargetError('TARGET_FAILED', `the journal names no place ${JSON.stringify(place)}`)
+    await this.#begin(this.#systemOf(place))
+    const agent = await agentFor(this.#started, at, input)
+    if (agent === nothingLeft) return agent
+    try {
+      await refuseAlive(agent, this.#started, input.state.install, input.signal)
+      await sweepOwn(agent, this.#started.install, input)
+      return agent
+    } catch (error) {
+      await closeWithin(agent, input.clock)
+      throw error
+    }
+  }
+
+  async #begin(system: string): Promise<void> {
+    const begun = this.#begun.get(system) ?? this.#input.begin?.(system)
+    if (!begun) return
+    this.#begun.set(system, begun)
+    await begun
+  }
+
+  #end(system: string): void {
+    void this.#begun.get(system)?.then(
+      (end) => end(),
+      () => undefined,
+    )
+    this.#begun.delete(system)
+  }
+
+  #systemOf(place: string): string {
+    return this.#places.get(place)?.identity.scopes.server ?? ''
   }
 }
 
@@ -129,13 +224,13 @@ async function takeWord({ run, state }: RecoverInput, { accept_residue: accepted
 }
 
 /** Where nothing is left to undo, the target may be gone for good: then nobody is needed there. */
-async function agentFor(started: RunStarted, input: RecoverInput): Promise<Agent> {
+async function agentFor(started: RunStarted, at: PlaceStarted, input: RecoverInput): Promise<Agent> {
   const accepted = input.handOver?.accept_residue !== undefined
-  if (accepted && pendingSteps(await input.state.readJournal(input.run)).length === 0) return nobody
-  return connectSame(started, input)
+  if (accepted && pendingSteps(await input.state.readJournal(input.run)).length === 0) return nothingLeft
+  return connectSame(started, at, input)
 }
 
-const nobody: Agent = {
+const nothingLeft: Agent = {
   identity: gone,
   discover: gone,
   plan: gone,
@@ -156,9 +251,10 @@ function gone(): Promise<never> {
 /** A connection to the very system the run was started on, by its identity; names and addresses prove nothing. */
 async function connectSame(
   started: RunStarted,
+  at: PlaceStarted,
   { target, targetConfigs, run, clock, signal, emit, handOver = {} }: RecoverInput,
 ): Promise<Agent> {
-  emit({ type: 'run.phase', phase: 'connect', detail: started.endpoint })
+  emit({ type: 'run.phase', phase: 'connect', detail: at.endpoint })
   const errors: unknown[] = []
   const given = handOver.target_config === undefined ? [] : [handOver.target_config]
   for (const raw of [...given, ...targetConfigs]) {
@@ -174,9 +270,10 @@ async function connectSame(
     }
     let agent: Agent | undefined
     try {
-      agent = await connectBounded(target, parsed.data, { install: started.install, run, clock, signal })
-      const { key } = target.endpoint(parsed.data)
-      const doubt = otherSystem(started, (await agent.identity(signal)).parts, key)
+      const place = placeIn(started, at, target, parsed.data)
+      agent = await connectBounded(target, place.config, { install: started.install, run, clock, signal })
+      const { key } = place.endpoint
+      const doubt = otherSystem(at, (await agent.identity(signal)).parts, key)
       if (doubt === undefined || handOver.accept_identity === true) return agent
       errors.push(new TargetError('IDENTITY_MISMATCH', `${key} is not the system that run ${run} changed: ${doubt}`))
     } catch (error) {
@@ -190,12 +287,25 @@ async function connectSame(
   throw new TargetError('TARGET_UNREACHABLE', texts.join('; ') || `no configuration for run ${run} is left`)
 }
 
+function placeIn(
+  started: RunStarted,
+  { place }: PlaceStarted,
+  target: Target,
+  config: unknown,
+): Pick<Place, 'config' | 'endpoint'> {
+  if (started.places === undefined) return { config, endpoint: target.endpoint(config) }
+  const ids = started.places.map((one) => one.place)
+  const found = target.places?.at(config, place, ids)
+  if (found) return found
+  throw new TargetError('TARGET_UNREACHABLE', `its configuration does not lead to ${place}`)
+}
+
 /** Why it is not the same system; undefined when it is. Where neither can be told from another, the address must be the same. */
-function otherSystem(started: RunStarted, now: Identity['parts'], endpoint: string): string | undefined {
-  const then = started.identity.parts
+function otherSystem(at: PlaceStarted, now: Identity['parts'], endpoint: string): string | undefined {
+  const then = at.identity.parts
   const differing = identityMismatch(then, now)
   if (differing.length > 0) return `${differing.join(', ')} differ`
   const compared = Object.keys(then).some((part) => (then[part] ?? null) !== null && (now[part] ?? null) !== null)
-  if (compared || endpoint === started.endpoint) return undefined
-  return `it does not say who it is, and the run was on ${started.endpoint}`
+  if (compared || endpoint === at.endpoint) return undefined
+  return `it does not say who it is, and the run was on ${at.endpoint}`
 }

@@ -1,7 +1,7 @@
 /** The report of a run, made from its journal: the same for a run that ended by itself and for one that was recovered. */
 import { ERROR_CODES } from '../core/errors.ts'
 import type { ErrorCode } from '../core/errors.ts'
-import type { Outcome, Report } from '../core/report.ts'
+import type { Outcome, PlaceReport, Report } from '../core/report.ts'
 import type { Inspection } from '../core/skill.ts'
 import type { RunStarted, RunState, StepState } from '../journal/journal.ts'
 import type { Residue } from './rollback.ts'
@@ -35,9 +35,11 @@ export function reportOf(started: RunStarted & { at: string }, state: RunState, 
     finished_at: new Date(now).toISOString(),
     soak_ms: started.soak_ms,
     residue,
-    steps: state.steps.map((s) => ({
+    ...placesIn(started, state, residue),
+    steps: inOrder(started, state).map((s) => ({
       step: s.step,
       skill: s.skill,
+      ...(s.place === '' ? {} : { place: s.place }),
       resource: s.resource,
       describe: s.describe,
       state: residue.some((r) => r.step === s.step) ? 'residue' : s.state,
@@ -53,6 +55,25 @@ export function reportOf(started: RunStarted & { at: string }, state: RunState, 
     notes: started.notes,
     exit_code: exitCodeOf(ending),
   }
+}
+
+/** As they were planned, which on several places is not as they were applied. */
+function inOrder({ places }: RunStarted, { steps }: RunState): StepState[] {
+  return places ? [...steps].sort((a, b) => a.step - b.step) : steps
+}
+
+function placesIn(
+  { places }: RunStarted,
+  { steps }: RunState,
+  residue: readonly Residue[],
+): { places?: PlaceReport[] } {
+  if (!places) return {}
+  const left = new Set(residue.map(({ step }) => step))
+  const of = places.map(({ place, endpoint }) => {
+    const mine = steps.filter((step) => step.place === place)
+    return { place, endpoint, steps: mine.length, residue: mine.filter(({ step }) => left.has(step)).length }
+  })
+  return { places: of }
 }
 
 function atEndOf(read: Inspection | undefined): { at_end?: Inspection } {

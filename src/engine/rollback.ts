@@ -12,16 +12,23 @@ import type { Holdable, Inspection } from '../core/skill.ts'
 import type { Agent } from '../core/target.ts'
 import { pendingSteps } from '../journal/journal.ts'
 import type { Journal, JournalRecord, StepState } from '../journal/journal.ts'
-import { whyNotTried } from '../journal/quarantine.ts'
+import { hasDied, whyNotTried } from '../journal/quarantine.ts'
 import type { StateDir } from '../journal/state-dir.ts'
+import { FreshJournal } from './fresh-journal.ts'
 import { observe } from './observe.ts'
+import { pooled } from './pooled.ts'
 
 export interface RollbackInput {
   run: string
   /** Where its journal is read again. */
   state: StateDir
   journal: Journal
-  agent: Agent
+  /** Where something of the run may still be in flight; what is pending elsewhere is undone there, too. */
+  places: readonly string[]
+  /** The agent of a place, once it is the run's turn there. Rejects where nobody answers, or another system does. */
+  reach(place: string): Promise<Agent>
+  /** Nothing more is done there. */
+  left?(place: string): void
   clock: Clock
   /** Why, and what the run has come to so far. */
   reason: string
@@ -48,35 +55,35 @@ export interface RollbackResult {
   journalError?: Error
 }
 
-/** Undoes every pending step of the run, last first. Never throws: what could not be undone is in the result. */
+/**
+ * Undoes every pending step of the run: places side by side, on each of them last first. Never throws: what could not be
+ * undone is in the result.
+ */
 export async function rollback(input: RollbackInput): Promise<RollbackResult> {
   const log = new UndoLog(input.journal)
+  const journal = new FreshJournal(() => input.state.readJournal(input.run))
   try {
     await closeHeld(input)
     await log.append({ type: 'undo.started', reason: input.reason, outcome: input.outcome })
     input.emit({ type: 'run.phase', phase: 'quiesce' })
-    const strangers = new Set<string>()
-    const stranger = (words: string): void => void strangers.add(words)
-    const quiesced = await persist(input, (signal) => input.agent.quiesce(input.run, signal, stranger))
-    warnOf([...strangers], input)
-    input.emit({ type: 'run.phase', phase: 'rollback' })
-    const pending = pendingSteps(await input.state.readJournal(input.run)).reverse()
-    const residue: Residue[] = []
-    for (const step of pending) {
-      // While something of ours may still land, and behind a later step that is not undone, an undo could be undone again.
-      const blocker = residue.find((r) => pending.some((p) => p.step === r.step && overlap(p, step)))
-      const deadly = whyNotTried(step, input.boot)
-      const error =
-        deadly ??
-        quiesced ??
-        (blocker
-          ? new RollbackError('RESIDUE', `waits for step ${blocker.step}, which is not undone yet`)
-          : await undo(step, input, log))
-      if (error === undefined) continue
-      residue.push({ step: step.step, resource: step.resource, describe: step.describe, error: messageOf(error) })
-      await log.append(failureOf(step, messageOf(error), deadly === undefined ? undefined : input.boot))
-      input.emit({ type: 'step.revert_failed', step: viewOf(step), error: messageOf(error) })
+    // A run with one place may not know which, and is quiesced before its journal is read.
+    const pending = input.places.length === 1 ? [] : pendingSteps(await journal.read())
+    const places = [...new Set([...input.places, ...pending.map(({ place }) => place)])]
+    const undone = new Phases(input)
+    // An undo that has killed its worker is tried with no other beside it: else all of them would be blamed for the next death.
+    const deadly = new Set(pending.filter(hasDied).map(({ place }) => place))
+    const undoAll = async (some: readonly string[], sideBySide: number): Promise<Residue[]> => {
+      const results = await pooled(some, sideBySide, (place) => undoPlace(place, input, { log, journal, undone }))
+      return results.flatMap((result) => {
+        if (result.status === 'rejected') throw result.reason
+        return result.value
+      })
     }
+    const residue = await undoAll(
+      places.filter((place) => !deadly.has(place)),
+      places.length,
+    )
+    residue.push(...(await undoAll([...deadly], 1)))
     return { residue, ...(log.error ? { journalError: log.error } : {}) }
   } catch (error) {
     return {
@@ -90,6 +97,63 @@ export async function rollback(input: RollbackInput): Promise<RollbackResult> {
       ],
       journalError: asError(error),
     }
+  }
+}
+
+/** What the places of one rollback share. */
+interface Shared {
+  log: UndoLog
+  journal: FreshJournal
+  undone: Phases
+}
+
+async function undoPlace(place: string, input: RollbackInput, { log, journal, undone }: Shared): Promise<Residue[]> {
+  try {
+    const { agent, error: away } = await reached(place, input)
+    const strangers = new Set<string>()
+    const stranger = (words: string): void => void strangers.add(words)
+    const quiesced = agent ? await persist(input, (signal) => agent.quiesce(input.run, signal, stranger)) : away
+    warnOf([...strangers], input)
+    undone.begin()
+    const pending = pendingSteps(await journal.read())
+      .filter((step) => step.place === place)
+      .reverse()
+    const residue: Residue[] = []
+    for (const step of pending) {
+      // While something of ours may still land, and behind a later step that is not undone, an undo could be undone again.
+      const blocker = residue.find((r) => pending.some((p) => p.step === r.step && overlap(p, step)))
+      const deadly = whyNotTried(step, input.boot)
+      const waits = blocker && new RollbackError('RESIDUE', `waits for step ${blocker.step}, which is not undone yet`)
+      const error = deadly ?? quiesced ?? waits ?? (agent && (await undo(step, { ...input, agent, journal }, log)))
+      if (error === undefined) continue
+      residue.push({ step: step.step, resource: step.resource, describe: step.describe, error: messageOf(error) })
+      await log.append(failureOf(step, messageOf(error), deadly === undefined ? undefined : input.boot))
+      input.emit({ type: 'step.revert_failed', step: viewOf(step), error: messageOf(error) })
+    }
+    return residue
+  } finally {
+    input.left?.(place)
+  }
+}
+
+async function reached(place: string, { reach }: RollbackInput): Promise<{ agent?: Agent; error?: Error }> {
+  try {
+    return { agent: await reach(place) }
+  } catch (error) {
+    return { error: asError(error) }
+  }
+}
+
+/** The rollback begins once, with the first place that is quiet. */
+class Phases {
+  #begun = false
+  readonly #emit: RollbackInput['emit']
+  constructor({ emit }: RollbackInput) {
+    this.#emit = emit
+  }
+  begin(): void {
+    if (!this.#begun) this.#emit({ type: 'run.phase', phase: 'rollback' })
+    this.#begun = true
   }
 }
 
@@ -130,9 +194,10 @@ class UndoLog {
   }
 }
 
+/** Side by side, begun last one first. Quiesce ends on the target whatever does not close here in time. */
 async function closeHeld({ held, clock }: RollbackInput): Promise<void> {
-  // Quiesce ends on the target whatever does not close here in time.
-  for (let resource = held.pop(); resource; resource = held.pop()) await closeWithin(resource, clock)
+  const all = held.splice(0).reverse()
+  await Promise.all(all.map((resource) => closeWithin(resource, clock)))
 }
 
 /** Closes what may hang or fail; neither stops an undo. */
@@ -145,8 +210,12 @@ export async function closeWithin(resource: Holdable, clock: Clock, ms = 5_000):
 }
 
 /** Reverts one step and reads back. Undefined when it reads as restored; the error otherwise. */
-async function undo(step: StepState, input: RollbackInput, log: UndoLog): Promise<unknown> {
-  const { agent, clock, emit, state, run } = input
+async function undo(
+  step: StepState,
+  input: Omit<RollbackInput, 'journal'> & { agent: Agent; journal: FreshJournal },
+  log: UndoLog,
+): Promise<unknown> {
+  const { agent, clock, emit, state, run, journal } = input
   const begun = clock.monotonic()
   emit({ type: 'step.reverting', step: viewOf(step) })
   let left: Inspection | undefined
@@ -157,7 +226,7 @@ async function undo(step: StepState, input: RollbackInput, log: UndoLog): Promis
   const error = await persist(input, async (signal, alive) => {
     // Facts of an interrupted attempt are in the file, behind what was there when the rollback began.
     const isFirst = attempts++ === 0
-    const known = isFirst ? step : ((await state.readJournal(run)).steps.find(isSame(step)) ?? step)
+    const known = isFirst ? step : ((await journal.read()).steps.find(isSame(step)) ?? step)
     const data = await state.loadStep(run, known)
     const ctx = { version: step.version, mark: step.mark, clock, signal }
     if (isFirst) observed = await observe(step, data, agent, ctx, emit)
@@ -190,7 +259,7 @@ async function undo(step: StepState, input: RollbackInput, log: UndoLog): Promis
  * hangs counts as no progress too: its signal is aborted and it is left behind.
  */
 async function persist(
-  { clock, noProgressMs }: RollbackInput,
+  { clock, noProgressMs }: Pick<RollbackInput, 'clock' | 'noProgressMs'>,
   work: (signal: AbortSignal, alive: () => void) => Promise<void>,
 ): Promise<unknown> {
   let lastProgress = clock.monotonic()
@@ -234,7 +303,7 @@ function isSame({ planned }: StepState): (other: StepState) => boolean {
 
 /** Then the later one has to be undone first. */
 export function overlap(a: StepState, b: StepState): boolean {
-  return a.touches.some((id) => b.touches.includes(id))
+  return a.place === b.place && a.touches.some((id) => b.touches.includes(id))
 }
 
 function viewOf({ step, skill, resource, describe }: StepState): StepView {

@@ -1,4 +1,5 @@
 /** One execution of an experiment: connect, discover, plan, claim, apply, soak, roll back, report. */
+import { setMaxListeners } from 'node:events'
 import type { Clock } from '../core/clock.ts'
 import { counted, listed } from '../core/counted.ts'
 import { CodedError, messageOf, RefusedError } from '../core/errors.ts'
@@ -10,18 +11,17 @@ import { maskOf } from '../core/filled.ts'
 import type { Mask } from '../core/filled.ts'
 import type { Outcome, Report } from '../core/report.ts'
 import type { Holdable } from '../core/skill.ts'
-import type { Agent, ClaimKey, Identity, Target } from '../core/target.ts'
+import type { Agent, Target } from '../core/target.ts'
 import type { FileJournal } from '../journal/file-journal.ts'
-import { JOURNAL_FORMAT } from '../journal/journal.ts'
+import type { PlaceStarted } from '../journal/journal.ts'
 import type { StateDir } from '../journal/state-dir.ts'
 import { endRun } from './end.ts'
 import type { Started } from './end.ts'
-import { connectBounded } from '../core/bounded-agent.ts'
-import { maskedAgent } from '../core/masked-agent.ts'
+import { choosePlaces, openFleet } from './fleet.ts'
+import type { Fleet } from './fleet.ts'
 import { planRun, refuseProtected } from './plan.ts'
 import type { RunPlan } from './plan.ts'
 import { exitCodeOf } from './report.ts'
-import { closeWithin } from './rollback.ts'
 import { lookAgain } from './soak-end.ts'
 import type { SoakEnd } from './soak-end.ts'
 import { applySteps } from './steps.ts'
@@ -42,7 +42,7 @@ export interface RunInput {
    * Takes the claims from the supervisor; throws RefusedError. `waited` is true when another run had to end first:
    * then the plan is out of date.
    */
-  claim(keys: string[], identity: Identity['parts']): Promise<{ waited: boolean }>
+  claim(keys: string[], places: PlaceStarted[]): Promise<{ waited: boolean }>
 }
 
 /** A rollback in the run itself; recovery takes over what it cannot do in that time. */
@@ -55,6 +55,8 @@ export async function runExperiment(given: RunInput): Promise<Report> {
   const mask = maskOf(given.experiment.filled ?? [])
   const input = { ...given, emit: harmless((event: EventBody) => given.emit(event)) }
   const { experiment, target, state, clock, signal, emit } = input
+  // Each place listens to it, in each of its calls.
+  setMaxListeners(0, signal)
   const startedAt = new Date(clock.now()).toISOString()
   const endpoint = target.endpoint(experiment.target_config)
   emit({
@@ -65,19 +67,18 @@ export async function runExperiment(given: RunInput): Promise<Report> {
     seed: input.seed,
     soak_ms: experiment.duration_ms,
   })
-  let agent: Agent | undefined
+  let fleet: Fleet | undefined
   try {
     refuseProtected(experiment, endpoint)
     emit({ type: 'run.phase', phase: 'connect', detail: endpoint.key })
-    const connected = await connectBounded(target, experiment.target_config, {
-      ...{ install: state.install, run: input.run, clock, signal },
-    })
-    agent = maskedAgent(connected, mask)
-    const { plan, identity } = await planAndClaim(agent, input)
+    const places = await choosePlaces(target, experiment, input.seed, signal)
+    fleet = await openFleet(target, places, { install: state.install, run: input.run, clock, signal }, mask)
+    const plan = await planAndClaim(fleet, input)
+    const [one] = fleet.started
     const started: Started = {
       type: 'run.started',
       at: startedAt,
-      format: JOURNAL_FORMAT,
+      format: fleet.named ? 2 : 1,
       run: input.run,
       install: state.install,
       experiment: experiment.name,
@@ -85,15 +86,15 @@ export async function runExperiment(given: RunInput): Promise<Report> {
       endpoint: endpoint.key,
       definition: definitionOf(experiment, target, mask),
       seed: input.seed,
-      identity,
+      ...(fleet.named ? { places: fleet.started } : one && { identity: one.identity }),
       soak_ms: experiment.duration_ms,
       notes: plan.notes,
     }
-    return await breakAndRestore(agent, plan, started, { ...input, mask })
+    return await breakAndRestore(fleet, plan, started, { ...input, mask })
   } catch (error) {
     return await notBegun(mask.error(error), startedAt, mask.text(endpoint.key), input)
   } finally {
-    if (agent) await closeWithin(agent, clock)
+    await fleet?.close(clock)
   }
 }
 
@@ -104,19 +105,19 @@ function definitionOf(experiment: Experiment, target: Target, mask: Mask): unkno
   return { ...shown, target_config: target.redact(config) }
 }
 
-async function planAndClaim(agent: Agent, input: RunInput): Promise<{ plan: RunPlan; identity: Identity }> {
+async function planAndClaim(fleet: Fleet, input: RunInput): Promise<RunPlan> {
   const { experiment, target, signal, emit } = input
-  const identity = await agent.identity(signal)
-  if (Object.values(identity.parts).every((part) => part === null)) {
+  for (const { place, identity } of fleet.members) {
+    if (Object.values(identity.parts).some((part) => part !== null)) continue
+    const who = place === '' ? 'the target' : place
     emit({
       type: 'run.warning',
-      message: 'the target does not say who it is: after a crash it will be known by its address only',
+      message: `${who} does not say who it is: after a crash it will be known by its address only`,
     })
   }
   for (let attempt = 0; attempt < REPLANS; attempt++) {
     const plan = await planRun({
-      agent,
-      identity,
+      fleet,
       experiment,
       endpoint: target.endpoint(experiment.target_config),
       skills: target.skills,
@@ -134,11 +135,11 @@ async function planAndClaim(agent: Agent, input: RunInput): Promise<{ plan: RunP
     })
     const { waited } = await input.claim(
       plan.claims.map((claim) => claim.key),
-      identity.parts,
+      fleet.started,
     )
     if (waited) continue
-    await agent.claim(plan.claims satisfies ClaimKey[], signal)
-    return { plan, identity }
+    await claimOn(fleet, plan, signal)
+    return plan
   }
   throw new RefusedError(
     'REFUSED_CLAIMED',
@@ -146,12 +147,25 @@ async function planAndClaim(agent: Agent, input: RunInput): Promise<{ plan: RunP
   )
 }
 
+/** On each place what of it the plan touches. Nobody waits for a claim there, so they are taken side by side. */
+async function claimOn(fleet: Fleet, { claims }: RunPlan, signal: AbortSignal): Promise<void> {
+  const all = fleet.members.map(async ({ place, agent }) => {
+    const mine = claims.filter((claim) => claim.place === place)
+    await agent.claim(
+      mine.map(({ scope, key }) => ({ scope, key })),
+      signal,
+    )
+  })
+  const results = await Promise.allSettled(all)
+  for (const result of results) if (result.status === 'rejected') throw result.reason
+}
+
 /** What ended before the end of the soak did so whether the run is aborted behind it or not. */
 const NEVER = new AbortController().signal
 
 /** From here on something may be changed on the target, and `endRun` is reached whatever happens. */
 async function breakAndRestore(
-  agent: Agent,
+  fleet: Fleet,
   plan: RunPlan,
   started: Started,
   input: RunInput & { mask: Mask },
@@ -159,12 +173,13 @@ async function breakAndRestore(
   const { experiment, state, clock, signal, emit, mask } = input
   const journal = await openJournal(started, input)
   const held: Holdable[] = []
+  const agentAt = (place: string): Agent => fleet.at(place).agent
   let ending: { outcome: Outcome; reason?: string; code?: ErrorCode }
   let atEnd: SoakEnd | undefined
   try {
     emit({ type: 'run.phase', phase: 'apply' })
-    const { effective } = await applySteps(plan.steps, {
-      agent,
+    const { effective, failed } = await applySteps(plan.steps, {
+      agentAt,
       journal,
       clock,
       signal,
@@ -174,8 +189,10 @@ async function breakAndRestore(
       held,
     })
     ending = effective ? { outcome: 'completed' } : { outcome: 'ineffective', reason: whyIneffective(plan) }
-    atEnd = await lookAgain(plan.steps, { run: input.run, state, journal, agent, clock, signal, emit })
-    if (atEnd.ended) ending = endingOf(atEnd.ended, NEVER)
+    atEnd = await lookAgain(plan.steps, { run: input.run, state, journal, agentAt, clock, signal, emit })
+    // A place that failed did not end the others; the run did not do all that it planned.
+    if (failed) ending = endingOf(failed, NEVER)
+    else if (atEnd.ended) ending = endingOf(atEnd.ended, NEVER)
   } catch (error) {
     ending = endingOf(error, signal)
     if (ending.outcome === 'aborted') emit({ type: 'run.aborting', reason: ending.reason ?? '' })
@@ -185,7 +202,8 @@ async function breakAndRestore(
     started,
     state,
     journal,
-    agent,
+    places: fleet.members.map(({ place }) => place),
+    reach: (place) => Promise.resolve(agentAt(place)),
     clock,
     held,
     noProgressMs: NO_PROGRESS_MS,

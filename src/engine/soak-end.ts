@@ -15,14 +15,14 @@ import type { PlannedStep } from './plan.ts'
 
 /** All of it: the undo waits for no longer. */
 const LOOK_MS = 3_000
-/** Steps that are asked about side by side. */
+/** Steps of one place that are asked about side by side. */
 const LANES = 8
 
 export interface SoakEndInput {
   run: string
   state: StateDir
   journal: Journal
-  agent: Agent
+  agentAt(place: string): Agent
   clock: Clock
   signal: AbortSignal
   emit(event: EventBody): void
@@ -46,8 +46,7 @@ export async function lookAgain(steps: readonly PlannedStep[], input: SoakEndInp
     await answered(LOOK_MS, input, async (signal) => {
       const { steps: all } = await input.state.readJournal(input.run)
       for (const one of all) if (asked.has(one.step) && one.state === 'applied' && inEffect(one) > 0) open.add(one)
-      const queue = [...open]
-      const lane = async (): Promise<void> => {
+      const lane = async (queue: StepState[]): Promise<void> => {
         for (let one = queue.shift(); one && !signal.aborted; one = queue.shift()) {
           try {
             read.set(one.step, await inspect(one, input, signal))
@@ -56,7 +55,11 @@ export async function lookAgain(steps: readonly PlannedStep[], input: SoakEndInp
           }
         }
       }
-      await Promise.all(Array.from({ length: LANES }, lane))
+      // A place that does not answer costs the others nothing.
+      const queues = [...new Set([...open].map(({ place }) => place))].map((at) =>
+        [...open].filter(({ place }) => place === at),
+      )
+      await Promise.all(queues.flatMap((queue) => Array.from({ length: LANES }, () => lane(queue))))
     })
   } catch (error) {
     // The journal itself was not read.
@@ -82,10 +85,10 @@ export async function lookAgain(steps: readonly PlannedStep[], input: SoakEndInp
 
 async function inspect(
   one: StepState,
-  { agent, state, run, clock }: SoakEndInput,
+  { agentAt, state, run, clock }: SoakEndInput,
   signal: AbortSignal,
 ): Promise<Inspection> {
-  return agent.inspect(one.skill, await state.loadStep(run, one), {
+  return agentAt(one.place).inspect(one.skill, await state.loadStep(run, one), {
     ...{ version: one.version, mark: one.mark, clock, signal },
   })
 }

@@ -1,4 +1,5 @@
 /** Steps: the only caller of apply. Each step is durable in the journal directly before its own apply. */
+import { setMaxListeners } from 'node:events'
 import type { Clock } from '../core/clock.ts'
 import { formatDuration } from '../core/duration.ts'
 import { JournalError, messageOf, StaleError, StepError } from '../core/errors.ts'
@@ -9,12 +10,13 @@ import type { Holdable, Inspection } from '../core/skill.ts'
 import type { Agent } from '../core/target.ts'
 import type { Journal } from '../journal/journal.ts'
 import { KeyedMutex } from './keyed-mutex.ts'
-import { PHASES } from './plan.ts'
+import { PHASES, touchedBy } from './plan.ts'
 import type { PlannedStep } from './plan.ts'
 import { closeWithin } from './rollback.ts'
 
 export interface StepsInput {
-  agent: Agent
+  /** The agent of each place; the empty name is that of a run's only one. */
+  agentAt(place: string): Agent
   journal: Journal
   clock: Clock
   /** The run's: aborts applies and the soak. */
@@ -29,14 +31,19 @@ export interface StepsInput {
 /** After an abort, how long the step in flight may take to notice. */
 const ABORT_GRACE_MS = 15_000
 
-/** Applies every step and soaks. Returns whether anything took effect; throws at the first failed step. */
-export async function applySteps(steps: PlannedStep[], input: StepsInput): Promise<{ effective: boolean }> {
+/**
+ * Applies every step and soaks, places side by side. Returns whether anything took effect, and the first error of a place that
+ * did not last: it ends its place, not the run. Throws it when nothing is left in effect anywhere.
+ */
+export async function applySteps(
+  steps: PlannedStep[],
+  input: StepsInput,
+): Promise<{ effective: boolean; failed?: Error }> {
   const runner = new StepRunner(steps, input)
   const atOnce = steps.filter((s) => !s.spread)
   const overTime = steps.filter((s) => s.spread)
   try {
-    if (input.parallel) await runner.concurrently(atOnce)
-    else await runner.inOrder(atOnce)
+    await runner.atOnce(atOnce)
     runner.throwIfOver()
     input.emit({ type: 'run.phase', phase: 'soak' })
     await runner.spread(overTime)
@@ -45,93 +52,162 @@ export async function applySteps(steps: PlannedStep[], input: StepsInput): Promi
     // What ends from here on is ended by us.
     runner.over = true
   }
-  return { effective: runner.effective }
+  const { effective, failed } = runner
+  return { effective, ...(failed ? { failed } : {}) }
+}
+
+/** The steps of one place. */
+class Lane {
+  readonly steps: readonly PlannedStep[]
+  /** Not applied yet, those under way included. */
+  readonly open: Set<PlannedStep>
+  /** Ends what is under way here when something held has ended by itself. */
+  readonly #lost = new AbortController()
+  effective = false
+  /** The first that went wrong: nothing new is begun here. */
+  error: Error | undefined
+
+  constructor(steps: readonly PlannedStep[]) {
+    this.steps = steps
+    this.open = new Set(steps)
+  }
+
+  /** Whether something of it is in effect, or may still be. */
+  get lives(): boolean {
+    return this.error === undefined && (this.effective || this.open.size > 0)
+  }
+
+  get signal(): AbortSignal {
+    return this.#lost.signal
+  }
+
+  lose(error: Error): void {
+    this.error ??= error
+    this.#lost.abort(error)
+  }
 }
 
 class StepRunner {
-  effective = false
-  /** Set by the first failed step: nothing new is begun, in any lane. */
-  #failed = false
   over = false
-  /** Not applied yet, those under way included. */
-  readonly #open: Set<PlannedStep>
+  /** The first error that ended a place. */
+  failed: Error | undefined
+  readonly #lanes = new Map<string, Lane>()
   readonly #input: StepsInput
   readonly #busy = new KeyedMutex()
-  readonly #lost = new AbortController()
+  /** Ends everything: nothing is left in effect, or the journal cannot be written. */
+  readonly #end = new AbortController()
 
-  /** `signal` also ends what is under way when something held has ended by itself. */
   constructor(steps: readonly PlannedStep[], input: StepsInput) {
-    this.#open = new Set(steps)
-    this.#input = { ...input, signal: AbortSignal.any([input.signal, this.#lost.signal]) }
+    for (const place of new Set(steps.map((step) => step.place)))
+      this.#lanes.set(place, new Lane(steps.filter((step) => step.place === place)))
+    this.#input = { ...input, signal: AbortSignal.any([input.signal, this.#end.signal]) }
+    setMaxListeners(0, this.#input.signal)
+  }
+
+  get effective(): boolean {
+    return [...this.#lanes.values()].some((lane) => lane.effective)
   }
 
   throwIfOver(): void {
     this.#input.signal.throwIfAborted()
   }
 
-  async inOrder(steps: PlannedStep[]): Promise<void> {
-    for (const step of steps) await this.#apply(step)
-  }
-
-  /** Invocations side by side; the order data, settings, held stays, and steps that touch the same things never overlap. */
-  async concurrently(steps: PlannedStep[]): Promise<void> {
-    for (const phase of PHASES) {
-      const lanes = new Map<number, PlannedStep[]>()
-      for (const step of steps.filter((s) => s.phase === phase)) {
-        lanes.set(step.invocation, [...(lanes.get(step.invocation) ?? []), step])
-      }
-      const results = await Promise.allSettled([...lanes.values()].map((lane) => this.inOrder(lane)))
-      for (const result of results) if (result.status === 'rejected') throw result.reason
-    }
+  async atOnce(steps: readonly PlannedStep[]): Promise<void> {
+    const work = [...this.#lanes.values()].map((lane) => {
+      const mine = lane.steps.filter((step) => steps.includes(step))
+      return this.#input.parallel ? this.#concurrently(mine, lane) : this.#inOrder(mine, lane)
+    })
+    await this.#settled(work)
   }
 
   /** The soak, with steps at even distances in it. */
-  async spread(steps: PlannedStep[]): Promise<void> {
+  async spread(steps: readonly PlannedStep[]): Promise<void> {
     const { clock, soakMs, signal } = this.#input
     const start = clock.monotonic()
     for (const [i, step] of steps.entries()) {
       await clock.sleep(Math.max(0, start + (i * soakMs) / steps.length - clock.monotonic()), signal)
-      await this.#apply(step)
+      await this.#settled([this.#apply(step, this.#laneOf(step))])
     }
     await clock.sleep(Math.max(0, start + soakMs - clock.monotonic()), signal)
   }
 
-  async #apply(step: PlannedStep): Promise<void> {
-    await this.#busy.run(step.touches, () => this.#applyNow(step))
-    this.#open.delete(step)
+  /** Waits for all of it. A place that has failed throws only where no other is left. */
+  async #settled(work: readonly Promise<void>[]): Promise<void> {
+    const results = await Promise.allSettled(work)
+    this.throwIfOver()
+    for (const result of results)
+      if (result.status === 'rejected' && (!(result.reason instanceof PlaceFailed) || !this.#livesAnywhere()))
+        throw result.reason instanceof PlaceFailed ? result.reason.cause : result.reason
   }
 
-  async #applyNow(planned: PlannedStep): Promise<void> {
+  #livesAnywhere(): boolean {
+    return [...this.#lanes.values()].some((lane) => lane.lives)
+  }
+
+  #laneOf({ place }: PlannedStep): Lane {
+    const lane = this.#lanes.get(place)
+    if (!lane) throw new Error(`no place ${place}`)
+    return lane
+  }
+
+  async #inOrder(steps: readonly PlannedStep[], lane: Lane): Promise<void> {
+    for (const step of steps) await this.#apply(step, lane)
+  }
+
+  /** Invocations side by side; the order data, settings, held stays, and steps that touch the same things never overlap. */
+  async #concurrently(steps: readonly PlannedStep[], lane: Lane): Promise<void> {
+    for (const phase of PHASES) {
+      const invocations = new Map<number, PlannedStep[]>()
+      for (const step of steps.filter((s) => s.phase === phase)) {
+        invocations.set(step.invocation, [...(invocations.get(step.invocation) ?? []), step])
+      }
+      const results = await Promise.allSettled([...invocations.values()].map((mine) => this.#inOrder(mine, lane)))
+      for (const result of results) if (result.status === 'rejected') throw result.reason
+    }
+  }
+
+  async #apply(step: PlannedStep, lane: Lane): Promise<void> {
+    await this.#busy.run(touchedBy(step), () => this.#applyNow(step, lane))
+    lane.open.delete(step)
+  }
+
+  async #applyNow(planned: PlannedStep, lane: Lane): Promise<void> {
     const { journal, clock, signal, emit } = this.#input
     signal.throwIfAborted()
-    if (this.#failed) return
-    const { step, skill, version, resource, touches, describe, mark, data } = planned
+    if (lane.error) return
+    const { step, skill, version, place, resource, touches, describe, mark, data } = planned
     const view: StepView = { step, skill, resource, describe }
     emit({ type: 'step.applying', step: view })
     try {
+      const at = place === '' ? {} : { place }
       await journal.append(
-        { type: 'step.planned', step, skill, version, resource, touches, describe, mark, data },
+        { type: 'step.planned', step, skill, version, ...at, resource, touches, describe, mark, data },
         { durable: true },
       )
       const begun = clock.monotonic()
-      const result = await this.#bounded(planned)
+      const result = await this.#bounded(planned, lane)
       if (result instanceof StaleError) {
         await journal.append({ type: 'step.skipped', step, reason: result.message })
         emit({ type: 'step.skipped', step: view, reason: result.message })
         return
       }
-      this.effective ||= tookEffect(result)
+      lane.effective ||= tookEffect(result)
       const ms = Math.round(clock.monotonic() - begun)
       await journal.append({ type: 'step.applied', step, effect: result, ms })
       emit({ type: 'step.applied', step: view, effect: result, took_ms: ms })
     } catch (error) {
-      this.#failed = true
+      const text = `step ${step} (${describe}) failed: ${messageOf(error)}`
+      lane.error ??= new StepError('STEP_FAILED', text, { cause: error })
       if (!signal.aborted) emit({ type: 'step.failed', step: view, error: messageOf(error) })
       // What cannot be journalled any more is still undone: the step is in the file as planned.
       await journal.append({ type: 'step.failed', step, error: messageOf(error) }).catch(() => undefined)
       signal.throwIfAborted()
-      if (error instanceof JournalError) throw error
-      throw new StepError('STEP_FAILED', `step ${step} (${describe}) failed: ${messageOf(error)}`, { cause: error })
+      if (error instanceof JournalError) {
+        this.#end.abort(error)
+        throw error
+      }
+      this.failed ??= lane.error
+      throw new PlaceFailed(lane.signal.aborted ? lane.error : new StepError('STEP_FAILED', text, { cause: error }))
     }
   }
 
@@ -139,10 +215,11 @@ class StepRunner {
    * Apply and inspect, with their end: a timeout, and a short grace once the run is aborted. What comes back after that
    * can neither record, and so not commit, nor hold anything.
    */
-  async #bounded(planned: PlannedStep): Promise<Inspection | StaleError> {
-    const { clock, signal } = this.#input
+  async #bounded(planned: PlannedStep, lane: Lane): Promise<Inspection | StaleError> {
+    const { clock } = this.#input
+    const signal = AbortSignal.any([this.#input.signal, lane.signal])
     const over = new AbortController()
-    const applying = this.#applyAndInspect(planned, over.signal)
+    const applying = this.#applyAndInspect(planned, AbortSignal.any([signal, over.signal]), over.signal)
     const end = new AbortController()
     const late = clock
       .sleep(planned.apply_ms, AbortSignal.any([signal, end.signal]))
@@ -163,16 +240,24 @@ class StepRunner {
     }
   }
 
-  /** Of a step that is applied now. Invocations side by side count as if they came one after the other: more is no harm. */
+  /**
+   * Of a step that is applied now. Places do not wait for one another, but the soak waits for all of them. Invocations side by
+   * side count as if they came one after the other: more is no harm.
+   */
   #heldMs(): number {
-    return [...this.#open].reduce((sum, { apply_ms }) => sum + apply_ms, this.#input.soakMs + UNDO_MS)
+    const applies = [...this.#lanes.values()].map(({ open }) => [...open].reduce((sum, one) => sum + one.apply_ms, 0))
+    return Math.max(0, ...applies) + this.#input.soakMs + UNDO_MS
   }
 
-  /** Only what apply itself says is stale has changed nothing. */
-  async #applyAndInspect(planned: PlannedStep, over: AbortSignal): Promise<Inspection | StaleError> {
-    const { step, skill, version, mark, data } = planned
-    const { agent, journal, clock, held } = this.#input
-    const signal = AbortSignal.any([this.#input.signal, over])
+  /** Only what apply itself says is stale has changed nothing. `over`: nobody waits for it any more. */
+  async #applyAndInspect(
+    planned: PlannedStep,
+    signal: AbortSignal,
+    over: AbortSignal,
+  ): Promise<Inspection | StaleError> {
+    const { step, skill, version, place, mark, data } = planned
+    const { agentAt, journal, clock, held } = this.#input
+    const agent = agentAt(place)
     const facts: Record<string, unknown> = {}
     try {
       await agent.apply(skill, data, {
@@ -204,16 +289,30 @@ class StepRunner {
     return agent.inspect(skill, { ...data, ...facts }, { version, mark, clock, signal })
   }
 
-  /** A fault that ends by itself has tested less than the run would say: it ends the run, which is not completed. */
-  #watch({ lost }: Holdable, { step, skill, resource, describe }: PlannedStep): void {
+  /** A fault that ends by itself has tested less than the run would say: it ends its place, and the run is not completed. */
+  #watch({ lost }: Holdable, planned: PlannedStep): void {
+    const { step, skill, resource, describe } = planned
+    const lane = this.#laneOf(planned)
     const { journal, clock, emit } = this.#input
     const begun = clock.monotonic()
     void lost?.then(async (why) => {
       if (this.over || this.#input.signal.aborted) return
       const error = `it ended by itself after ${formatDuration(Math.round(clock.monotonic() - begun))}: ${why}`
       emit({ type: 'step.failed', step: { step, skill, resource, describe }, error })
-      this.#lost.abort(new StepError('STEP_FAILED', `step ${step} (${describe}) failed: ${error}`))
+      const failure = new StepError('STEP_FAILED', `step ${step} (${describe}) failed: ${error}`)
+      this.failed ??= failure
+      lane.lose(failure)
+      if (!this.#livesAnywhere()) this.#end.abort(this.failed)
       await journal.append({ type: 'step.failed', step, error }).catch(() => undefined)
     })
+  }
+}
+
+/** One place is over; its `cause` says why. */
+class PlaceFailed extends Error {
+  override readonly cause: Error
+  constructor(cause: Error) {
+    super(cause.message)
+    this.cause = cause
   }
 }

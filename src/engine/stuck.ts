@@ -4,10 +4,11 @@ import { oneLine } from '../core/foreign.ts'
 import type { ByHand } from '../core/skill.ts'
 import { stepOf } from '../core/target.ts'
 import type { Target } from '../core/target.ts'
-import { pendingSteps } from '../journal/journal.ts'
+import { pendingSteps, placesOf } from '../journal/journal.ts'
 import type { RunState, StepState } from '../journal/journal.ts'
 import type { StateDir } from '../journal/state-dir.ts'
-import { definedConfig } from './of-run.ts'
+import { definedConfig, placeAt } from './of-run.ts'
+import { idAt } from './plan.ts'
 import { overlap } from './rollback.ts'
 
 export interface StuckStep {
@@ -30,7 +31,7 @@ export interface StuckRun {
   run: string
   experiment: string
   endpoint: string
-  /** What was read of the target's identity. */
+  /** What was read of the target's identity; of places with something to undo, each part behind the place's name. */
   identity: Record<string, string>
   journal: string
   /** Why none of it could be tried. */
@@ -43,7 +44,7 @@ export interface StuckRun {
 export async function stuckRun(
   state: StateDir,
   journal: RunState,
-  targets: readonly Pick<Target, 'name' | 'skills' | 'config' | 'endpoint'>[],
+  targets: readonly Pick<Target, 'name' | 'skills' | 'config' | 'endpoint' | 'places'>[],
   reason?: string,
 ): Promise<StuckRun | undefined> {
   const { started } = journal
@@ -51,6 +52,9 @@ export async function stuckRun(
   const target = targets.find(({ name }) => name === started.target)
   const skills = target?.skills ?? []
   const config = definedConfig(started, target)
+  const ids = (started.places ?? []).map(({ place }) => place)
+  const configAt = (place: string): unknown =>
+    place === '' ? config : (placeAt(target, config, place, ids)?.config ?? config)
   const pending = pendingSteps(journal).reverse()
   const steps: StuckStep[] = []
   for (const step of pending) {
@@ -61,7 +65,8 @@ export async function stuckRun(
     const byHand = async (): Promise<ByHand> => {
       const skill = skills.find(({ name }) => name === step.skill)
       if (!skill) throw new Error(`this version has no skill ${step.skill}: run the version that wrote the journal`)
-      return skill.byHand(stepOf(skill, await state.loadStep(started.run, step), step.version), { mark, config })
+      const data = stepOf(skill, await state.loadStep(started.run, step), step.version)
+      return skill.byHand(data, { mark, config: configAt(step.place) })
     }
     steps.push({
       ...{ step: step.step, skill: step.skill, resource: step.resource, describe: step.describe, since: step.since },
@@ -72,8 +77,9 @@ export async function stuckRun(
       by_hand: await byHand().catch((failure: unknown) => unreadable(step, failure)),
     })
   }
-  const parts = Object.entries(started.identity.parts).flatMap(([part, value]) =>
-    value === null ? [] : [[part, value]],
+  const places = placesOf(started).filter(({ place }) => place === '' || pending.some((step) => step.place === place))
+  const parts = places.flatMap(({ place, identity }) =>
+    Object.entries(identity.parts).flatMap(([part, value]) => (value === null ? [] : [[idAt(place, part), value]])),
   )
   return {
     ...{ run: started.run, experiment: started.experiment, endpoint: started.endpoint },

@@ -5,7 +5,6 @@ import type { JournalTotals } from '../core/events.ts'
 import { isCode, isFull, nodeDisk } from './disk.ts'
 import type { Disk } from './disk.ts'
 import { MAX_RECORD_BYTES } from './format.ts'
-import { JOURNAL_FORMAT } from './journal.ts'
 import type { Journal, JournalRecord, RunContinued, Stamped } from './journal.ts'
 import { LAST_PART, partFile } from './parts.ts'
 import { PartWriter } from './part-writer.ts'
@@ -173,7 +172,8 @@ export class FileJournal implements Journal {
     })
     const continued: Stamped = {
       type: 'run.continued',
-      format: JOURNAL_FORMAT,
+      // Whatever the run's: its first file says that, and is read first.
+      format: 1,
       run: basename(this.file, '.jsonl'),
       after: this.#failed,
       error: messageOf(this.#failure),

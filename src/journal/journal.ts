@@ -8,8 +8,18 @@ import { release, tryBegins, tryDied, tryEnds } from './quarantine.ts'
 import type { Tried } from './quarantine.ts'
 import type { Unreadable } from './unreadable.ts'
 
-/** Major version of the record format. A newer one is left untouched (exit 78). */
-export const JOURNAL_FORMAT = 1
+/**
+ * Major version of the record format. A newer one is left untouched (exit 78). 2 is written only where a run has places: a
+ * program that knows 1 would undo everything on one of them.
+ */
+export const JOURNAL_FORMAT = 2
+
+/** One of the systems that a run is on. */
+export interface PlaceStarted {
+  place: string
+  endpoint: string
+  identity: Identity
+}
 
 export interface RunStarted {
   type: 'run.started'
@@ -22,7 +32,10 @@ export interface RunStarted {
   /** The experiment as configured, every secret replaced. */
   definition: unknown
   seed: string
-  identity: Identity
+  /** Of the one system that the run is on; in format 2 each of `places` has its own. */
+  identity?: Identity
+  /** Format 2. */
+  places?: PlaceStarted[]
   soak_ms: number
   notes: string[]
 }
@@ -32,7 +45,10 @@ export interface StepPlanned {
   step: number
   skill: string
   version: number
+  /** Which of the run's places; absent in format 1. */
+  place?: string
   resource: string
+  /** Ids on that place. */
   touches: string[]
   describe: string
   mark: string
@@ -94,27 +110,29 @@ export interface Journal {
 }
 
 /** Where a record stands. */
-export interface Place {
+export interface Position {
   /** 1 is the run's first file; more where it went on after an error of the disk. */
   part: number
   offset: number
   length: number
 }
 
-/** One step as the journal tells it; payloads stay in the file and are found by their places. */
+/** One step as the journal tells it; payloads stay in the file and are found by their positions. */
 export interface StepState extends Tried {
   step: number
   skill: string
   /** Of the format of its data, as its skill wrote it. */
   version: number
+  /** Empty in format 1. */
+  place: string
   resource: string
   touches: string[]
   describe: string
   mark: string
   /** When it was planned, ISO 8601: what it changed was changed after that. */
   since: string
-  planned: Place
-  facts: Place[]
+  planned: Position
+  facts: Position[]
   state: 'planned' | 'applied' | 'failed' | 'skipped' | 'reverted' | 'accepted'
   effect?: Inspection
   observed?: Observed
@@ -162,20 +180,27 @@ export interface RunState {
   lastSeq: number
 }
 
+/** The systems that a run is on; in format 1 the one, without a name. */
+export function placesOf({ places, endpoint, identity }: RunStarted): PlaceStarted[] {
+  return places ?? [{ place: '', endpoint, identity: identity ?? { scopes: NO_SCOPES, parts: {} } }]
+}
+
+const NO_SCOPES = { server: '', database: '', resource: '' }
+
 /** Steps whose undo has not been seen: planned, and neither skipped, reverted nor accepted. */
 export function pendingSteps(state: Pick<RunState, 'steps'>): StepState[] {
   return state.steps.filter((s) => s.state === 'planned' || s.state === 'applied' || s.state === 'failed')
 }
 
 /** Adds one record to the state. Pure but for `state`; unknown record types of a newer minor version are ignored. */
-export function fold(state: RunState, record: Stamped, place: Place): void {
+export function fold(state: RunState, record: Stamped, at: Position): void {
   switch (record.type) {
     case 'run.started':
       state.started = record
       return
     case 'undo.started':
       if ('step' in record) {
-        foldStep(state, record, place)
+        foldStep(state, record, at)
         return
       }
       // One process at a time undoes a run: whatever an earlier one was at, it is dead.
@@ -192,15 +217,15 @@ export function fold(state: RunState, record: Stamped, place: Place): void {
       return
     }
     case 'step.planned': {
-      const { step, skill, version, resource, touches, describe, mark, at: since } = record
+      const { step, skill, version, place = '', resource, touches, describe, mark, at: since } = record
       state.steps.push({
-        ...{ step, skill, version, resource, touches, describe, mark, since },
-        ...{ planned: place, facts: [], state: 'planned' },
+        ...{ step, skill, version, place, resource, touches, describe, mark, since },
+        ...{ planned: at, facts: [], state: 'planned' },
       })
       return
     }
     default:
-      foldStep(state, record, place)
+      foldStep(state, record, at)
   }
 }
 
@@ -209,13 +234,13 @@ type StepRecord = Exclude<
   UndoStarted | { type: 'run.started' | 'run.continued' | 'run.finished' | 'step.planned' }
 >
 
-function foldStep(state: RunState, record: StepRecord, place: Place): void {
+function foldStep(state: RunState, record: StepRecord, at: Position): void {
   const step = state.steps.findLast((s) => s.step === record.step)
   if (!step) return
   switch (record.type) {
     case 'step.recorded':
     case 'undo.progress':
-      step.facts.push(place)
+      step.facts.push(at)
       return
     case 'step.applied':
       Object.assign(step, { state: 'applied', effect: record.effect, apply_ms: record.ms })

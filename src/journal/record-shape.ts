@@ -5,18 +5,21 @@ import type { Shape } from './shape.ts'
 
 const ofStep = { step: number }
 
+const ofRun = {
+  ...{ run: text, install: text, experiment: text, target: text, endpoint: text, seed: text },
+  ...{ soak_ms: number, notes: listOf(text) },
+}
+const identity = fields({ scopes: mapOf(text), parts: mapOf(nullable(text)) })
+const place = fields({ place: text, endpoint: text, identity })
+
 const RECORDS: Record<JournalRecord['type'], Shape> = {
-  'run.started': fields({
-    ...{ run: text, install: text, experiment: text, target: text, endpoint: text, seed: text },
-    identity: fields({ scopes: mapOf(text), parts: mapOf(nullable(text)) }),
-    soak_ms: number,
-    notes: listOf(text),
-  }),
+  'run.started': oneOf(fields({ ...ofRun, identity }), fields({ ...ofRun, places: listOf(place) })),
   'run.continued': fields({ run: text, after: listOf(fields({ part: number, length: number })) }),
   'step.planned': fields({
     ...ofStep,
     version: optional(number),
     ...{ skill: text, resource: text, touches: listOf(text), describe: text, mark: text, data: object },
+    place: optional(text),
   }),
   'step.recorded': fields({ ...ofStep, facts: object }),
   'undo.progress': fields({ ...ofStep, facts: object }),

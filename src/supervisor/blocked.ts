@@ -5,7 +5,7 @@ import { CodedError, ERROR_CODES, JournalError, messageOf } from '../core/errors
 import type { Report } from '../core/report.ts'
 import { identityMismatch } from '../core/target.ts'
 import type { Identity } from '../core/target.ts'
-import { pendingSteps } from '../journal/journal.ts'
+import { pendingSteps, placesOf } from '../journal/journal.ts'
 import type { RunState, StepState } from '../journal/journal.ts'
 import type { StateDir } from '../journal/state-dir.ts'
 
@@ -15,9 +15,10 @@ export interface Blocked {
   experiment: string
   /** Empty where the journal does not say any more: then every target is refused. */
   endpoint: string
-  identity: Identity['parts']
   /** What its pending steps touch, as claim keys: on another database of the same server they are in the way too. */
   claims: string[]
+  /** The systems that it is on as a whole, where the journal does not say for sure what is changed there. */
+  systems?: Identity['parts'][]
   pending: number
   /** Steps whose undo is not tried any more until a person says so; absent where there is none. */
   quarantined?: number[]
@@ -51,17 +52,18 @@ export class BlockedRuns {
 
   set(state: RunState, reason: string): void {
     const run = runOf(state)
-    const { experiment = '', endpoint = '', identity } = state.started ?? {}
+    const { experiment = '', endpoint = '' } = state.started ?? {}
     const steps = pendingSteps(state)
     const pending = steps.length
     const claims = claimsOf(state)
-    const parts = identity?.parts ?? {}
+    const systems = state.started ? placesOf(state.started).map(({ identity }) => identity.parts) : []
+    const known = state.started !== undefined && state.damage.length === 0
     this.#runs.set(run, {
       run,
       experiment,
       endpoint,
-      identity: parts,
       claims,
+      ...(known ? {} : { systems }),
       pending,
       reason,
       ...quarantinedIn(steps),
@@ -69,11 +71,17 @@ export class BlockedRuns {
     })
   }
 
-  /** Throws BLOCKED_BY_RESIDUE. By the name the configuration uses; by identity and claims once the worker knows them. */
-  refuse(endpoint: string, identity?: Identity['parts'], keys: readonly string[] = []): void {
+  /**
+   * Throws BLOCKED_BY_RESIDUE: for what a run that is not clean may have changed, and for the whole of its systems only where
+   * its journal does not say what that is. By the name the configuration uses; by identity and claims once the worker knows them.
+   */
+  refuse(endpoint: string, systems: readonly Identity['parts'][] = [], keys: readonly string[] = []): void {
     for (const blocked of this.#runs.values()) {
-      const same = ['', endpoint].includes(blocked.endpoint) || (identity && sameSystem(blocked.identity, identity))
-      if (same === true || keys.some((key) => blocked.claims.includes(key))) {
+      const same =
+        blocked.systems !== undefined &&
+        (['', endpoint].includes(blocked.endpoint) ||
+          blocked.systems.some((then) => systems.some((now) => sameSystem(then, now))))
+      if (same || keys.some((key) => blocked.claims.includes(key))) {
         throw new CodedError(
           'BLOCKED_BY_RESIDUE',
           `blocked by run ${blocked.run} (${blocked.experiment || 'unknown experiment'}): ${counted(blocked.pending, 'step')} on ${blocked.endpoint || 'an unknown target'} not undone: ${blocked.reason}`,
@@ -123,9 +131,13 @@ function isOver({ started, finished, steps, damage }: RunState): boolean {
 
 /** Under every scope, because a journal does not say which one a skill has: rather one too many than one too few. */
 function claimsOf(state: RunState): string[] {
-  const touched = [...new Set(pendingSteps(state).flatMap((step) => step.touches))]
-  const scopes = new Set(Object.values(state.started?.identity.scopes ?? {}))
-  return [...scopes].flatMap((scope) => touched.map((id) => `${scope}/${id}`))
+  const pending = pendingSteps(state)
+  const claims = (state.started ? placesOf(state.started) : []).flatMap(({ place, identity }) => {
+    const touched = pending.flatMap((step) => (step.place === place ? step.touches : []))
+    const scopes = [...new Set(Object.values(identity.scopes))]
+    return scopes.flatMap((scope) => touched.map((id) => `${scope}/${id}`))
+  })
+  return [...new Set(claims)]
 }
 
 /** The same system as far as both sides could read: at least one part was compared, and none differs. */

@@ -7,7 +7,7 @@ import type { Report } from '../core/report.ts'
 import type { HandOver } from '../engine/recover.ts'
 import type { Swept } from '../engine/sweep.ts'
 import type { Survey } from '../core/survey.ts'
-import type { Identity } from '../core/target.ts'
+import type { PlaceStarted } from '../journal/journal.ts'
 
 /** What a worker is started for; its first message. Secrets travel here and never in argv. */
 export type Job =
@@ -50,11 +50,15 @@ export type ToWorker =
   | { type: 'abort'; reason: string }
   | { type: 'claimed'; waited: boolean }
   | { type: 'refused'; message: string; code: ErrorCode }
+  | { type: 'begin'; system: string }
 
 export type FromWorker =
   | { type: 'heartbeat' }
   | { type: 'event'; event: ChaosEvent }
-  | { type: 'claim'; keys: string[]; identity: Identity['parts'] }
+  | { type: 'claim'; keys: string[]; places: PlaceStarted[] }
+  /** Of a recovery: it wants to begin on a system, and is done there. */
+  | { type: 'begin'; system: string }
+  | { type: 'left'; system: string }
   | { type: 'done'; result: Result }
   | { type: 'failed'; error: PlainError }
 

@@ -7,13 +7,14 @@ import { CodedError, messageOf } from '../core/errors.ts'
 import type { ChaosEvent, DaemonEvent } from '../core/events.ts'
 import type { Experiment } from '../core/experiment.ts'
 import type { Report } from '../core/report.ts'
-import type { Identity, Target } from '../core/target.ts'
+import type { Target } from '../core/target.ts'
 import { until } from '../core/until.ts'
 import { atMost } from '../core/within.ts'
 import { leadsToRun } from '../engine/of-run.ts'
 import type { HandOver } from '../engine/recover.ts'
 import { emptyState, notRead } from '../journal/read-journal.ts'
-import type { RunState } from '../journal/journal.ts'
+import { placesOf } from '../journal/journal.ts'
+import type { PlaceStarted, RunState } from '../journal/journal.ts'
 import { mintRun } from '../journal/state-dir.ts'
 import type { StateDir } from '../journal/state-dir.ts'
 import { BlockedRuns, damagedStart, isClean, openRuns, runOf, whyNotClean } from './blocked.ts'
@@ -23,6 +24,7 @@ import type { StateLock } from './lock.ts'
 import { lostReport } from './lost-report.ts'
 import { Looks } from './read-only-jobs.ts'
 import type { Job, Result, ToWorker } from './protocol.ts'
+import { RecoveryOrder } from './recovery-order.ts'
 import { startWorker } from './worker-process.ts'
 import type { WorkerHandle, WorkerOptions } from './worker-process.ts'
 
@@ -51,8 +53,7 @@ export interface RecoverOptions {
 export interface Admission {
   run: string
   experiment: string
-  endpoint: string
-  identity: Identity['parts']
+  places: readonly PlaceStarted[]
 }
 
 /** How long the kernel may take to end a killed worker. */
@@ -109,8 +110,8 @@ export class Supervisor {
       if (this.#stopping !== undefined) throw new CodedError('ABORTED', this.#stopping)
       const endpoint = this.endpointOf(experiment)
       this.#blocked.refuse(endpoint)
-      const result = await this.#work({ kind: 'run', run, state_dir: state.path, experiment, seed }, (keys, identity) =>
-        this.#claim({ run, experiment: experiment.name, endpoint, identity }, keys, options.wait),
+      const result = await this.#work({ kind: 'run', run, state_dir: state.path, experiment, seed }, (keys, places) =>
+        this.#claim({ run, experiment: experiment.name, places }, keys, options.wait),
       )
       if (result.kind === 'report') {
         if (!isClean(result.report)) await this.#block(run, whyNotClean(result.report))
@@ -142,7 +143,7 @@ export class Supervisor {
   }
 
   /**
-   * One round over every open run: targets side by side, the runs of one target newest first. Returns the reports of the
+   * One round over every open run: systems side by side, the runs of one system newest first. Returns the reports of the
    * runs it could work on; what is not clean afterwards is in `blocked`.
    */
   async recoverAll(options: RecoverOptions): Promise<Report[]> {
@@ -181,24 +182,24 @@ export class Supervisor {
     if (open.length === 0) return []
     this.tell({ type: 'recovery.started', runs: open.map(runOf) })
     for (const state of open) this.#blocked.set(state, this.#blocked.get(runOf(state))?.reason ?? 'it is being undone')
-    const lanes = new Map<string, RunState[]>()
-    for (const state of open.reverse()) {
-      const lane = state.started?.identity.scopes.server ?? state.file
-      lanes.set(lane, [...(lanes.get(lane) ?? []), state])
-    }
-    const reports = (await Promise.all([...lanes.values()].map((lane) => this.#recoverLane(lane, options)))).flat()
+    const reports = await this.#recoverInTurn(open.reverse(), options)
     const pending = this.#blocked.size
     this.tell({ type: 'recovery.finished', clean: reports.filter(isClean).length, pending })
     return reports
   }
 
-  async #work(job: Job, onClaim: WorkerOptions['onClaim']): Promise<Result> {
+  async #work(
+    job: Job,
+    onClaim: WorkerOptions['onClaim'],
+    turns: Pick<WorkerOptions, 'onBegin' | 'onLeft'> = {},
+  ): Promise<Result> {
     const worker = await (this.#options.startWorker ?? startWorker)({
       main: this.#options.main,
       lock: this.#options.lock,
       job,
       onEvent: (event) => this.#options.emit(event),
       onClaim,
+      ...turns,
     })
     this.#workers.set(job.run, worker)
     if (this.#stopping !== undefined && !this.#recovering.has(job.run)) worker.abort(this.#stopping)
@@ -245,23 +246,31 @@ export class Supervisor {
     return openRuns(this.#options.state, workOn, warn)
   }
 
-  async #recoverLane(lane: RunState[], options: RecoverOptions): Promise<Report[]> {
-    const reports: Report[] = []
-    for (const state of lane) {
-      const report = await this.#recoverOnce(state, options)
-      if (report) reports.push(report)
-    }
-    return reports
+  /** `open`: newest first. A run begins when it is its turn on one of its systems, and waits for the others by itself. */
+  async #recoverInTurn(open: readonly RunState[], options: RecoverOptions): Promise<Report[]> {
+    const runs = open.map((state) => ({ state, run: runOf(state), systems: systemsOf(state) }))
+    const order = new RecoveryOrder(runs)
+    const reports = await Promise.all(
+      runs.map(async ({ state, run, systems }) => {
+        await order.wait(run, systems)
+        try {
+          return await this.#recoverOnce(state, options, order)
+        } finally {
+          order.leave(run)
+        }
+      }),
+    )
+    return reports.filter((report) => report !== undefined)
   }
 
   /** One recovery of a run at a time: two workers would write the same journal. */
-  #recoverOnce(state: RunState, options: RecoverOptions): Promise<Report | undefined> {
+  #recoverOnce(state: RunState, options: RecoverOptions, order: RecoveryOrder): Promise<Report | undefined> {
     const run = runOf(state)
     const begun = this.#recovering.get(run)
     if (begun && options.handOver === undefined) return begun
     // What an operator has decided is tried after an attempt that does not know of it.
     const recovering = (begun ?? Promise.resolve())
-      .then(() => this.#recover(state, options))
+      .then(() => this.#recover(state, options, order))
       .finally(() => {
         if (this.#recovering.get(run) === recovering) this.#recovering.delete(run)
       })
@@ -269,12 +278,15 @@ export class Supervisor {
     return recovering
   }
 
-  async #recover(state: RunState, options: RecoverOptions): Promise<Report | undefined> {
+  async #recover(state: RunState, options: RecoverOptions, order: RecoveryOrder): Promise<Report | undefined> {
     const run = runOf(state)
     try {
       if (this.#over) throw new CodedError('ABORTED', this.#stopping ?? 'stopped')
       if (!state.started) throw damagedStart(state)
-      const result = await this.#work(await this.#recoverJob(state.started, options), noClaims)
+      const result = await this.#work(await this.#recoverJob(state.started, options), noClaims, {
+        onBegin: (system) => order.wait(run, [system]),
+        onLeft: (system) => order.leave(run, system),
+      })
       if (result.kind !== 'report') return undefined
       if (isClean(result.report)) this.#blocked.delete(run)
       else await this.#block(run, whyNotClean(result.report))
@@ -326,9 +338,10 @@ export class Supervisor {
   }
 
   async #claim(admission: Admission, keys: string[], wait: 'queue' | 'skip'): Promise<ToWorker> {
-    const { run, identity } = admission
+    const { run, places } = admission
     try {
-      this.#blocked.refuse('', identity, keys)
+      const systems = places.map(({ identity }) => identity.parts)
+      this.#blocked.refuse('', systems, keys)
     } catch (error) {
       return { type: 'refused', code: 'BLOCKED_BY_RESIDUE', message: messageOf(error) }
     }
@@ -366,6 +379,11 @@ export class Supervisor {
 }
 
 type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never
+
+/** Where runs get into each other's way; one that does not say where it was is alone. */
+function systemsOf({ started, file }: RunState): string[] {
+  return started ? [...new Set(placesOf(started).map(({ identity }) => identity.scopes.server))] : [file]
+}
 
 /** For workers that begin nothing. */
 function noClaims(): Promise<ToWorker> {

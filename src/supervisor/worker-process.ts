@@ -3,9 +3,9 @@ import { fork } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { CodedError, ConfigError, messageOf } from '../core/errors.ts'
 import type { ChaosEvent } from '../core/events.ts'
-import type { Identity } from '../core/target.ts'
 import type { StateLock } from './lock.ts'
 import { workerEnv } from './worker-env.ts'
+import type { PlaceStarted } from '../journal/journal.ts'
 import type { FromWorker, Job, PlainError, Result, ToWorker } from './protocol.ts'
 
 /** Silence after which a worker is taken for stuck, killed, and its run recovered. */
@@ -19,7 +19,10 @@ export interface WorkerOptions {
   lock: StateLock
   job: Job
   onEvent(event: ChaosEvent): void
-  onClaim(keys: string[], identity: Identity['parts']): Promise<ToWorker>
+  onClaim(keys: string[], places: PlaceStarted[]): Promise<ToWorker>
+  /** Of a recovery: resolves when it may begin on the system. */
+  onBegin?(system: string): Promise<void>
+  onLeft?(system: string): void
 }
 
 export interface WorkerHandle {
@@ -55,20 +58,25 @@ export async function startWorker(options: WorkerOptions): Promise<WorkerHandle>
   return { result, abort: (reason) => send({ type: 'abort', reason }), kill: () => void child.kill('SIGKILL') }
 }
 
-function watch(child: ChildProcess, { lock, onEvent, onClaim }: WorkerOptions): Promise<Result> {
+function watch(child: ChildProcess, { lock, onEvent, onClaim, onBegin, onLeft }: WorkerOptions): Promise<Result> {
   return new Promise((resolve, reject) => {
     let last: Extract<FromWorker, { type: 'done' | 'failed' }> | undefined
     const kill = (): void => void child.kill('SIGKILL')
+    const answer = (message: ToWorker): void => {
+      if (child.connected) child.send(message, () => undefined)
+    }
     let silence = setTimeout(kill, SILENCE_MS)
     child.on('message', (message: FromWorker) => {
       clearTimeout(silence)
       silence = setTimeout(kill, SILENCE_MS)
       if (message.type === 'event') onEvent(message.event)
       else if (message.type === 'claim') {
-        void onClaim(message.keys, message.identity)
-          .catch(refusal)
-          .then((answer) => child.connected && child.send(answer, () => undefined))
-      } else if (message.type !== 'heartbeat') last = message
+        void onClaim(message.keys, message.places).catch(refusal).then(answer)
+      } else if (message.type === 'begin') {
+        const { system } = message
+        void (onBegin?.(system) ?? Promise.resolve()).then(() => answer({ type: 'begin', system }))
+      } else if (message.type === 'left') onLeft?.(message.system)
+      else if (message.type !== 'heartbeat') last = message
     })
     child.on('error', (error) => {
       if (child.pid !== undefined) return

@@ -2,19 +2,20 @@
  * The worker process: every connection to a target lives in one. It ignores signals and obeys its supervisor; when that
  * is gone it aborts, rolls back and ends.
  */
-import { connectBounded } from '../core/bounded-agent.ts'
 import { systemClock } from '../core/clock.ts'
 import { CodedError, ConfigError, messageOf, RefusedError, TargetError } from '../core/errors.ts'
 import type { EventBody } from '../core/events.ts'
 import { maskOf } from '../core/filled.ts'
-import type { Agent, Target } from '../core/target.ts'
-import { maskedAgent } from '../core/masked-agent.ts'
+import type { Target } from '../core/target.ts'
+import { choosePlaces, openFleet } from '../engine/fleet.ts'
+import type { Fleet } from '../engine/fleet.ts'
 import { planRun, refuseProtected } from '../engine/plan.ts'
 import type { PlanInput } from '../engine/plan.ts'
 import { recoverRun } from '../engine/recover.ts'
 import { runExperiment } from '../engine/run.ts'
 import { surveyTarget } from '../engine/survey.ts'
 import { sweep } from '../engine/sweep.ts'
+import type { PlaceStarted } from '../journal/journal.ts'
 import { openStateDir, peekStateDir } from '../journal/state-dir.ts'
 import { bootId } from './boot.ts'
 import { liveRuns } from './live-runs.ts'
@@ -41,6 +42,7 @@ class Link {
   readonly job: Promise<Job>
   readonly #abort = new AbortController()
   #answer: ((message: Extract<ToWorker, { type: 'claimed' | 'refused' }>) => void) | undefined
+  readonly #begins = new Map<string, () => void>()
 
   constructor() {
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGPIPE'] as const) process.on(signal, () => undefined)
@@ -56,6 +58,7 @@ class Link {
       process.on('message', (message: ToWorker) => {
         if (message.type === 'job') resolve(message.job)
         else if (message.type === 'abort') this.#stop(new CodedError('ABORTED', message.reason))
+        else if (message.type === 'begin') this.#begins.get(message.system)?.()
         else this.#answer?.(message)
       })
       this.signal.addEventListener('abort', () => reject(this.signal.reason as Error))
@@ -82,12 +85,23 @@ class Link {
     })
   }
 
-  async claim(keys: string[], identity: Record<string, string | null>): Promise<{ waited: boolean }> {
+  /** Waits until this recovery may begin on a system; resolves with what says that it is done there. */
+  async begin(system: string): Promise<() => void> {
+    await new Promise<void>((resolve, reject) => {
+      this.#begins.set(system, resolve)
+      this.signal.addEventListener('abort', () => reject(this.signal.reason as Error), { once: true })
+      this.signal.throwIfAborted()
+      this.send({ type: 'begin', system })
+    })
+    return () => this.send({ type: 'left', system })
+  }
+
+  async claim(keys: string[], places: PlaceStarted[]): Promise<{ waited: boolean }> {
     const answer = await new Promise<Extract<ToWorker, { type: 'claimed' | 'refused' }>>((resolve, reject) => {
       this.#answer = resolve
       this.signal.addEventListener('abort', () => reject(this.signal.reason as Error), { once: true })
       this.signal.throwIfAborted()
-      this.send({ type: 'claim', keys, identity })
+      this.send({ type: 'claim', keys, places })
     })
     if (answer.type === 'claimed') return { waited: answer.waited }
     throw new RefusedError(answer.code, answer.message)
@@ -111,8 +125,7 @@ async function doJob(job: Job, targets: readonly Target[], link: Link): Promise<
   switch (job.kind) {
     case 'run': {
       const state = await openStateDir(job.state_dir)
-      const claim = (keys: string[], identity: Record<string, string | null>): Promise<{ waited: boolean }> =>
-        link.claim(keys, identity)
+      const claim = (keys: string[], places: PlaceStarted[]): Promise<{ waited: boolean }> => link.claim(keys, places)
       const input = { ...job, target, state, clock, signal, boot: bootId(), emit, claim }
       return { kind: 'report', report: await runExperiment(input) }
     }
@@ -129,6 +142,7 @@ async function doJob(job: Job, targets: readonly Target[], link: Link): Promise<
         boot: bootId(),
         ...(job.hand_over === undefined ? {} : { handOver: job.hand_over }),
         isLive: liveRuns(state),
+        begin: (system: string) => link.begin(system),
         emit,
       }
       return { kind: 'report', report: await recoverRun(input) }
@@ -136,10 +150,11 @@ async function doJob(job: Job, targets: readonly Target[], link: Link): Promise<
     case 'sweep': {
       const { install, remove, older_than_ms: olderThanMs } = job.sweep
       const isLive = liveRuns(await peekStateDir(job.state_dir))
-      return looking({ ...job, install }, target, signal, emit, async ({ agent }) => ({
-        kind: 'sweep',
-        swept: await sweep({ agent, isLive, olderThanMs, signal, ...(remove ? { remove: install } : {}) }),
-      }))
+      return looking({ ...job, install }, target, signal, emit, async ({ fleet }) => {
+        const { agent } = fleet.at('')
+        const swept = await sweep({ agent, isLive, olderThanMs, signal, ...(remove ? { remove: install } : {}) })
+        return { kind: 'sweep', swept }
+      })
     }
     case 'preview': {
       const { install, run, experiment, seed } = job
@@ -150,40 +165,44 @@ async function doJob(job: Job, targets: readonly Target[], link: Link): Promise<
     }
     case 'survey':
       return looking(job, target, signal, emit, async (given) => {
-        return { kind: 'survey', survey: await surveyTarget({ ...given, target }) }
+        return { kind: 'survey', survey: await surveyTarget({ ...given, ...given.fleet.at(''), target }) }
       })
   }
 }
 
-type Looked = Pick<PlanInput, 'agent' | 'identity' | 'endpoint' | 'signal' | 'onPhase'>
+type Looked = Pick<PlanInput, 'fleet' | 'endpoint' | 'signal' | 'onPhase'>
 
-/** A connection for the jobs that only look. */
+/** Connections for the jobs that only look; those without a seed look at everything that is configured as one system. */
 async function looking(
-  { install, run, experiment }: Pick<Extract<Job, { kind: 'preview' }>, 'install' | 'run' | 'experiment'>,
+  {
+    install,
+    run,
+    experiment,
+    seed,
+  }: Pick<Extract<Job, { kind: 'preview' }>, 'install' | 'run' | 'experiment'> & { seed?: string },
   target: Target,
   signal: AbortSignal,
   emit: (event: EventBody) => void,
   look: (given: Looked) => Promise<Result>,
 ): Promise<Result> {
   const mask = maskOf(experiment.filled ?? [])
-  let agent: Agent | undefined
+  let fleet: Fleet | undefined
   try {
     const endpoint = target.endpoint(experiment.target_config)
     refuseProtected(experiment, endpoint)
     emit({ type: 'run.phase', phase: 'connect' })
-    const connected = await connectBounded(target, experiment.target_config, {
-      ...{ install, run, signal },
-      clock: systemClock,
-    })
-    agent = maskedAgent(connected, mask)
-    const identity = await agent.identity(signal)
+    const places =
+      seed === undefined
+        ? [{ id: '', endpoint, config: experiment.target_config }]
+        : await choosePlaces(target, experiment, seed, signal)
+    fleet = await openFleet(target, places, { install, run, signal, clock: systemClock }, mask)
     const onPhase: PlanInput['onPhase'] = (phase, detail) =>
       emit({ type: 'run.phase', phase, ...(detail === undefined ? {} : { detail }) })
-    return await look({ agent, identity, endpoint, signal, onPhase })
+    return await look({ fleet, endpoint, signal, onPhase })
   } catch (error) {
     throw mask.error(error)
   } finally {
-    await agent?.close()
+    await fleet?.close(systemClock)
   }
 }
 

@@ -5,8 +5,9 @@ import { writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { loadConfig } from '../../src/config/load.ts'
+import { loadConfig, parseConfig } from '../../src/config/load.ts'
 import { ConfigError } from '../../src/core/errors.ts'
+import { targets } from '../../src/targets/index.ts'
 import { fakeDatabase } from '../fakes/config-target.ts'
 import { load, one, problemsOf } from './helpers.ts'
 
@@ -96,6 +97,39 @@ experiments:
   })
   const { schedule, timezone, on_busy, enabled } = wrapped
   assert.deepEqual([schedule, timezone, on_busy, enabled], ['0 0 12 * * *', 'Europe/Berlin', 'queue', false])
+})
+
+test('where says on how many places a skill is, and is refused of a target that is one system', async () => {
+  const experiment = (target: string, config: string, where: string) => `
+experiments:
+  - name: e
+    target: ${target}
+    target_config: ${config}
+    where: 2
+    skills:
+      - {skill_name: ${target === 'database' ? 'db.insert_load' : 'app.timeout'}${where}}
+      - {skill_name: ${target === 'database' ? 'db.update_load' : 'app.timeout'}}
+`
+  const app = '{app: shop, sockets: [/run/a.sock, /run/b.sock]}'
+  const real = (text: string) => parseConfig('chaos.yaml', text, { targets, env: {} })
+  const { experiments } = await real(experiment('application', app, ', where: 50%'))
+  assert.deepEqual(
+    experiments[0]?.experiment.skills.map(({ where }) => where),
+    ['50%', 2],
+  )
+  const problems = (text: string) =>
+    real(text).then(
+      () => [],
+      (error: unknown) => (error as ConfigError).problems.map((p) => p.message),
+    )
+  assert.deepEqual(await problems(experiment('application', app, ', where: half')), [
+    'must be all, a number of places such as 2, or a share of them such as 50%, got "half"',
+  ])
+  const one = 'is for targets with several places, and database is one system: leave it out'
+  assert.deepEqual(await problems(experiment('database', '{connection_url: "postgres://db/x"}', ', where: 50%')), [
+    one,
+    one,
+  ])
 })
 
 test('an experiment says once for all its skills whether they are spread, and a skill may disagree', async () => {

@@ -45,6 +45,17 @@ const SCENARIOS: Scenario[] = [
   { name: 'three steps, one after the other', work: (disk, world) => runOn(disk, world, 'r1', abc) },
   { name: 'four steps, side by side', work: (disk, world) => runOn(disk, world, 'r1', sideBySide) },
   {
+    name: 'two places, the undo of one of which does not succeed at first, and a recovery',
+    async work(disk, world) {
+      world.places = ['p', 'q']
+      world.on('p revert a', () => Promise.resolve())
+      await runOn(disk, world, 'r1', fakeExperiment([{ params: { keys: ['a'] } }]))
+      world.off('p revert a')
+      await recoverOn(disk, world)
+      world.places = []
+    },
+  },
+  {
     name: 'an undo that does not succeed at first, and a recovery',
     async work(disk, world) {
       world.on('revert b', () => Promise.resolve())

@@ -15,7 +15,8 @@ import type { Disk } from '../../src/journal/disk.ts'
 export const STATE = '/state'
 /** Room for all records of the undos below, as 4 MiB are for those of thousands of steps. */
 export const BALLAST = 6144
-export const START = { a: '1', b: '2', c: '3', d: '4', e: '5' }
+/** Those with a name in front are on a place of their own, where a scenario has places. */
+export const START = { a: '1', b: '2', c: '3', d: '4', e: '5', 'p:a': '6', 'q:a': '7' }
 
 /** Calls `before` ahead of and `after` every change of the target. */
 export class WatchedWorld extends FakeWorld {

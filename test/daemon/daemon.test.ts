@@ -302,7 +302,6 @@ test('what is not clean is tried again for as long as the daemon lives, ever mor
     run: 'r',
     experiment: 'e',
     endpoint: 'x',
-    identity: {},
     claims: [],
     pending: 1,
     reason: 'away',

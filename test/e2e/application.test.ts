@@ -35,8 +35,18 @@ describe('applications', { timeout: 15 * 60_000 }, () => {
     assert.equal(exit.code, 0, exit.err)
     for (const shop of both) await shop.healthy()
     const report = reportOf(exit)
-    assert.deepEqual([report.outcome, report.residue, report.steps[0]?.effect?.inEffect], ['completed', [], 2])
-    assert.equal(report.steps[0]?.describe, 'answer 503 to calls of pay')
+    assert.deepEqual([report.outcome, report.residue], ['completed', []])
+    assert.deepEqual(
+      report.steps.map(({ resource, describe, effect }) => [resource, describe, effect?.inEffect]),
+      ['one', 'two'].map((name) => [join(chaos.dir, `${name}.sock/pay`), 'answer 503 to calls of pay', 1]),
+    )
+    assert.deepEqual(
+      report.places?.map(({ steps, residue }) => [steps, residue]),
+      [
+        [1, 0],
+        [1, 0],
+      ],
+    )
     await assertNothingLeft()
   })
 

@@ -7,6 +7,7 @@ import { CodedError } from '../../src/core/errors.ts'
 import type { EventBody } from '../../src/core/events.ts'
 import type { Experiment } from '../../src/core/experiment.ts'
 import type { Report } from '../../src/core/report.ts'
+import { Fleet } from '../../src/engine/fleet.ts'
 import { planRun } from '../../src/engine/plan.ts'
 import type { RunPlan } from '../../src/engine/plan.ts'
 import { recoverRun } from '../../src/engine/recover.ts'
@@ -55,9 +56,11 @@ export async function makeRig(t: TestContext, world: FakeWorld): Promise<Rig> {
   const connect = () => target.connect({}, { install: state.install, run: RUN, clock, signal: stop.signal })
   const plan: Rig['plan'] = async (experiment, seed = 's') => {
     const agent = await connect()
+    const fleet = new Fleet([
+      { place: '', endpoint: world.endpoint, agent, identity: await agent.identity(stop.signal) },
+    ])
     return planRun({
-      ...{ agent, experiment, seed, run: RUN, install: state.install, skills: target.skills, signal: stop.signal },
-      identity: await agent.identity(stop.signal),
+      ...{ fleet, experiment, seed, run: RUN, install: state.install, skills: target.skills, signal: stop.signal },
       endpoint: target.endpoint(experiment.target_config),
       onPhase: () => undefined,
     })

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ConfigError } from '../../src/core/errors.ts'
 import type { Experiment } from '../../src/core/experiment.ts'
+import { Fleet } from '../../src/engine/fleet.ts'
 import { fakeExperiment, FakeWorld } from '../fakes/agent.ts'
 import { makeRig } from './helpers.ts'
 
@@ -183,8 +184,13 @@ test('mistakes of all skills in what the target has are reported together, each 
   const real = await target.connect({}, { install: 'abcdef', run: 'r1', clock: rig.clock, signal })
   await assert.rejects(
     planRun({
-      agent: { ...real, plan: () => Promise.reject(agent(`no table ${++n}`)) },
-      ...{ identity: await real.identity(signal), experiment: fakeExperiment([{ count: 3 }, {}]), signal },
+      fleet: new Fleet([
+        {
+          ...{ place: '', endpoint: 'x', identity: await real.identity(signal) },
+          agent: { ...real, plan: () => Promise.reject(agent(`no table ${++n}`)) },
+        },
+      ]),
+      ...{ experiment: fakeExperiment([{ count: 3 }, {}]), signal },
       ...{ endpoint: target.endpoint({ url: 'x' }), skills: target.skills, install: 'abcdef', run: 'r1', seed: 's' },
       onPhase: () => undefined,
     }),
@@ -217,9 +223,9 @@ test('claims cover everything that is touched, once, under the scope of the skil
     ]),
   )
   assert.deepEqual(claims, [
-    { scope: 'server', key: 'one/db.c' },
-    { scope: 'resource', key: 'one/db/db.a' },
-    { scope: 'resource', key: 'one/db/db.b' },
+    { place: '', scope: 'server', key: 'one/db.c' },
+    { place: '', scope: 'resource', key: 'one/db/db.a' },
+    { place: '', scope: 'resource', key: 'one/db/db.b' },
   ])
 })
 

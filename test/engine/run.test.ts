@@ -384,7 +384,7 @@ test('the journal says what is needed to recover: identity, endpoint, seed, and 
   const [first, second] = records
   assert.ok(first?.type === 'run.started' && second?.type === 'step.planned')
   assert.deepEqual(
-    [first.identity.parts, first.endpoint, first.seed, first.install],
+    [first.identity?.parts, first.endpoint, first.seed, first.install],
     [{ id: 'one' }, 'fake://one', 's', rig.state.install],
   )
   assert.deepEqual([second.touches, second.mark], [['db.a', 'db.b'], `chaos-${rig.state.install}-r1-1`])

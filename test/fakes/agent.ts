@@ -38,11 +38,47 @@ export interface Call {
 /** What an `inspect` script returns is what was read; other results mean nothing. */
 type Script = (call: Call) => Promise<unknown>
 
+/** One place of the world: what it has stands in the world's values behind its name. */
+class PlaceView {
+  readonly values: Pick<Map<string, string>, 'get' | 'set' | 'delete'>
+  readonly world: FakeWorld
+  readonly place: string
+
+  constructor(world: FakeWorld, place: string) {
+    const inWorld = (key: string): string => (place === '' ? key : `${place}:${key}`)
+    this.world = world
+    this.place = place
+    this.values = {
+      get: (key) => world.values.get(inWorld(key)),
+      set: (key, value) => world.values.set(inWorld(key), value),
+      delete: (key) => world.values.delete(inWorld(key)),
+    }
+  }
+
+  get names(): string[] {
+    const named = this.world.values.keys()
+    if (this.place === '') return [...named].filter((key) => !key.includes(':'))
+    return [...named].flatMap((key) => (key.startsWith(`${this.place}:`) ? [key.slice(this.place.length + 1)] : []))
+  }
+
+  get parts(): Identity['parts'] {
+    return this.place === '' ? this.world.parts : (this.world.partsAt.get(this.place) ?? { id: this.place })
+  }
+
+  call(name: string, call: Partial<Call>, go: () => Promise<void>): Promise<Inspection | undefined> {
+    return this.world.call(this.place === '' ? name : `${this.place} ${name}`, call, go)
+  }
+}
+
 export class FakeWorld {
   readonly values: Map<string, string>
   /** Everything that was asked of the target, in order: `apply a`, `inspect a`, `quiesce`… */
   readonly log: string[] = []
   parts: Identity['parts'] = { id: 'one' }
+  /** With places: their names; their values stand behind them, `p:a`. */
+  places: string[] = []
+  /** Of a place that is not what its name says. */
+  readonly partsAt = new Map<string, Identity['parts']>()
   endpoint = 'fake://one'
   names: string[] = ['staging']
   /** What carries a mark. */
@@ -57,7 +93,10 @@ export class FakeWorld {
     this.values = new Map(Object.entries(values))
   }
 
-  /** Replaces `apply a`, `inspect b`, `revert c`, or one of `connect`, `identity`, `discover`, `claim`, `quiesce`, `close`. */
+  /**
+   * Replaces `apply a`, `inspect b`, `revert c`, or one of `connect`, `identity`, `discover`, `claim`, `quiesce`, `close`;
+   * of a place `p apply a`.
+   */
   on(call: string, script: Script): this {
     this.#scripts.set(call, script)
     return this
@@ -89,34 +128,42 @@ export function fakeTarget(world: FakeWorld): Target {
   ]
   return defineTarget({
     name: 'fake',
-    config: z.strictObject({ url: z.string(), password: z.string() }),
+    config: z.strictObject({ url: z.string(), password: z.string(), place: z.string().optional() }),
     skills,
     endpoint: ({ url }) => ({ key: url, names: world.names }),
     redact: (config) => ({ ...config, password: '***' }),
     secrets: ({ password }) => [password],
-    connect: async (_config, options) => connect(world, skills, options),
+    connect: async ({ place = '' }, options) => connect(new PlaceView(world, place), skills, options),
+    places: {
+      list: () => Promise.resolve(world.places),
+      at: (config, id) =>
+        world.places.length === 0 || world.places.includes(id)
+          ? { id, endpoint: { key: `${config.url}/${id}`, names: world.names }, config: { ...config, place: id } }
+          : undefined,
+    },
   })
 }
 
-async function connect(world: FakeWorld, skills: FakeSkill[], { signal }: ConnectOptions): Promise<Agent> {
+async function connect(view: PlaceView, skills: FakeSkill[], { signal }: ConnectOptions): Promise<Agent> {
+  const { world } = view
   const quiet = (name: string, with_: Partial<Call> = {}): Promise<unknown> =>
-    world.call(name, with_, () => Promise.resolve())
+    view.call(name, with_, () => Promise.resolve())
   await quiet('connect', { signal })
   return {
     async identity(signal) {
       await quiet('identity', { signal })
-      const { id = 'unknown' } = world.parts
-      return { scopes: { server: `${id}`, database: `${id}/db`, resource: `${id}/db` }, parts: world.parts }
+      const { id = 'unknown' } = view.parts
+      return { scopes: { server: `${id}`, database: `${id}/db`, resource: `${id}/db` }, parts: view.parts }
     },
     async discover(signal) {
       await quiet('discover', { signal })
-      const resources = [...world.values.keys()].map((id): Resource => ({ id: `db.${id}`, name: id, kind: 'thing' }))
+      const resources = view.names.map((id): Resource => ({ id: `db.${id}`, name: id, kind: 'thing' }))
       return { resources, summary: `${resources.length} things` }
     },
-    ...runSkills<FakeWorld, FakeWorld>(
+    ...runSkills<PlaceView, PlaceView>(
       skills,
-      () => world,
-      () => Promise.resolve(world),
+      () => view,
+      () => Promise.resolve(view),
     ),
     async claim(keys, signal) {
       await quiet(`claim ${keys.map((k) => k.key).join(' ')}`, { signal })
@@ -133,7 +180,7 @@ async function connect(world: FakeWorld, skills: FakeSkill[], { signal }: Connec
   }
 }
 
-type FakeSkill = SkillSpec<FakeWorld, FakeWorld, FakeParams, FakeStep>
+type FakeSkill = SkillSpec<PlaceView, PlaceView, FakeParams, FakeStep>
 
 function skill(world: FakeWorld, name: FakeSkill['name'], phase: Phase, scope: Scope, failsafe: Failsafe): FakeSkill {
   return {
@@ -170,19 +217,19 @@ function skill(world: FakeWorld, name: FakeSkill['name'], phase: Phase, scope: S
       })
     },
     async apply(ctx, step) {
-      const { mark, signal, heldMs } = ctx
+      const { target, mark, signal, heldMs } = ctx
       const record = (facts: object): Promise<void> => ctx.record(facts)
       const hold = (resource: Holdable): void => ctx.hold(resource)
-      await world.call(`apply ${step.key}`, { step, mark, signal, heldMs, record, hold }, async () => {
-        await ctx.record({ before: world.values.get(step.key) ?? null })
+      await target.call(`apply ${step.key}`, { step, mark, signal, heldMs, record, hold }, async () => {
+        await ctx.record({ before: target.values.get(step.key) ?? null })
         if (phase === 'held') hold({ close: () => Promise.resolve(void world.log.push(`release ${step.key}`)) })
-        world.values.set(step.key, step.value)
+        target.values.set(step.key, step.value)
       })
     },
-    async inspect({ mark, signal }, step) {
-      const scripted = await world.call(`inspect ${step.key}`, { step, mark, signal }, () => Promise.resolve())
+    async inspect({ target, mark, signal }, step) {
+      const scripted = await target.call(`inspect ${step.key}`, { step, mark, signal }, () => Promise.resolve())
       if (scripted) return scripted
-      const now = world.values.get(step.key)
+      const now = target.values.get(step.key)
       const [ours, asBefore] = [now === step.value, now === step.before || step.before === undefined]
       return {
         inEffect: ours ? 1 : 0,
@@ -195,12 +242,12 @@ function skill(world: FakeWorld, name: FakeSkill['name'], phase: Phase, scope: S
       observe: ({ signal }, { key }) => world.observed!({ key, signal }),
     }),
     async revert(ctx, step) {
-      const { mark, signal } = ctx
+      const { target, mark, signal } = ctx
       const progress = (facts: object): Promise<void> => ctx.progress(facts)
-      await world.call(`revert ${step.key}`, { step, mark, signal, progress }, () => {
-        if (world.values.get(step.key) === step.value && step.before !== undefined) {
-          if (step.before === null) world.values.delete(step.key)
-          else world.values.set(step.key, step.before)
+      await target.call(`revert ${step.key}`, { step, mark, signal, progress }, () => {
+        if (target.values.get(step.key) === step.value && step.before !== undefined) {
+          if (step.before === null) target.values.delete(step.key)
+          else target.values.set(step.key, step.before)
         }
         return Promise.resolve()
       })

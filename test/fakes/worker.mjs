@@ -69,7 +69,9 @@ async function run(orders) {
       await done({ exit_code: 5 })
       break
     case 'hold a claim': {
-      await send({ type: 'claim', keys: [orders.key ?? 'key'], identity: { id: orders.url } })
+      const scopes = { server: orders.url, database: orders.url, resource: orders.url }
+      const places = [{ place: '', endpoint: orders.url, identity: { scopes, parts: { id: orders.url } } }]
+      await send({ type: 'claim', keys: [orders.key ?? 'key'], places })
       const answer = await receive()
       log(`answer ${JSON.stringify(answer)}`)
       if (answer.type === 'claimed' && !answer.waited) await until(() => exists('go'))

@@ -3,6 +3,7 @@ import type { Experiment, Limits } from '../../src/core/experiment.ts'
 import { systemClock } from '../../src/core/clock.ts'
 import type { Survey } from '../../src/core/survey.ts'
 import type { Agent } from '../../src/core/target.ts'
+import { Fleet } from '../../src/engine/fleet.ts'
 import { planRun } from '../../src/engine/plan.ts'
 import type { RunPlan } from '../../src/engine/plan.ts'
 import { surveyTarget } from '../../src/engine/survey.ts'
@@ -31,8 +32,8 @@ export async function planOf(url: string, ...entries: Entry[]): Promise<RunPlan>
   }
   return looking(url, async (agent, signal) =>
     planRun({
-      ...{ agent, experiment, signal, run: 'r1', install: 'looking', seed: 's', skills: database.skills },
-      identity: await agent.identity(signal),
+      ...{ experiment, signal, run: 'r1', install: 'looking', seed: 's', skills: database.skills },
+      fleet: new Fleet([{ place: '', endpoint: url, agent, identity: await agent.identity(signal) }]),
       endpoint: database.endpoint(config),
       onPhase: () => undefined,
     }),

@@ -141,7 +141,7 @@ const stepShape = z.object({ component: z.string(), fault: z.unknown(), seed: z.
 
 async function connectTo(app: FakeApplication, options: ConnectOptions, { started }: RunState): Promise<Agent> {
   const agent = await connectApplication(config.parse(app.config), application.skills as never, options)
-  return { ...agent, identity: () => Promise.resolve(started!.identity) }
+  return { ...agent, identity: () => Promise.resolve(started!.identity!) }
 }
 
 /** The target of a journal, as far as it goes without one: the real schemas of the steps, and an undo that succeeds. */
@@ -153,7 +153,7 @@ function understanding({ started }: RunState, undone: string[]): Target {
     stepOf(skill, step, version)
   }
   const agent: Partial<Agent> = {
-    identity: () => Promise.resolve(started!.identity),
+    identity: () => Promise.resolve(started!.identity!),
     quiesce: () => Promise.resolve(),
     sweep: () => Promise.resolve([]),
     revert(skill, step, { mark, version }) {

@@ -196,7 +196,7 @@ test('a torn tail of the second file is cut when it is resumed; one of the first
 
 test('a second file of a newer format keeps the whole run from being touched', async () => {
   const { disk } = await failed()
-  const newer = { type: 'run.continued', format: 2, run: 'r1', after: [], error: '' } as unknown as JournalRecord
+  const newer = { type: 'run.continued', format: 3, run: 'r1', after: [], error: '' } as unknown as JournalRecord
   const second = await FileJournal.create(SECOND, disk)
   await second.append(newer)
   await assert.rejects(readJournal(FILE, disk), { code: 'JOURNAL_NEWER' })

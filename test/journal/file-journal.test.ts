@@ -211,7 +211,7 @@ test('a record over 1 MiB is refused and the journal goes on', async (t) => {
 
 test('a journal of a newer format is read no further and ends commands with exit code 78', async (t) => {
   const file = fileIn(t)
-  await write(file, [started({ format: 2 }), planned(1)])
+  await write(file, [started({ format: 3 }), planned(1)])
   const before = readFileSync(file)
   await assert.rejects(readJournal(file), (error) => {
     assert.ok(error instanceof JournalError)

@@ -60,12 +60,13 @@ async function everyMoment(options: { parallel: boolean; disk?: (memory: MemoryD
   const journal = await FileJournal.create(FILE, disk)
   await journal.append(started(), { durable: true })
   const steps = KEYS.map((key, i): PlannedStep => ({
-    ...{ step: i + 1, invocation: i, phase: 'data', spread: false, version: 1, skill: 'fake.write' },
+    ...{ step: i + 1, place: '', invocation: i, phase: 'data', spread: false, version: 1, skill: 'fake.write' },
     ...{ resource: key, touches: [key], describe: key, mark: `chaos-abcdef-r1-${i + 1}`, apply_ms: 1_000 },
     data: { key, value: 'chaos' },
   }))
   const { parallel } = options
-  await applySteps(steps, { agent, journal, clock, signal, soakMs: 0, parallel, held: [], emit: () => undefined })
+  const agentAt = () => agent
+  await applySteps(steps, { agentAt, journal, clock, signal, soakMs: 0, parallel, held: [], emit: () => undefined })
   look('at the end')
   return moments
 }

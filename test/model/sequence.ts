@@ -89,7 +89,7 @@ async function handOver(world: World, service: Service): Promise<number> {
   let moved = 0
   const state = await service.looking().open()
   for (const { file, damage, started } of await service.looking().journals()) {
-    const id = started?.identity.parts['id']
+    const id = started?.identity?.parts['id']
     if (damage.length > 0 || (id !== 'one' && id !== 'two')) continue
     const url = `model://${id}`
     const { password } = world.systems[id]

@@ -45,11 +45,11 @@ export function statusMetrics(
   const residue = gauge('chaos_residue', 'Steps of those runs that are, or may be, still changed on their targets.')
   const blocked = gauge(
     'chaos_blocked_targets',
-    'Targets that no run is started on, because an earlier one is not undone.',
+    'Targets with something that is not undone: no run may touch that.',
   )
   const isBlocked = new Gauge({
     name: 'chaos_target_blocked',
-    help: '1 when no run is started on this target, because an earlier one is not undone. "unknown": no target at all.',
+    help: '1 when something on this target is not undone: no run may touch that. "unknown": no target at all.',
     labelNames: ['endpoint'],
     registers,
   })

@@ -1,6 +1,6 @@
 /** One application as skills see it: its instances, each asked over its socket or address, and what became of one that is silent. */
 import { readdir } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { ZodType } from 'zod'
 import { bounded } from '../../core/foreign.ts'
 import { firstIssue } from '../../core/target.ts'
@@ -9,7 +9,8 @@ import { LONGEST_BODY, PROTOCOL } from '../../faults/connect/protocol.ts'
 import type { EndAll, Grant, Keyed, Marked } from '../../faults/connect/protocol.ts'
 import * as answers from './answers.ts'
 import type { CheckedHello, CheckedLease } from './answers.ts'
-import { placesOf } from './config.ts'
+import { fits, partsOf, written } from './addresses.ts'
+import { addressesIn } from './config.ts'
 import type { ApplicationConfig } from './config.ts'
 
 /** How long one answer may take, from its request to its last byte. */
@@ -47,6 +48,8 @@ export interface AppReader {
 }
 
 export interface AppClient extends AppReader {
+  /** Where there is an instance, or something that does not answer as one; where nothing listens there is none. */
+  addresses(signal: AbortSignal): Promise<string[]>
   grant(address: string, grant: Grant, signal: AbortSignal): Promise<Marked>
   renew(address: string, lease: Keyed, signal: AbortSignal): Promise<Marked>
   end(address: string, what: Keyed | EndAll, signal: AbortSignal): Promise<{ ended: string[] }>
@@ -88,8 +91,13 @@ export function applicationClient(config: ApplicationConfig): AppClient {
       throw new SilentError(error.why, `${config.app} at ${address}: ${error.message}`, error.cause)
     }
   }
-  return {
+  const client: AppClient = {
     app: config.app,
+    async addresses(signal) {
+      const { instances, silences } = await client.look(signal)
+      const there = silences.filter(({ why }) => why !== 'refused')
+      return [...instances, ...there].map(({ address }) => address).sort()
+    },
     async look(signal) {
       const seen: Seen = { instances: [], silences: [] }
       const one = async (address: string): Promise<void> => {
@@ -112,36 +120,22 @@ export function applicationClient(config: ApplicationConfig): AppClient {
     end: (address, what, signal) => named(['POST', 'end'], answers.ended, address, signal, what),
     leases: async (address, signal) => (await named(['GET', 'leases'], answers.leases, address, signal)).leases,
   }
+  return client
 }
 
 /** Every address now; a folder that is not there has none. */
 async function addressesOf(config: ApplicationConfig): Promise<string[]> {
-  const all = placesOf(config).map(async (place) =>
-    'url' in place ? [place.url.replace(/\/$/, '')] : socketsOf(place.socket),
-  )
-  return [...new Set((await Promise.all(all)).flat())]
+  if (config.only !== undefined) return [config.only]
+  const all = addressesIn(config).map(async (one) => ('url' in one ? [written(one.url)] : socketsOf(one.socket)))
+  return [...new Set((await Promise.all(all)).flat())].filter((address) => config.except?.includes(address) !== true)
 }
 
 async function socketsOf(path: string): Promise<string[]> {
   if (!path.includes('*')) return [path]
   const folder = dirname(path)
-  const parts = basename(path).split('*')
+  const parts = partsOf(path)
   const names = await readdir(folder).catch(() => [])
   return names.filter((name) => fits(name, parts)).sort().map((name) => join(folder, name)) // prettier-ignore
-}
-
-/** Whether the name has these parts in this order, the first at its beginning and the last at its end. In one pass: no expression. */
-function fits(name: string, parts: readonly string[]): boolean {
-  const [first = '', ...rest] = parts
-  const last = rest.pop() ?? ''
-  if (!name.startsWith(first)) return false
-  let at = first.length
-  for (const part of rest) {
-    const found = name.indexOf(part, at)
-    if (found < 0) return false
-    at = found + part.length
-  }
-  return name.length - last.length >= at && name.endsWith(last)
 }
 
 /** The answer of an application of ours; throws what it refuses, and that it is none. */

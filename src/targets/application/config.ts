@@ -28,20 +28,28 @@ export const config = z
       say('token', 'is needed with http; write token: ${CHAOS_TOKEN}')
   })
 
-export type ApplicationConfig = z.infer<typeof config>
+export type ApplicationConfig = z.infer<typeof config> & Narrowed
 
-/** Where one instance may listen; a socket's path may have `*` in its last part. */
-export type Place = { socket: string } | { url: string }
+/** Which of its instances are meant, where not all of them are. */
+export interface Narrowed {
+  /** This one alone. */
+  only?: string | undefined
+  /** Those that come later, and all others but these. */
+  except?: readonly string[] | undefined
+}
 
-export function placesOf({ socket, sockets, http }: ApplicationConfig): Place[] {
+/** Where instances may listen; a socket's path may have `*` in its last part. */
+export type Address = { socket: string } | { url: string }
+
+export function addressesIn({ socket, sockets, http }: ApplicationConfig): Address[] {
   const paths = [...(socket === undefined ? [] : [socket]), ...sockets]
   return [...paths.map((path) => ({ socket: path })), ...http.map((one) => ({ url: one }))]
 }
 
-/** Equal for configurations that name the same places in any order. */
+/** Equal for configurations that name the same addresses in any order. */
 export function keyOf(config: ApplicationConfig): string {
-  const places = placesOf(config).map((place) => ('socket' in place ? place.socket : new URL(place.url).host))
-  return `app://${config.app}@${[...new Set(places)].sort().join(',')}`
+  const all = addressesIn(config).map((one) => ('socket' in one ? one.socket : new URL(one.url).host))
+  return `app://${config.app}@${[...new Set(all)].sort().join(',')}`
 }
 
 /** What the production guard looks at. */

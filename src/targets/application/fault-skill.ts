@@ -133,12 +133,13 @@ export function faultSkill(spec: FaultSkill): SkillSpec<AppReader, AppClient, Pa
 }
 
 async function planOf(
-  { target, resources, all, taken, mayPick, random, signal }: PlanContext<AppReader>,
+  { target, resources, all, elsewhere, taken, mayPick, random, signal }: PlanContext<AppReader>,
   { components: named, lease }: Params,
   fault: FaultConfig,
   spec: FaultSkill,
 ): Promise<Plan<Step>> {
-  const names = all.map(({ id }) => id)
+  // What is known on one instance is broken on all of them: it may come to the others while the run lasts.
+  const names = [...all.map(({ id }) => id), ...(elsewhere ?? [])]
   const unmet = (named ?? []).filter((name) => name !== EVERY && !names.includes(name))
   const mayCome =
     unmet.length > 0 && (await target.look(signal)).instances.some(({ hello }) => hello.open_ended === true)

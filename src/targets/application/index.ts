@@ -4,6 +4,7 @@ import type { AnySkill } from '../../core/target.ts'
 import type { AppClient, AppReader } from './client.ts'
 import { config, keyOf, namesOf } from './config.ts'
 import type { ApplicationConfig } from './config.ts'
+import { placeAt } from './places.ts'
 import { dataCorruption } from './skills/data_corruption.ts'
 import { error } from './skills/error.ts'
 import { latency } from './skills/latency.ts'
@@ -30,5 +31,12 @@ export const application = defineTarget<ApplicationConfig>({
   async connect(config, options) {
     const { connectApplication } = await import('./agent.ts')
     return connectApplication(config, skills, options)
+  },
+  places: {
+    async list(config, signal) {
+      const { applicationClient } = await import('./client.ts')
+      return applicationClient(config).addresses(signal)
+    },
+    at: placeAt,
   },
 })
