@@ -17,7 +17,7 @@ export interface Blocked {
   endpoint: string
   /** What its pending steps touch, as claim keys: on another database of the same server they are in the way too. */
   claims: string[]
-  /** The systems that it is on as a whole, where the journal does not say for sure what is changed there. */
+  /** The systems that it is on as a whole, where the journal does not say for sure what is changed there, or nobody could look. */
   systems?: Identity['parts'][]
   pending: number
   /** Steps whose undo is not tried any more until a person says so; absent where there is none. */
@@ -50,14 +50,15 @@ export class BlockedRuns {
     this.#runs.delete(run)
   }
 
-  set(state: RunState, reason: string): void {
+  /** `seen`: what is left was looked at on the target. */
+  set(state: RunState, reason: string, seen = true): void {
     const run = runOf(state)
     const { experiment = '', endpoint = '' } = state.started ?? {}
     const steps = pendingSteps(state)
     const pending = steps.length
     const claims = claimsOf(state)
     const systems = state.started ? placesOf(state.started).map(({ identity }) => identity.parts) : []
-    const known = state.started !== undefined && state.damage.length === 0
+    const known = seen && state.started !== undefined && state.damage.length === 0
     this.#runs.set(run, {
       run,
       experiment,
@@ -73,7 +74,7 @@ export class BlockedRuns {
 
   /**
    * Throws BLOCKED_BY_RESIDUE: for what a run that is not clean may have changed, and for the whole of its systems only where
-   * its journal does not say what that is. By the name the configuration uses; by identity and claims once the worker knows them.
+   * its journal does not say what that is, or nobody could look. By the name the configuration uses; by identity and claims once the worker knows them.
    */
   refuse(endpoint: string, systems: readonly Identity['parts'][] = [], keys: readonly string[] = []): void {
     for (const blocked of this.#runs.values()) {

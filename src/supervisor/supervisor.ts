@@ -223,7 +223,7 @@ export class Supervisor {
     if (lost) this.tell({ type: 'worker.lost', run, detail: messageOf(error) })
     const [recovered] = await this.recoverAll({ noProgressMs: 30_000, only: run }).catch(async (failure: unknown) => {
       this.tell({ type: 'warning', message: `run ${run} is not undone yet: ${messageOf(failure)}` })
-      if (lost) await this.#block(run, messageOf(failure))
+      if (lost) await this.#block(run, messageOf(failure), false)
       return []
     })
     if (recovered) return recovered
@@ -292,7 +292,7 @@ export class Supervisor {
       else await this.#block(run, whyNotClean(result.report))
       return result.report
     } catch (error) {
-      await this.#block(run, messageOf(error))
+      await this.#block(run, messageOf(error), false)
       if (this.#blocked.has(run))
         this.tell({ type: 'warning', message: `run ${run} is not undone yet: ${messageOf(error)}` })
       return undefined
@@ -326,10 +326,10 @@ export class Supervisor {
   }
 
   /** Unless its journal is gone: then it is clean after all. Where that cannot be read, nothing is known to be free of it. */
-  async #block(run: string, reason: string): Promise<void> {
+  async #block(run: string, reason: string, seen = true): Promise<void> {
     try {
       const state = (await this.#openRuns()).find((s) => runOf(s) === run)
-      if (state) this.#blocked.set(state, reason)
+      if (state) this.#blocked.set(state, reason, seen)
       else this.#blocked.delete(run)
     } catch (error) {
       const file = this.#options.state.journalFile(run)

@@ -39,6 +39,11 @@ async function recover(orders) {
     await send({ type: 'failed', error: { code: 'TARGET_UNREACHABLE', message: 'the target is away' } })
     return
   }
+  if (orders.recover === 'leave residue') {
+    const residue = [{ step: 1, resource: 'r', describe: '', error: 'still in effect' }]
+    await done({ recovered: true, residue, exit_code: 4 })
+    return
+  }
   if (orders.recover === 'hang until told') {
     writeFileSync(join(job.state_dir, 'hangs'), '')
     await until(() => exists('go'))

@@ -30,7 +30,7 @@ interface Orders {
   url: string
   do?:
     'finish' | 'die' | 'break and die' | 'finish and die' | 'break and say 5' | 'hold a claim' | 'obey' | 'never obey'
-  recover?: 'undo' | 'fail' | 'hang until told'
+  recover?: 'undo' | 'fail' | 'leave residue' | 'hang until told'
   /** What it claims. */
   key?: string
 }
@@ -109,31 +109,41 @@ test('a worker that dies after it has put everything back and said so has not fa
   assert.deepEqual([report.outcome, report.reason], ['completed', 'written before it died'])
 })
 
-test('a run that cannot be recovered is residue and blocks what it has changed until it can, and nothing else of its target', async (t) => {
+test('a run that cannot be recovered is residue and blocks its target until it can, and no other target', async (t) => {
   const rig = await rigFor(t)
   const broken = doing({ url: 'one', do: 'break and die', recover: 'fail' })
   const report = await rig.supervisor.run(broken, skip)
   assert.deepEqual([report.exit_code, report.residue.length], [4, 1])
   assert.match(report.residue[0]?.error ?? '', /the target is away/)
-  const claiming = async (key: string): Promise<string> => {
-    writeFileSync(join(rig.state.path, 'go'), '')
-    await rig.supervisor.run(doing({ url: 'one', do: 'hold a claim', key }), skip)
-    return rig.log().at(-1) ?? ''
-  }
-  const refused = await claiming('one/r')
-  assert.match(refused, /BLOCKED_BY_RESIDUE.*blocked by run .*1 step on one not undone: the target is away/)
-  assert.match(await claiming('one/another'), /"claimed"/)
+  const refused = await rig.supervisor.run(doing({ url: 'one' }), skip)
+  assert.deepEqual([refused.outcome, refused.exit_code], ['refused', 4])
+  assert.match(refused.reason ?? '', /blocked by run .*1 step on one not undone: the target is away/)
+  assert.equal((await rig.supervisor.run(doing({ url: 'another' }), skip)).exit_code, 0)
   await rig.state.keepSecret(report.run, { url: 'one', recover: 'undo' })
   await rig.supervisor.recoverAll(round)
   assert.deepEqual(rig.supervisor.blocked, [])
   assert.equal((await rig.supervisor.run(doing({ url: 'one' }), skip)).exit_code, 0)
 })
 
-test('what is blocked is known by its identity, when a run claims it under another name', async (t) => {
+test('a residue that was looked at blocks what it is on, and nothing else of its target', async (t) => {
+  const rig = await rigFor(t)
+  await rig.leave('r1', { url: 'one', recover: 'leave residue' })
+  await rig.supervisor.recoverAll(round)
+  assert.equal(rig.supervisor.blocked.length, 1)
+  writeFileSync(join(rig.state.path, 'go'), '')
+  const claiming = async (key: string): Promise<string> => {
+    await rig.supervisor.run(doing({ url: 'one', do: 'hold a claim', key }), skip)
+    return rig.log().at(-1) ?? ''
+  }
+  assert.match(await claiming('one/db.k1'), /BLOCKED_BY_RESIDUE.*blocked by run r1/)
+  assert.match(await claiming('one/db.k2'), /"claimed"/)
+})
+
+test('a blocked target is known by identity too, when a run claims on it under another name', async (t) => {
   const rig = await rigFor(t)
   await rig.leave('r1', { url: 'one', recover: 'fail' })
   await rig.supervisor.recoverAll(round)
-  const sameTarget = doing({ url: 'one', do: 'hold a claim', key: 'one/db.k1' })
+  const sameTarget = doing({ url: 'one', do: 'hold a claim' })
   const named = { ...target, endpoint: () => ({ key: 'another name', names: [] }) }
   const supervisor = new Supervisor({
     ...{ state: rig.state, lock: noLock, main: MAIN, targets: [named], clock: systemClock, experiments: () => [] },
