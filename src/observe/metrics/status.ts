@@ -43,10 +43,7 @@ export function statusMetrics(
   const queued = gauge('chaos_queued', 'Due runs that wait for their turn.')
   const pending = gauge('chaos_pending_undos', 'Runs that are over and not undone; recovery is tried again and again.')
   const residue = gauge('chaos_residue', 'Steps of those runs that are, or may be, still changed on their targets.')
-  const blocked = gauge(
-    'chaos_blocked_targets',
-    'Targets with something that is not undone: no run may touch that.',
-  )
+  const blocked = gauge('chaos_blocked_targets', 'Targets with something that is not undone: no run may touch that.')
   const isBlocked = new Gauge({
     name: 'chaos_target_blocked',
     help: '1 when something on this target is not undone: no run may touch that. "unknown": no target at all.',
