@@ -441,6 +441,7 @@ const PLACES: Record<string, string> = {
   'cli/init/init.ts': 'a first configuration',
   'cli/init/new-file.ts': 'a first configuration',
   'cli/list-skills.ts': OWN,
+  'cli/program.ts': 'an error of a target',
   'cli/recover/accept-loss.ts': OWN,
   'cli/recover/by-hand.ts': 'a script of commands by hand',
   'cli/recover/recover.ts': 'recover --dry-run',
