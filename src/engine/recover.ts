@@ -257,7 +257,7 @@ async function connectSame(
   emit({ type: 'run.phase', phase: 'connect', detail: at.endpoint })
   const errors: unknown[] = []
   const given = handOver.target_config === undefined ? [] : [handOver.target_config]
-  for (const raw of [...given, ...targetConfigs]) {
+  for (const [index, raw] of [...given, ...targetConfigs].entries()) {
     const parsed = target.config.safeParse(raw)
     if (!parsed.success) {
       errors.push(
@@ -270,11 +270,15 @@ async function connectSame(
     }
     let agent: Agent | undefined
     try {
-      const place = placeIn(started, at, target, parsed.data)
+      const found = placeIn(started, at, target, parsed.data)
+      // What an operator gives may be that one system, wherever it is now. Only its identity shows which of the places it is.
+      const alone = found === undefined && index < given.length
+      const place = alone ? { config: parsed.data, endpoint: target.endpoint(parsed.data) } : found
+      if (!place) throw new TargetError('TARGET_UNREACHABLE', `its configuration does not lead to ${at.place}`)
       agent = await connectBounded(target, place.config, { install: started.install, run, clock, signal })
       const { key } = place.endpoint
       const doubt = otherSystem(at, (await agent.identity(signal)).parts, key)
-      if (doubt === undefined || handOver.accept_identity === true) return agent
+      if (doubt === undefined || (handOver.accept_identity === true && !alone)) return agent
       errors.push(new TargetError('IDENTITY_MISMATCH', `${key} is not the system that run ${run} changed: ${doubt}`))
     } catch (error) {
       errors.push(error)
@@ -292,12 +296,10 @@ function placeIn(
   { place }: PlaceStarted,
   target: Target,
   config: unknown,
-): Pick<Place, 'config' | 'endpoint'> {
+): Pick<Place, 'config' | 'endpoint'> | undefined {
   if (started.places === undefined) return { config, endpoint: target.endpoint(config) }
   const ids = started.places.map((one) => one.place)
-  const found = target.places?.at(config, place, ids)
-  if (found) return found
-  throw new TargetError('TARGET_UNREACHABLE', `its configuration does not lead to ${place}`)
+  return target.places?.at(config, place, ids)
 }
 
 /** Why it is not the same system; undefined when it is. Where neither can be told from another, the address must be the same. */

@@ -254,6 +254,29 @@ test('a journal that names a place which the run has not, or one to which no con
   assert.deepEqual([world.state, world.log.filter((call) => call.includes('revert'))], [START, []])
 })
 
+test('a place that has moved is where an operator says, if its identity is that of the place; his word for another system is not enough', async (t) => {
+  const world = worldOf('p', 'q')
+  const rig = await makeRig(t, world)
+  for (const place of ['p', 'q']) world.on(`${place} revert a`, () => Promise.resolve())
+  await turned(rig, rig.run(writing(['a'])))
+  world.off('q revert a')
+  // From now on p answers at an address of its own, as a system without a place.
+  world.places = ['q']
+  world.values.set('a', 'chaos by fake.write')
+  world.parts = { id: 'another' }
+  const target_config = { url: 'fake://moved', password: 'p' }
+  const handOver = { target_config, accept_identity: true }
+  const refused = await turned(rig, rig.recover({ handOver }))
+  assert.match(
+    refused.residue.map(({ error }) => error).join(),
+    /^fake:\/\/moved is not the system that run r1 changed/,
+  )
+  assert.deepEqual([world.values.get('a'), world.values.get('q:a')], ['chaos by fake.write', '3'])
+  world.parts = { id: 'p' }
+  assert.deepEqual((await turned(rig, rig.recover({ handOver: { target_config } }))).residue, [])
+  assert.equal(world.values.get('a'), '1')
+})
+
 test('an undo that has killed its worker is tried when the other places are done, with none beside it', async (t) => {
   const world = worldOf('p', 'q', 'r')
   const rig = await makeRig(t, world)

@@ -12,7 +12,7 @@ import type { Agent, ConnectOptions, Target } from '../../src/core/target.ts'
 import type { FaultConfig } from '../../src/faults/index.ts'
 import { recoverRun } from '../../src/engine/recover.ts'
 import { readJournal } from '../../src/journal/read-journal.ts'
-import { pendingSteps } from '../../src/journal/journal.ts'
+import { pendingSteps, placesOf } from '../../src/journal/journal.ts'
 import type { RunState } from '../../src/journal/journal.ts'
 import { partFile, partsOf } from '../../src/journal/parts.ts'
 import { nodeDisk } from '../../src/journal/disk.ts'
@@ -50,12 +50,15 @@ for (const golden of journals) {
       ...{ clock: new FakeClock(), signal: new AbortController().signal, emit: () => undefined },
     })
     assert.deepEqual(report.residue, [])
-    assert.deepEqual(
-      undone,
-      pendingSteps(read)
-        .reverse()
-        .map((step) => step.mark),
-    )
+    // Places are undone side by side, each of them last first.
+    for (const { place } of placesOf(started)) {
+      const marks = pendingSteps(read).flatMap((step) => (step.place === place ? [step.mark] : []))
+      assert.deepEqual(
+        undone.filter((mark) => marks.includes(mark)),
+        marks.reverse(),
+      )
+    }
+    assert.equal(undone.length, pendingSteps(read).length)
     assert.deepEqual(await state.journals(), [])
   })
 }
@@ -152,8 +155,8 @@ function understanding({ started }: RunState, undone: string[]): Target {
     assert.ok(skill, `${name} is known`)
     stepOf(skill, step, version)
   }
+  const places = placesOf(started!)
   const agent: Partial<Agent> = {
-    identity: () => Promise.resolve(started!.identity!),
     quiesce: () => Promise.resolve(),
     sweep: () => Promise.resolve([]),
     revert(skill, step, { mark, version }) {
@@ -171,6 +174,14 @@ function understanding({ started }: RunState, undone: string[]): Target {
     ...fakeTarget(new FakeWorld()),
     config: { safeParse: (data: unknown) => ({ success: true, data }) } as unknown as Target['config'],
     endpoint: () => ({ key: started!.endpoint, names: [] }),
-    connect: () => Promise.resolve(agent as Agent),
+    places: {
+      list: () => Promise.resolve([]),
+      at: (_config, id) => ({ id, endpoint: { key: id, names: [] }, config: { place: id } }),
+    },
+    connect: (config) => {
+      const { place = '' } = config as { place?: string }
+      const { identity } = places.find((one) => one.place === place)!
+      return Promise.resolve({ ...agent, identity: () => Promise.resolve(identity) } as Agent)
+    },
   }
 }

@@ -4,12 +4,11 @@
  * trouble. Journals of a format that users may have are never made anew: only those that are not there yet are made, and
  * those of a new format in a folder of its own.
  */
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Target } from '../../src/core/target.ts'
-import { JOURNAL_FORMAT } from '../../src/journal/journal.ts'
 import { application } from '../../src/targets/application/index.ts'
 import { database } from '../../src/targets/database/index.ts'
 import { prepare, runOn, START, WatchedWorld } from '../crash/disk-world.ts'
@@ -23,7 +22,9 @@ import { startPostgres } from '../labs/embedded-postgres.ts'
 import { nodeDisk } from '../../src/journal/disk.ts'
 import { goldenName } from './name.ts'
 
-const FOLDER = fileURLToPath(new URL(`format-${JOURNAL_FORMAT}`, import.meta.url))
+const FOLDER = fileURLToPath(new URL('format-1', import.meta.url))
+/** Of runs that have places. */
+const PLACED = fileURLToPath(new URL('format-2', import.meta.url))
 
 const PARAMS: Record<string, object> = {
   'db.insert_load': { tables: ['customers', 'plain'], rows_per_table: 20 },
@@ -66,7 +67,8 @@ if (missing(application).length > 0) {
   }
 }
 if (isMissing('every-record')) await makeEveryRecord()
-console.log(readdirSync(FOLDER).join('\n'))
+if (!existsSync(join(PLACED, 'places.jsonl'))) await makePlaced()
+console.log([FOLDER, PLACED].flatMap((folder) => readdirSync(folder)).join('\n'))
 
 async function makeKilled(skill: string, params: object, target: Target, target_config: object): Promise<void> {
   const chaos = new Chaos()
@@ -87,6 +89,22 @@ async function makeKilled(skill: string, params: object, target: Target, target_
   } finally {
     chaos.remove()
   }
+}
+
+/** Two places, killed when the undo begins. */
+async function makePlaced(): Promise<void> {
+  const disk = new SimulatedDisk()
+  await prepare(disk)
+  const world = new WatchedWorld(START)
+  world.places = ['p', 'q']
+  let bytes: Buffer | undefined
+  world.on('p quiesce', async ({ go }) => {
+    bytes = await disk.readFile('/state/journal/r1.jsonl')
+    await go()
+  })
+  await runOn(disk, world, 'r1', fakeExperiment([{ params: { keys: ['a'] } }, { skill_name: 'fake.hold', params: { keys: ['a'] } }])) // prettier-ignore
+  mkdirSync(PLACED, { recursive: true })
+  writeFileSync(join(PLACED, 'places.jsonl'), bytes ?? '')
 }
 
 /** Skipped, failed, kept, not undone, progress; and the disk fails under the undo. */

@@ -1,4 +1,4 @@
-/** The configuration file of the model: four experiments, overlapping and disjoint, which an operator may edit. */
+/** The configuration file of the model: five experiments, overlapping and disjoint, which an operator may edit. */
 import { DEFAULT_TIMING } from '../../src/core/experiment.ts'
 import type { Config, ScheduledExperiment } from '../../src/core/experiment.ts'
 import { fakeExperiment } from '../fakes/agent.ts'
@@ -8,6 +8,16 @@ import type { System } from './system.ts'
 
 export type Address = 'model://one' | 'model://alias' | 'model://two'
 
+/** Both systems: a run on it has two places. */
+export const BOTH = 'model://both'
+
+/** What a configuration of the model's target says; `other` is the password of the second system, where both are meant. */
+export interface TargetConfig {
+  url: string
+  password: string
+  other?: string | undefined
+}
+
 /** The alias is a second name of the first system. */
 export const ADDRESSES: [Address, SystemName][] = [
   ['model://one', 'one'],
@@ -15,7 +25,7 @@ export const ADDRESSES: [Address, SystemName][] = [
   ['model://two', 'two'],
 ]
 
-export const EXPERIMENTS = ['first', 'second', 'third', 'fourth'] as const
+export const EXPERIMENTS = ['first', 'second', 'third', 'fourth', 'fifth'] as const
 export type ExperimentName = (typeof EXPERIMENTS)[number]
 
 export type Edit = 'elsewhere' | 'gone' | 'other steps' | 'right'
@@ -25,10 +35,21 @@ const MINUTE = 60_000
 type Kind = 'model.write' | 'model.set' | 'model.hold'
 type Entry = [kind: Kind, steps: string[][], also?: string[]]
 
-/** On the first system, the first and the second meet at `c`, the second and the third at the setting `s`. */
+/**
+ * On the first system, the first and the second meet at `c`, the second and the third at the setting `s`; the fifth meets the
+ * third there at `f`, and on the second system the fourth at `b`.
+ */
 const WHAT: Record<
   ExperimentName,
-  { url: Address; skills: Entry[]; soak: number; schedule?: string; parallel?: true; spread?: true; skip?: true }
+  {
+    url: Address | typeof BOTH
+    skills: Entry[]
+    soak: number
+    schedule?: string
+    parallel?: true
+    spread?: true
+    skip?: true
+  }
 > = {
   first: {
     ...{ url: 'model://one', soak: 10 * MINUTE, schedule: '0 0 * * * *' },
@@ -57,6 +78,13 @@ const WHAT: Record<
     skills: [
       ['model.write', [['a'], ['b', 'a']]],
       ['model.set', [['s'], ['s']]],
+    ],
+  },
+  fifth: {
+    ...{ url: BOTH, soak: 10 * MINUTE, schedule: '0 7 * * * *' },
+    skills: [
+      ['model.write', [['b', 'f'], ['f']]],
+      ['model.hold', [['d']]],
     ],
   },
 }
@@ -91,9 +119,9 @@ export class Configuration {
   }
 
   /** What the file says now of where an experiment goes. */
-  of(name: string | undefined): { url: string; password: string } | undefined {
+  of(name: string | undefined): TargetConfig | undefined {
     const found = this.now.experiments.find(({ experiment }) => experiment.name === name)
-    return found?.experiment.target_config as { url: string; password: string } | undefined
+    return found?.experiment.target_config as TargetConfig | undefined
   }
 
   get now(): Config {
@@ -113,12 +141,16 @@ export class Configuration {
     const edit = this.#edits.get(name)
     const address = edit !== 'elsewhere' ? url : url === 'model://two' ? 'model://one' : 'model://two'
     const password = this.#passwords[address === 'model://two' ? 'two' : 'one']
+    const target_config: TargetConfig = {
+      ...{ url: address, password },
+      ...(address === BOTH ? { other: this.#passwords.two } : {}),
+    }
     const entries = edit === 'other steps' ? skills.slice(1) : skills
     return {
       ...DEFAULT_TIMING,
       experiment: fakeExperiment(
         entries.map(([skill_name, steps, also = []]) => ({ skill_name, params: { steps, also }, spread })),
-        { name, target: 'model', target_config: { url: address, password }, duration_ms: soak, parallel },
+        { name, target: 'model', target_config, duration_ms: soak, parallel },
       ),
       ...(schedule === undefined ? {} : { schedule }),
       ...(skip ? { on_busy: 'skip' as const } : {}),

@@ -3,6 +3,9 @@ import { rmSync } from 'node:fs'
 import type { Operation } from './operations.ts'
 import { perform } from './operations.ts'
 import { runOf } from '../../src/supervisor/blocked.ts'
+import { pendingSteps, placesOf } from '../../src/journal/journal.ts'
+import { BOTH } from './configuration.ts'
+import type { TargetConfig } from './configuration.ts'
 import { Service } from './service.ts'
 import { FIRST_PASSWORD } from './system.ts'
 import { World } from './world.ts'
@@ -88,18 +91,33 @@ async function finish(world: World, service: Service): Promise<{ accepted: numbe
 async function handOver(world: World, service: Service): Promise<number> {
   let moved = 0
   const state = await service.looking().open()
-  for (const { file, damage, started } of await service.looking().journals()) {
-    const id = started?.identity?.parts['id']
-    if (damage.length > 0 || (id !== 'one' && id !== 'two')) continue
-    const url = `model://${id}`
-    const { password } = world.systems[id]
-    const stored = (await state.secret(runOf({ file }))) as { url: string; password: string } | undefined
-    const leads = (config: { url: string; password: string } | undefined): boolean =>
-      config?.password === password && world.at(config.url) === world.systems[id]
-    const kept = password === FIRST_PASSWORD && world.at(started?.endpoint ?? '') === world.systems[id]
-    if (kept || leads(stored) || leads(world.configuration.of(started?.experiment)))
+  for (const { file, damage, started, steps } of await service.looking().journals()) {
+    if (damage.length > 0 || !started) continue
+    const stored = (await state.secret(runOf({ file }))) as TargetConfig | undefined
+    const configs = [stored, world.configuration.of(started.experiment)]
+    const pending = new Set(pendingSteps({ steps }).map(({ place }) => place))
+    // Where a place can be reached, what is left on another keeps the run open all the same.
+    const reached = placesOf(started).map(({ place, endpoint, identity }) => {
+      const id = identity.parts['id']
+      if (id !== 'one' && id !== 'two') return false
+      const { password } = world.systems[id]
+      const answers = world.at(endpoint.replace(BOTH, 'model://one')) === world.systems[id]
+      const leads = (config: TargetConfig | undefined): boolean => {
+        if (config === undefined) return false
+        if (place === '')
+          return config.password === password && config.url !== BOTH && world.at(config.url) === world.systems[id]
+        return config.url === BOTH && (place === 'one' ? config.password : config.other) === password && answers
+      }
+      const kept = password === FIRST_PASSWORD && answers
+      return kept || configs.some(leads) || (place !== '' && !pending.has(place))
+    })
+    if (reached.length > 0 && reached.every(Boolean))
       world.violation(`run ${runOf({ file })} is not undone, although its system answers`)
-    await service.recover({ run: runOf({ file }), url, password })
+    for (const { place, identity } of placesOf(started)) {
+      const id = identity.parts['id']
+      if ((id !== 'one' && id !== 'two') || (place !== '' && !pending.has(place))) continue
+      await service.recover({ run: runOf({ file }), url: `model://${id}`, password: world.systems[id].password })
+    }
     moved++
   }
   return moved

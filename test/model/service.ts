@@ -19,6 +19,7 @@ import type { SlotLog } from '../../src/journal/due-log.ts'
 import { openStateDir } from '../../src/journal/state-dir.ts'
 import type { StateDir } from '../../src/journal/state-dir.ts'
 import { BALLAST, STATE } from '../crash/disk-world.ts'
+import type { TargetConfig } from './configuration.ts'
 import { diskOf, Life } from './life.ts'
 import { modelTarget } from './target.ts'
 import { workersOf } from './workers.ts'
@@ -122,7 +123,7 @@ export class Service {
   }
 
   /** One round of recovery, by the daemon or by a command of its own; `only` one run, and where its system is now. */
-  async recover(only?: { run: string; url: string; password: string }): Promise<boolean> {
+  async recover(only?: { run: string } & TargetConfig): Promise<boolean> {
     const { running } = this
     const up = running ?? (await this.#open())
     if (!up) return false

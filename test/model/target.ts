@@ -4,6 +4,7 @@ import { StaleError, TargetError } from '../../src/core/errors.ts'
 import type { Phase, Scope, SkillSpec } from '../../src/core/skill.ts'
 import { defineTarget, runSkills } from '../../src/core/target.ts'
 import type { Agent, ConnectOptions, Target } from '../../src/core/target.ts'
+import { BOTH } from './configuration.ts'
 import type { System } from './system.ts'
 
 const params = z.strictObject({ steps: z.array(z.array(z.string())), also: z.array(z.string()).default([]) })
@@ -13,7 +14,7 @@ const step = z.strictObject({
   before: z.record(z.string(), z.string().nullable()).optional(),
   of: z.record(z.string(), z.number()).optional(),
 })
-const config = z.strictObject({ url: z.string(), password: z.string() })
+const config = z.strictObject({ url: z.string(), password: z.string(), other: z.string().optional() })
 
 type Step = z.infer<typeof step>
 type Skill = SkillSpec<System, System, z.infer<typeof params>, Step>
@@ -31,7 +32,16 @@ export function modelTarget(at: Connect): Target {
     ...{ name: 'model', config, skills },
     endpoint: ({ url }) => ({ key: url, names: ['staging'] }),
     redact: ({ url }) => ({ url, password: '***' }),
-    secrets: ({ password }) => [password],
+    places: {
+      list: ({ url }) => Promise.resolve(url === BOTH ? ['one', 'two'] : []),
+      at({ url, password, other = '' }, id) {
+        if (url !== BOTH || (id !== 'one' && id !== 'two')) return undefined
+        const place = `model://${id}`
+        const known = { url: place, password: id === 'one' ? password : other }
+        return { id, endpoint: { key: place, names: ['staging'] }, config: known }
+      },
+    },
+    secrets: ({ password, other }) => [password, ...(other === undefined ? [] : [other])],
     connect: ({ url, password }, options) => connect(skills, at(url, options), password),
   })
 }

@@ -100,6 +100,10 @@ async function doJob(job: Job, { world, life, signal, parent, options }: Place):
     report = await recoverRun({
       ...{ ...common, targetConfigs: job.target_configs, noProgressMs: job.no_progress_ms },
       ...(job.hand_over === undefined ? {} : { handOver: job.hand_over }),
+      async begin(system) {
+        await parent.of(() => options.onBegin?.(system) ?? Promise.resolve())
+        return () => options.onLeft?.(system)
+      },
     })
   } else throw new Error(`the model has no ${job.kind}`)
   await life.goOn()
