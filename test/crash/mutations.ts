@@ -10,7 +10,7 @@ export interface Mutation {
 }
 
 const PLANNED = `await journal.append(
-        { type: 'step.planned', step, skill, version, resource, touches, describe, mark, data },
+        { type: 'step.planned', step, skill, version, ...at, resource, touches, describe, mark, data },
         { durable: true },
       )`
 
@@ -20,7 +20,10 @@ export const MUTATIONS: readonly Mutation[] = [
     file: 'src/engine/steps.ts',
     changes: [
       [PLANNED, PLANNED.replace('await ', 'const intent = () => ')],
-      ['const result = await this.#bounded(planned)', 'const result = await this.#bounded(planned)\nawait intent()'],
+      [
+        'const result = await this.#bounded(planned, lane)',
+        'const result = await this.#bounded(planned, lane)\nawait intent()',
+      ],
     ],
     caughtBy: ['test/engine/run.test.ts', 'every step is durably planned'],
   },
@@ -56,7 +59,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     bug: 'nothing is quiesced before the undo',
     file: 'src/engine/rollback.ts',
-    changes: [['(signal) => input.agent.quiesce(input.run, signal, stranger)', '() => Promise.resolve()']],
+    changes: [['(signal) => agent.quiesce(input.run, signal, stranger)', '() => Promise.resolve()']],
     caughtBy: ['test/engine/rollback.test.ts', 'quiesce comes before'],
   },
   {
