@@ -149,6 +149,37 @@ describe('applications', { timeout: 15 * 60_000 }, () => {
     await assertNothingLeft()
   })
 
+  test('of three instances the frozen one is residue alone: the others are undone while it is waited for', async (t) => {
+    const [one, frozen, three] = [await start('one'), await start('two'), await start('three')]
+    const run = chaos.start(['run', file(), '--json'])
+    await soaking(run)
+    for (const shop of [one, frozen, three]) await shop.until((h) => h.pay === 'ChaosError')
+    signal(frozen.child.pid, 'SIGSTOP')
+    const undone = new Map<string, number>()
+    let begun = 0
+    void run.until((event) => {
+      if (event.type === 'run.phase' && event.phase === 'quiesce') begun = performance.now()
+      if (event.type === 'step.reverted') undone.set(event.step.resource, performance.now() - begun)
+      return event.type === 'run.finished'
+    })
+    signal(run.child.pid, 'SIGINT')
+    for (const shop of [one, three]) await shop.healthy()
+    assert.equal(run.child.exitCode, null, 'the frozen one is not waited for')
+    const exit = await run.exit
+    const report = reportOf(exit)
+    t.diagnostic(
+      `undone after ${[...undone.values()].map(Math.round).join(' and ')} ms, residue ${report.residue.length}`,
+    )
+    assert.deepEqual(
+      [exit.code, report.residue.map(({ resource }) => resource), undone.size],
+      [4, [join(chaos.dir, 'two.sock/pay')], 2],
+    )
+    signal(frozen.child.pid, 'SIGCONT')
+    await frozen.healthy()
+    assert.equal((await chaos.run(['recover'])).code, 0)
+    await assertNothingLeft()
+  })
+
   test('chaos sweep tells how old a lease is, and ends none: a mark does not show whose it is', async () => {
     const shop = await start('one')
     assert.equal((await chaos.run(['run', file({ duration: '1s' })])).code, 0)
