@@ -96,7 +96,9 @@ async function commandsWithOptions(): Promise<Map<string, string[]>> {
 test('every command and option that the table of commands names is there, and none is left out', async () => {
   const known = await commandsWithOptions()
   const named = new Set<string>()
-  for (const [usage = '', meaning = ''] of tableAfter('## Commands')) {
+  for (const [usage = '', cell = ''] of tableAfter('## Commands')) {
+    // What is too long for a cell stands below its table.
+    const meaning = `${cell} ${readme.split('\n').find((line) => line.startsWith(`- ${usage}: `)) ?? ''}`
     const ofRow = [...codes(usage), ...codes(meaning)]
       .map((code) => code.split(' ')[0] ?? '')
       .filter((n) => known.has(n))
