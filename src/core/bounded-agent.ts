@@ -3,7 +3,7 @@ import { ConfigError, setMessage, TargetError } from './errors.ts'
 import { formatDuration } from './duration.ts'
 import { bounded } from './foreign.ts'
 import type { Plan } from './skill.ts'
-import type { Agent, ConnectOptions, Discovery, Target } from './target.ts'
+import type { Agent, ConnectOptions, Discovery, Places, Target } from './target.ts'
 import { atMost } from './within.ts'
 
 /** Milliseconds. All plans between two discoveries have theirs together. */
@@ -29,6 +29,14 @@ export async function connectBounded(
 ): Promise<Agent> {
   const connect = (signal: AbortSignal): Promise<Agent> => target.connect(config, { ...options, signal })
   return boundedAgent(await inPhase('connecting', LONGEST.connecting, connect, options.signal))
+}
+
+/** Ids of the places that are there now, within the deadline for connecting. */
+export async function listBounded(places: Places, config: unknown, signal: AbortSignal): Promise<string[]> {
+  const ids = await inPhase('connecting', LONGEST.connecting, (s) => places.list(config, s), signal)
+  const long = ids.find((id) => id.length > LONGEST_NAME)
+  if (long !== undefined) throw new TargetError('TARGET_FAILED', `a place has a name of ${long.length} characters`)
+  return ids
 }
 
 function boundedAgent(agent: Agent): Agent {

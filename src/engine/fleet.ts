@@ -2,7 +2,7 @@
  * The fleet of a run: a live connection to each of its places. A configuration that names one system is one place, without
  * a name; journals, reports and resources name places only where there may be several.
  */
-import { connectBounded } from '../core/bounded-agent.ts'
+import { connectBounded, listBounded } from '../core/bounded-agent.ts'
 import type { Mask } from '../core/filled.ts'
 import { maskedAgent } from '../core/masked-agent.ts'
 import type { Agent, ConnectOptions, Identity, Place, Target } from '../core/target.ts'
@@ -59,7 +59,7 @@ export async function choosePlaces(
   signal: AbortSignal,
 ): Promise<Place[]> {
   const whole = { id: '', endpoint: target.endpoint(config), config }
-  const ids = target.places === undefined ? [] : await target.places.list(config, signal)
+  const ids = target.places === undefined ? [] : await listBounded(target.places, config, signal)
   if (target.places === undefined || ids.length < 2) return [whole]
   const chosen = new Set(placesOfEntries(skills, ids, seed).flat())
   const everywhere = chosen.size === ids.length ? ids : undefined

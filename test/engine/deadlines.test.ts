@@ -14,10 +14,11 @@ const DEADLINE_MS = 10_000
 
 const never = (): Promise<never> => new Promise(() => undefined)
 
-type Call = 'connect' | Exclude<keyof Agent, 'sweep'>
+type Call = 'list' | 'connect' | Exclude<keyof Agent, 'sweep'>
 
 /** The same target with one call that neither ends nor heeds its signal: always, or of one step. */
 function frozen(target: Target, call: Call, only?: string): Target {
+  if (call === 'list') return { ...target, places: { at: () => undefined, list: never } }
   if (call === 'connect') return { ...target, connect: never }
   return {
     ...target,
@@ -60,6 +61,7 @@ const AS_BEFORE = { a: '1', b: '2', c: '3', d: '4' }
 
 describe('F5: before the first fault', () => {
   for (const [call, phase] of [
+    ['list', 'connecting'],
     ['connect', 'connecting'],
     ['identity', 'asking who it is'],
     ['discover', 'discovering'],
