@@ -3,6 +3,7 @@ import { counted, listed } from '../core/counted.ts'
 import { ConfigError, RefusedError } from '../core/errors.ts'
 import type { ConfigProblem } from '../core/errors.ts'
 import type { Experiment } from '../core/experiment.ts'
+import { bounded } from '../core/foreign.ts'
 import { protectedNames } from '../core/guard.ts'
 import { viewOf } from '../core/plan-view.ts'
 import type { PlaceView, PlanView, StepView } from '../core/plan-view.ts'
@@ -100,7 +101,8 @@ function placeView({ place, endpoint, identity, discovery }: Found): PlaceView {
 
 function summaryOf(found: readonly Found[], { named }: Fleet): string {
   if (!named) return found[0]?.discovery.summary ?? ''
-  return `${counted(found.length, 'place')}: ${listed(found.map(({ place, discovery }) => `${place}: ${discovery.summary}`))}`
+  const each = found.map(({ place, discovery }) => `${place}: ${discovery.summary}`)
+  return bounded(`${counted(found.length, 'place')}: ${listed(each)}`)
 }
 
 function notesOf({ place, plan }: Invocation): string[] {

@@ -49,8 +49,8 @@ export interface HandOver {
 }
 
 /**
- * Undoes one open run. Throws when none of its places can be reached, or is the one that it was: then everything stays as it
- * is. Where some of several are away, they alone are.
+ * Undoes one open run. Throws when its one system cannot be reached or is another one: then everything stays as it is. Of
+ * places with names, those that are away or are another system now are residue, and nothing is changed there.
  */
 export async function recoverRun(input: RecoverInput): Promise<Report> {
   const { run, state, clock } = input

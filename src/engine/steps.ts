@@ -40,10 +40,9 @@ export async function applySteps(
   input: StepsInput,
 ): Promise<{ effective: boolean; failed?: Error }> {
   const runner = new StepRunner(steps, input)
-  const atOnce = steps.filter((s) => !s.spread)
   const overTime = steps.filter((s) => s.spread)
   try {
-    await runner.atOnce(atOnce)
+    await runner.atOnce()
     runner.throwIfOver()
     input.emit({ type: 'run.phase', phase: 'soak' })
     await runner.spread(overTime)
@@ -98,8 +97,13 @@ class StepRunner {
   readonly #end = new AbortController()
 
   constructor(steps: readonly PlannedStep[], input: StepsInput) {
-    for (const place of new Set(steps.map((step) => step.place)))
-      this.#lanes.set(place, new Lane(steps.filter((step) => step.place === place)))
+    const byPlace = new Map<string, PlannedStep[]>()
+    for (const step of steps) {
+      const mine = byPlace.get(step.place)
+      if (mine) mine.push(step)
+      else byPlace.set(step.place, [step])
+    }
+    for (const [place, mine] of byPlace) this.#lanes.set(place, new Lane(mine))
     this.#input = { ...input, signal: AbortSignal.any([input.signal, this.#end.signal]) }
     setMaxListeners(0, this.#input.signal)
   }
@@ -112,9 +116,10 @@ class StepRunner {
     this.#input.signal.throwIfAborted()
   }
 
-  async atOnce(steps: readonly PlannedStep[]): Promise<void> {
+  /** All that is not spread over the soak, places side by side. */
+  async atOnce(): Promise<void> {
     const work = [...this.#lanes.values()].map((lane) => {
-      const mine = lane.steps.filter((step) => steps.includes(step))
+      const mine = lane.steps.filter(({ spread }) => !spread)
       return this.#input.parallel ? this.#concurrently(mine, lane) : this.#inOrder(mine, lane)
     })
     await this.#settled(work)
