@@ -183,6 +183,8 @@ export interface SkillSpec<Reader, Client extends Reader, P, S> {
   scope: Scope
   phase: Phase
   failsafe: Failsafe
+  /** What it changes is local to one machine: it is undone only where an address or a machine id shows that it is that one. */
+  machineLocal?: boolean
   /** What a survey plans, where the defaults alone would not show what could be served. Without it: once, with the defaults. */
   asks?(resources: readonly Resource[]): Ask[]
   /** Decides, and changes nothing. */
@@ -202,7 +204,7 @@ export interface SkillSpec<Reader, Client extends Reader, P, S> {
 /** What everybody but the target itself may know of a skill. */
 export type SkillInfo = Pick<
   SkillSpec<unknown, unknown, unknown, unknown>,
-  'name' | 'summary' | 'version' | 'readOld' | 'scope' | 'phase' | 'failsafe' | 'asks' | 'byHand'
+  'name' | 'summary' | 'version' | 'readOld' | 'scope' | 'phase' | 'failsafe' | 'machineLocal' | 'asks' | 'byHand'
 > & { params: ZodType; step: ZodType }
 
 /** The longest mark: fits application_name (63), a systemd unit name and a Kubernetes label value. */

@@ -2,6 +2,7 @@
 import type { ZodError, ZodType } from 'zod'
 import type { Clock } from './clock.ts'
 import { RefusedError, StepError } from './errors.ts'
+import type { Identity } from './identity.ts'
 import type { Observed } from './observed.ts'
 import type { Sandbox, SandboxOptions } from './sandbox.ts'
 import type {
@@ -17,25 +18,6 @@ import type {
   SkillSpec,
 } from './skill.ts'
 import type { FromUrl, Suggestion, Survey } from './survey.ts'
-
-/** Who a target is. Two configurations that reach the same system through different names have the same scopes. */
-export interface Identity {
-  /** Prefix of claim keys per scope; `resource` claims use the database's. */
-  scopes: Record<Scope, string>
-  /**
-   * What was read, part by part; null is "unreadable". Parts that are present both times must be equal, else it is
-   * another system. Server-local steps need one of `address*` or `machine_id`.
-   */
-  parts: Record<string, string | null>
-}
-
-/** The names of parts that differ although both sides could read them. */
-export function identityMismatch(then: Identity['parts'], now: Identity['parts']): string[] {
-  return Object.keys(then).filter((part) => {
-    const [a, b] = [then[part] ?? null, now[part] ?? null]
-    return a !== null && b !== null && a !== b
-  })
-}
 
 export interface Discovery {
   resources: Resource[]

@@ -5,6 +5,7 @@ import type { ConfigProblem } from '../core/errors.ts'
 import type { Experiment } from '../core/experiment.ts'
 import { bounded } from '../core/foreign.ts'
 import { protectedNames } from '../core/guard.ts'
+import { namesMachine } from '../core/identity.ts'
 import { viewOf } from '../core/plan-view.ts'
 import type { PlaceView, PlanView, StepView } from '../core/plan-view.ts'
 import { markOf } from '../core/skill.ts'
@@ -74,6 +75,7 @@ export async function planRun(input: PlanInput): Promise<RunPlan> {
   const steps = number(invocations, input)
   checkLimits(experiment, invocations)
   refuseImpossible(steps, input.skills)
+  refuseWithoutMachine(invocations, found)
   const skipped = invocations.flatMap(({ skill, place, plan }) =>
     (plan.skipped ?? []).map((s) => ({ ...s, resource: idAt(place, s.resource), skill: skill.name })),
   )
@@ -316,6 +318,20 @@ function refuseImpossible(steps: PlannedStep[], skills: readonly SkillInfo[]): v
       )
     }
   }
+}
+
+/** What is local to one machine is changed only where the machine can be known again: else a clone of it would be undone. */
+function refuseWithoutMachine(invocations: readonly Invocation[], found: readonly Found[]): void {
+  const nameless = new Set(found.filter(({ identity }) => !namesMachine(identity.parts)).map(({ place }) => place))
+  const local = invocations.find(
+    ({ skill, place, plan }) => skill.machineLocal && plan.steps.length > 0 && nameless.has(place),
+  )
+  if (local === undefined) return
+  const where = local.place === '' ? 'the target' : local.place
+  throw new RefusedError(
+    'REFUSED_UNSUITABLE',
+    `${local.skill.name} changes what is local to one machine, and ${where} shows neither an address nor a machine id: after a crash nobody could tell it from a copy of itself`,
+  )
 }
 
 /** What it touches, by names that no other place has. */

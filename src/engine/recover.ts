@@ -6,8 +6,10 @@ import { CodedError, messageOf, TargetError } from '../core/errors.ts'
 import { harmless } from '../core/events.ts'
 import type { EventBody } from '../core/events.ts'
 import type { Report } from '../core/report.ts'
-import { firstIssue, identityMismatch } from '../core/target.ts'
-import type { Agent, Identity, Place, Target } from '../core/target.ts'
+import { identityMismatch, machineDoubt } from '../core/identity.ts'
+import type { Identity } from '../core/identity.ts'
+import { firstIssue } from '../core/target.ts'
+import type { Agent, Place, Target } from '../core/target.ts'
 import { pendingSteps, placesOf } from '../journal/journal.ts'
 import type { JournalRecord, PlaceStarted, RunStarted, StepState } from '../journal/journal.ts'
 import { hasDied } from '../journal/quarantine.ts'
@@ -61,8 +63,9 @@ export async function recoverRun(input: RecoverInput): Promise<Report> {
   const { started } = before
   if (!started) throw new TargetError('TARGET_FAILED', `the journal ${before.file} has no start: nothing was applied`)
   if (input.handOver) await takeWord(input, input.handOver)
-  const needed = await placesToUndo(started, input)
-  const places = new Recovered(started, needed, { ...input, emit })
+  const pending = pendingSteps(await state.readJournal(run))
+  const needed = placesToUndo(started, pending)
+  const places = new Recovered(started, needed, onMachines(input.target, pending), { ...input, emit })
   try {
     // One system decides alone whether there is anything to do; of several each does it by itself.
     if (started.places === undefined) await places.reach('')
@@ -93,15 +96,21 @@ export async function recoverRun(input: RecoverInput): Promise<Report> {
 }
 
 /** Where something is left to undo. A journal of one system may not know what is in flight there: it is always looked at. */
-async function placesToUndo(started: RunStarted, { state, run }: RecoverInput): Promise<string[]> {
+function placesToUndo(started: RunStarted, pending: readonly StepState[]): string[] {
   if (started.places === undefined) return ['']
-  const pending = pendingSteps(await state.readJournal(run))
   return [...new Set(pending.map(({ place }) => place))]
+}
+
+/** The places on which a step that is still to be undone has changed what is local to one machine. */
+function onMachines({ skills }: Target, pending: readonly StepState[]): ReadonlySet<string> {
+  const local = new Set<string>(skills.flatMap(({ name, machineLocal }) => (machineLocal ? [name] : [])))
+  return new Set(pending.flatMap(({ place, skill }) => (local.has(skill) ? [place] : [])))
 }
 
 /** The places of a run that is recovered: each is connected to when the run may begin there, and known by its identity. */
 class Recovered {
   readonly #started: RunStarted
+  readonly #onMachines: ReadonlySet<string>
   readonly #input: RecoverInput
   readonly #agents = new Map<string, Promise<Agent>>()
   readonly #places: ReadonlyMap<string, PlaceStarted>
@@ -109,8 +118,9 @@ class Recovered {
   readonly #open = new Map<string, Set<string>>()
   readonly #begun = new Map<string, Promise<() => void>>()
 
-  constructor(started: RunStarted, needed: readonly string[], input: RecoverInput) {
+  constructor(started: RunStarted, needed: readonly string[], onMachines: ReadonlySet<string>, input: RecoverInput) {
     this.#started = started
+    this.#onMachines = onMachines
     this.#input = input
     this.#places = new Map(placesOf(started).map((one) => [one.place, one]))
     for (const place of needed) {
@@ -144,7 +154,7 @@ class Recovered {
     const at = this.#places.get(place)
     if (!at) throw new TargetError('TARGET_FAILED', `the journal names no place ${JSON.stringify(place)}`)
     await this.#begin(this.#systemOf(place))
-    const agent = await agentFor(this.#started, at, input)
+    const agent = await agentFor(this.#started, at, this.#onMachines.has(place), input)
     if (agent === nothingLeft) return agent
     try {
       await refuseAlive(agent, this.#started, input.state.install, input.signal)
@@ -224,10 +234,15 @@ async function takeWord({ run, state }: RecoverInput, { accept_residue: accepted
 }
 
 /** Where nothing is left to undo, the target may be gone for good: then nobody is needed there. */
-async function agentFor(started: RunStarted, at: PlaceStarted, input: RecoverInput): Promise<Agent> {
+async function agentFor(
+  started: RunStarted,
+  at: PlaceStarted,
+  onMachine: boolean,
+  input: RecoverInput,
+): Promise<Agent> {
   const accepted = input.handOver?.accept_residue !== undefined
   if (accepted && pendingSteps(await input.state.readJournal(input.run)).length === 0) return nothingLeft
-  return connectSame(started, at, input)
+  return connectSame(started, at, onMachine, input)
 }
 
 const nothingLeft: Agent = {
@@ -252,6 +267,7 @@ function gone(): Promise<never> {
 async function connectSame(
   started: RunStarted,
   at: PlaceStarted,
+  onMachine: boolean,
   { target, targetConfigs, run, clock, signal, emit, handOver = {} }: RecoverInput,
 ): Promise<Agent> {
   emit({ type: 'run.phase', phase: 'connect', detail: at.endpoint })
@@ -277,7 +293,8 @@ async function connectSame(
       if (!place) throw new TargetError('TARGET_UNREACHABLE', `its configuration does not lead to ${at.place}`)
       agent = await connectBounded(target, place.config, { install: started.install, run, clock, signal })
       const { key } = place.endpoint
-      const doubt = otherSystem(at, (await agent.identity(signal)).parts, key)
+      const now = (await agent.identity(signal)).parts
+      const doubt = otherSystem(at, now, key) ?? (onMachine ? machineDoubt(at.identity.parts, now) : undefined)
       if (doubt === undefined || (handOver.accept_identity === true && !alone)) return agent
       errors.push(new TargetError('IDENTITY_MISMATCH', `${key} is not the system that run ${run} changed: ${doubt}`))
     } catch (error) {

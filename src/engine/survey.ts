@@ -5,7 +5,8 @@ import { withoutEnd } from '../core/foreign.ts'
 import { seededRandom } from '../core/random.ts'
 import type { Ask, Plan, SkillInfo, Skipped } from '../core/skill.ts'
 import type { Served, SkillSurvey, Survey } from '../core/survey.ts'
-import type { Agent, Discovery, Identity, Target } from '../core/target.ts'
+import type { Identity } from '../core/identity.ts'
+import type { Agent, Discovery, Target } from '../core/target.ts'
 
 export interface SurveyInput {
   agent: Agent

@@ -2,7 +2,7 @@
 import type { JournalTotals } from '../core/events.ts'
 import type { Observed } from '../core/observed.ts'
 import type { Inspection } from '../core/skill.ts'
-import type { Identity } from '../core/target.ts'
+import type { Identity } from '../core/identity.ts'
 import type { Outcome } from '../core/report.ts'
 import { release, tryBegins, tryDied, tryEnds } from './quarantine.ts'
 import type { Tried } from './quarantine.ts'

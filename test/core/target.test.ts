@@ -3,7 +3,8 @@ import { test } from 'node:test'
 import { z } from 'zod'
 import { markOf, MARK_LENGTH, runMark } from '../../src/core/skill.ts'
 import type { SkillSpec } from '../../src/core/skill.ts'
-import { identityMismatch, runSkills } from '../../src/core/target.ts'
+import { identityMismatch, machineDoubt, namesMachine } from '../../src/core/identity.ts'
+import { runSkills } from '../../src/core/target.ts'
 import type { AgentInspectContext, AgentRevertContext } from '../../src/core/target.ts'
 import { mintRun, randomName } from '../../src/journal/state-dir.ts'
 
@@ -13,6 +14,22 @@ test('identities differ in what both could read, and in nothing else', () => {
   assert.deepEqual(identityMismatch(then, { id: 'a', address: null }), [])
   assert.deepEqual(identityMismatch(then, { id: 'a' }), [])
   assert.deepEqual(identityMismatch(then, { id: 'b', address: '10.0.0.2', machine: 'm' }), ['id', 'address'])
+})
+
+test('a machine is known by its machine id, else by an address, and by nothing else', () => {
+  const named = { machine_id: 'm', address: '10.0.0.1', hostname: 'h' }
+  assert.equal(namesMachine({ hostname: 'h', uuid: 'u', address_ipv4: null, machine_id: null }), false)
+  assert.ok(namesMachine({ machine_id: 'm' }) && namesMachine({ address_ipv6: '::1' }))
+  assert.equal(machineDoubt(named, { ...named }), undefined)
+  assert.equal(machineDoubt({ address: '10.0.0.1' }, named), undefined)
+  for (const clone of [
+    { ...named, machine_id: 'of the clone' },
+    { ...named, machine_id: null },
+    { ...named, address: '10.0.0.2' },
+  ])
+    assert.notEqual(machineDoubt(named, clone), undefined, JSON.stringify(clone))
+  assert.notEqual(machineDoubt({ hostname: 'h' }, { hostname: 'h' }), undefined)
+  assert.notEqual(machineDoubt({ address_ipv4: '10.0.0.1' }, { address_ipv6: 'fd00::1' }), undefined)
 })
 
 test('marks are lower case, at most 50 characters for a million steps, and begin with their run and install', () => {

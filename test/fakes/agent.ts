@@ -4,7 +4,8 @@ import type { Experiment } from '../../src/core/experiment.ts'
 import type { Observed } from '../../src/core/observed.ts'
 import type { Failsafe, Holdable, Inspection, Phase, Resource, Scope, SkillSpec } from '../../src/core/skill.ts'
 import { defineTarget, runSkills } from '../../src/core/target.ts'
-import type { Agent, ConnectOptions, Identity, Leftover, Target } from '../../src/core/target.ts'
+import type { Identity } from '../../src/core/identity.ts'
+import type { Agent, ConnectOptions, Leftover, Target } from '../../src/core/target.ts'
 
 export interface FakeStep {
   key: string
@@ -125,6 +126,7 @@ export function fakeTarget(world: FakeWorld): Target {
     skill(world, 'fake.write', 'data', 'resource', 'none'),
     skill(world, 'fake.set', 'setting', 'server', 'target'),
     skill(world, 'fake.hold', 'held', 'resource', 'session'),
+    { ...skill(world, 'fake.local', 'setting', 'resource', 'target'), machineLocal: true },
   ]
   return defineTarget({
     name: 'fake',

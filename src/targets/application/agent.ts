@@ -7,8 +7,9 @@ import type { Agent, AnySkill, ConnectOptions, Discovery } from '../../core/targ
 import type { CheckedLease } from './answers.ts'
 import { applicationClient } from './client.ts'
 import type { AppClient, AppReader, Instance, Seen } from './client.ts'
-import { keyOf } from './config.ts'
+import { isHere, keyOf } from './config.ts'
 import { SYNCHRONOUS } from './fault-skill.ts'
+import { ownMachineId } from './machine-id.ts'
 import type { ApplicationConfig } from './config.ts'
 
 export async function connectApplication(
@@ -29,14 +30,15 @@ export async function connectApplication(
   return {
     /**
      * Its name and where it listens; instances come and go. Two that have one name on two machines are one to our claims,
-     * which costs nothing but a wait. For recovery another address is another application: faults are where they were put.
+     * which costs nothing but a wait. For recovery another address is another application: faults are where they were put. A
+     * cloned machine has the same sockets, so it is told by its machine id.
      */
-    identity() {
+    async identity() {
       const scope = `application/${config.app}`
-      return Promise.resolve({
+      return {
         scopes: { server: scope, database: scope, resource: scope },
-        parts: { app: config.app, address: keyOf(config) },
-      })
+        parts: { app: config.app, address: keyOf(config), machine_id: isHere(config) ? await ownMachineId() : null },
+      }
     },
     discover: async (signal) => discoveryOf(await client.look(signal), config),
     ...runSkills(

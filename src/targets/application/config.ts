@@ -1,5 +1,6 @@
 /** `target_config` of an application: its name, where its instances listen, and what may be shown of that. */
 import { z } from 'zod'
+import { isLoopback } from '../../core/loopback.ts'
 import { SHORTEST_TOKEN } from '../../faults/connect/protocol.ts'
 
 const path = z.string().regex(/^(?:[^*]*\/)?[^/]+$/, {
@@ -50,6 +51,12 @@ export function addressesIn({ socket, sockets, http }: ApplicationConfig): Addre
 export function keyOf(config: ApplicationConfig): string {
   const all = addressesIn(config).map((one) => ('socket' in one ? one.socket : new URL(one.url).host))
   return `app://${config.app}@${[...new Set(all)].sort().join(',')}`
+}
+
+/** Whether all that is meant is on this machine: sockets and loopback addresses lead nowhere else. */
+export function isHere(config: ApplicationConfig): boolean {
+  const urls = config.only === undefined ? config.http : [config.only].filter((address) => URL.canParse(address))
+  return urls.every((url) => isLoopback(new URL(url).hostname))
 }
 
 /** What the production guard looks at. */

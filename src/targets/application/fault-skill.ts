@@ -75,6 +75,7 @@ export function faultSkill(spec: FaultSkill): SkillSpec<AppReader, AppClient, Pa
     // Leases of one run do not stand in each other's way, as locks would: several faults may be on one component.
     phase: 'setting',
     failsafe: 'target',
+    machineLocal: true,
 
     asks: (resources) => resources.map(({ id }) => ({ resource: id, params: { ...spec.example, components: [id] } })),
 
