@@ -1,7 +1,7 @@
 /**
  * Runs the tests, each file in a process of its own.
  *
- *   node --import tsx test/run.ts [--fast] [--expect-skips FILE] [PART_OF_A_PATH…]
+ *   node --import ./scripts/ts.mjs test/run.ts [--fast] [--expect-skips FILE] [PART_OF_A_PATH…]
  *
  * `--fast` leaves out what starts systems or takes long. `--expect-skips` names a JSON list of `{test, reason}`: the
  * tests that are skipped must be exactly those. Near the end are the ten files whose processes took longest, with the
@@ -23,15 +23,19 @@ const FILE_TIMEOUT_MS = 30 * 60_000
 const SLOWEST = 10
 /** Begun first, in this order, so that none of them is still running when all others have ended: what the last lines of a run named. */
 const LONGEST = [
-  'test/e2e/service.test.ts',
   'test/field/shapes.test.ts',
+  'test/e2e/service-kills.test.ts',
+  'test/e2e/service.test.ts',
   'test/e2e/bad-state.test.ts',
-  'test/crash/kill.test.ts',
-  'test/e2e/commands.test.ts',
-  'test/skills/config_change.test.ts',
-  'test/e2e/selftest.test.ts',
-  'test/model/model.slow.test.ts',
   'test/crash/matrix.test.ts',
+  'test/e2e/selftest.test.ts',
+  'test/skills/config_change.test.ts',
+  'test/e2e/application.test.ts',
+  'test/e2e/application-attacks.test.ts',
+  'test/e2e/commands.test.ts',
+  'test/model/model.slow.test.ts',
+  'test/skills/insert_load.test.ts',
+  'test/crash/kill.test.ts',
   'test/crash/mutations.slow.test.ts',
 ]
 
@@ -46,7 +50,7 @@ const { values: options, positionals: parts } = parseArgs({
   options: { fast: { type: 'boolean', default: false }, 'expect-skips': { type: 'string' } },
 })
 const expected = options['expect-skips'] === undefined ? undefined : readSkips(options['expect-skips'])
-// The children inherit our --import tsx, which is resolved from the working directory.
+// The children inherit our --import ./scripts/ts.mjs, which is resolved from the working directory.
 process.chdir(root)
 const processors = processorTime()
 const files = testFiles()
@@ -138,7 +142,7 @@ function processorTime() {
         writeFileSync(${JSON.stringify(folder)} + '/' + process.pid, JSON.stringify([process.argv[1], 1e3 * process.uptime(), used]))
       } catch {}
     })`
-  // Children inherit it, as they do our --import tsx.
+  // Children inherit it, as they do our --import ./scripts/ts.mjs.
   process.execArgv.push('--import', `data:text/javascript,${encodeURIComponent(atExit)}`)
   const before = cpus()
   return {
