@@ -71,9 +71,13 @@ const MEANING = 'What it costs to leave a function wrapped.'
 
 /** In a process of its own: the compiler must see one kind of function, as in an application, not all of them in turn. */
 function nanoseconds(kind: Kind, side: Side, peer = ''): number {
-  const { stdout, stderr, status } = spawnSync(process.execPath, ['--import', 'tsx', PROGRAM, kind, side, peer], {
-    encoding: 'utf8',
-  })
+  const { stdout, stderr, status } = spawnSync(
+    process.execPath,
+    ['--import', './scripts/ts.mjs', PROGRAM, kind, side, peer],
+    {
+      encoding: 'utf8',
+    },
+  )
   if (status !== 0) throw new Error(`${kind} ${side}: ${stderr}`)
   return Number(stdout)
 }

@@ -40,7 +40,7 @@ function missing(target: string, name: string, version = 1): string[] {
     ],
     [
       golden.some((path) => existsSync(path)),
-      `give it params in test/golden/make.ts, where its defaults are not enough, and run node --import tsx test/golden/make.ts`,
+      `give it params in test/golden/make.ts, where its defaults are not enough, and run node --import ./scripts/ts.mjs test/golden/make.ts`,
     ],
     [read('README.md').includes(`\`${name}\``), 'add a row for it to the table of README.md'],
     [read('docs/configuration.md').includes(`\`${name}\``), 'add its parameters to the table of docs/configuration.md'],

@@ -100,7 +100,7 @@ test('F17: a log may go to the output of the process, and into no FIFO that nobo
   // Through a pipe of a shell: what this process gives its children are sockets, which nobody can open.
   const { stdout } = spawnSync(
     'sh',
-    ['-c', '"$0" --import tsx --input-type=module -e "$1" | cat', process.execPath, script],
+    ['-c', '"$0" --import ./scripts/ts.mjs --input-type=module -e "$1" | cat', process.execPath, script],
     { encoding: 'utf8', timeout: 60_000 },
   )
   assert.equal(stdout, 'said')

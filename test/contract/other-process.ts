@@ -30,7 +30,10 @@ export interface OtherProcess {
 /** Resolves when it has planned. */
 export async function startOther(job: Job): Promise<OtherProcess> {
   const file = fileURLToPath(new URL('../fakes/skill-process.ts', import.meta.url))
-  const child = fork(file, { execArgv: ['--import', 'tsx'], stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+  const child = fork(file, {
+    execArgv: ['--import', './scripts/ts.mjs'],
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+  })
   const exited = once(child, 'exit')
   const kill = async (): Promise<void> => {
     child.kill('SIGKILL')

@@ -1,6 +1,5 @@
 /** The killable worker as one file: a process that loads one file starts in half the time, and hundreds are started. */
-import type * as Esbuild from 'esbuild'
-import { createRequire } from 'node:module'
+import { build } from 'esbuild'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -8,9 +7,6 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
 /** Bundles `test/crash/worker.mjs` of a tree (this one, or a copy with a bug put into it) to a file. */
 export async function bundleWorker(to: string, tree = ROOT): Promise<void> {
-  // tsx, which runs these tests, brings its compiler along.
-  const tsx = createRequire(import.meta.url).resolve('tsx')
-  const { build } = (await import(createRequire(tsx).resolve('esbuild'))) as typeof Esbuild
   await build({
     entryPoints: [join(tree, 'test/crash/worker.mjs')],
     outfile: to,

@@ -51,7 +51,7 @@ async function result(file: string, title: string): Promise<{ passed: number; fa
   const env: NodeJS.ProcessEnv = { ...process.env }
   // Of the runner that this test runs in: a runner of its own would only report to that one.
   delete env['NODE_TEST_CONTEXT']
-  const args = ['--import', 'tsx', '--test', '--test-reporter=tap', `--test-name-pattern=${pattern}`, file]
+  const args = ['--import', './scripts/ts.mjs', '--test', '--test-reporter=tap', `--test-name-pattern=${pattern}`, file]
   const child = spawn(process.execPath, args, { cwd: copy, env, stdio: ['ignore', 'pipe', 'inherit'] })
   let out = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => (out += text))

@@ -89,7 +89,7 @@ class Machine {
 
   #write(cut: number, node: string[]) {
     writeFileSync(this.#values, JSON.stringify(START))
-    const args = ['--import', 'tsx', ...node, WRITER, this.#state, this.#values, `${cut}`, this.#disk]
+    const args = ['--import', './scripts/ts.mjs', ...node, WRITER, this.#state, this.#values, `${cut}`, this.#disk]
     return spawnSync(process.execPath, args, { encoding: 'utf8', timeout: 120_000 })
   }
 

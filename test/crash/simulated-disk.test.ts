@@ -12,7 +12,7 @@ const SEED = process.env['CHAOS_SEED'] ?? 'disk'
 const SEARCH = fileURLToPath(new URL('disk-search.ts', import.meta.url))
 
 async function search(mode: string, states = 0): Promise<Tally> {
-  const args = ['--import', 'tsx', SEARCH, mode, `${states}`, SEED]
+  const args = ['--import', './scripts/ts.mjs', SEARCH, mode, `${states}`, SEED]
   const { stdout } = await promisify(execFile)(process.execPath, args, { maxBuffer: 2 ** 28 })
   return JSON.parse(stdout) as Tally
 }

@@ -98,7 +98,7 @@ async function startDemo(t: TestContext, ...args: string[]) {
   // The server may run as another user.
   await chmod(folder, 0o711)
   const root = fileURLToPath(new URL('../..', import.meta.url))
-  const child = spawn(process.execPath, ['--import', 'tsx', 'scripts/demo.ts', ...args], {
+  const child = spawn(process.execPath, ['--import', './scripts/ts.mjs', 'scripts/demo.ts', ...args], {
     cwd: root,
     env: { ...process.env, TMPDIR: folder },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -117,8 +117,8 @@ async function startDemo(t: TestContext, ...args: string[]) {
   const exit = once(child, 'close').then(([code]) => code as number | null)
   return {
     folder,
-    /** What it has put there; the compiled scripts are tsx's. */
-    files: async () => (await readdir(folder)).filter((name) => !name.startsWith('tsx-')),
+    /** What it has put there. */
+    files: () => readdir(folder),
     exit,
     output: () => output,
     kill: (signal: NodeJS.Signals) => child.kill(signal),

@@ -44,7 +44,7 @@ function rigFor(t: TestContext, keys = ['a', 'b', 'c'], touches: string[] = [], 
   writeFileSync(world, JSON.stringify(CLEAN))
   const start: Rig['start'] = (...args) => {
     const env = { ...process.env, CHAOS_STATE_DIR: state, TMPDIR: folder }
-    const child = spawn(process.execPath, ['--import', 'tsx', MAIN, ...args], {
+    const child = spawn(process.execPath, ['--import', './scripts/ts.mjs', MAIN, ...args], {
       env,
       stdio: ['ignore', 'pipe', 'pipe'],
     })

@@ -1,6 +1,6 @@
 /**
  * A real application process for tests: three wrapped functions that are called all the time, a line of JSON on standard
- * output per round with how each call went, and connectChaos. `node --import tsx shop-app.ts OPTIONS`, the options being
+ * output per round with how each call went, and connectChaos. `node --import ./scripts/ts.mjs shop-app.ts OPTIONS`, the options being
  * those of connectChaos as JSON, and `pause_ms` between two rounds. SIGUSR2 blocks its event loop for `block_ms`;
  * SIGWINCH sets what it believes is the time by `jump_ms`.
  */

@@ -20,9 +20,13 @@ export class ShopProcess {
 
   /** `options`: those of shop-app.ts. */
   constructor(options: object) {
-    this.child = spawn(process.execPath, ['--import', 'tsx', SHOP, JSON.stringify({ app: 'shop', ...options })], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    })
+    this.child = spawn(
+      process.execPath,
+      ['--import', './scripts/ts.mjs', SHOP, JSON.stringify({ app: 'shop', ...options })],
+      {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      },
+    )
     createInterface({ input: this.child.stdout! }).on('line', (line) => {
       this.last = JSON.parse(line) as Health
       for (const tell of this.#changed.splice(0)) tell()

@@ -211,7 +211,7 @@ test('listening keeps no process alive, and its socket goes with it', () => {
   const path = join(dir, 'idle.sock')
   const library = new URL('../../src/faults/index.ts', import.meta.url).href
   const script = `const { connectChaos } = await import(${JSON.stringify(library)}); await connectChaos({ app: 'idle', socket: ${JSON.stringify(path)} }); console.log('listens')`
-  const child = spawnSync(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script], {
+  const child = spawnSync(process.execPath, ['--import', './scripts/ts.mjs', '--input-type=module', '-e', script], {
     timeout: 60_000,
     encoding: 'utf8',
   })

@@ -47,7 +47,7 @@ describe('CHAOS_ENABLED', () => {
       try { chaosMonkey({ fault_type: 'partial_failure' })(() => 1)() } catch { end = 'fault' }
       console.log(application.state, end)`
     const env = { ...process.env, CHAOS_ENABLED: value }
-    const args = ['--import', 'tsx', '--input-type=module', '-e', script]
+    const args = ['--import', './scripts/ts.mjs', '--input-type=module', '-e', script]
     const { stdout, stderr } = spawnSync(process.execPath, args, { env, encoding: 'utf8' })
     return stdout.trim() || stderr
   }

@@ -87,7 +87,7 @@ describe('strangers’ sessions', () => {
 
   test('a process that is frozen with a lock, and recorded nothing, has its session ended, and a namesake of its role keeps its own', async () => {
     const holder = fileURLToPath(new URL('../fakes/lock-holder.ts', import.meta.url))
-    const args = ['--import', 'tsx', holder, field.server.url(), 'frozen', 'public.accounts', '60000']
+    const args = ['--import', './scripts/ts.mjs', holder, field.server.url(), 'frozen', 'public.accounts', '60000']
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
     try {
       await Promise.race([once(child.stdout, 'data'), once(child, 'exit')])

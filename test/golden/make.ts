@@ -1,5 +1,5 @@
 /**
- * Makes golden journals of the format that this version writes: `node --import tsx test/golden/make.ts`. Each skill is
+ * Makes golden journals of the format that this version writes: `node --import ./scripts/ts.mjs test/golden/make.ts`. Each skill is
  * run on a system of its own and its processes are killed during the soak; one more run, `every-record`, meets every kind of
  * trouble. Journals of a format that users may have are never made anew: only those that are not there yet are made, and
  * those of a new format in a folder of its own.

@@ -98,5 +98,5 @@ export function seedNumber(seed: string): number {
 /** One operation a line, to be read and to be put into a test. */
 export function textOf({ operations, violations, from, replay }: Failure): string {
   const lines = operations.map((op) => `  ${JSON.stringify(op)}`).join(',\n')
-  return `${violations.join('\n')}\nafter ${operations.length} operations (shrunk from ${from}):\n[\n${lines}\n]\nagain with: ${replay} node --import tsx --test test/model/model.slow.test.ts`
+  return `${violations.join('\n')}\nafter ${operations.length} operations (shrunk from ${from}):\n[\n${lines}\n]\nagain with: ${replay} node --import ./scripts/ts.mjs --test test/model/model.slow.test.ts`
 }

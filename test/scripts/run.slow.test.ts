@@ -80,13 +80,13 @@ function runTests(t: TestContext, files: Record<string, string>, ...options: str
   t.after(() => rmSync(project, { recursive: true, force: true }))
   mkdirSync(join(project, 'test'))
   cpSync(join(ROOT, 'test/run.ts'), join(project, 'test/run.ts'))
-  symlinkSync(join(ROOT, 'node_modules'), join(project, 'node_modules'))
+  for (const folder of ['node_modules', 'scripts']) symlinkSync(join(ROOT, folder), join(project, folder))
   writeFileSync(join(project, 'package.json'), '{"type": "module"}')
   for (const [name, text] of Object.entries(files)) {
     mkdirSync(dirname(join(project, 'test', name)), { recursive: true })
     writeFileSync(join(project, 'test', name), text)
   }
-  const done = spawnSync(process.execPath, ['--import', 'tsx', 'test/run.ts', ...options], {
+  const done = spawnSync(process.execPath, ['--import', './scripts/ts.mjs', 'test/run.ts', ...options], {
     cwd: project,
     // Set, it would make the inner node:test believe that it is one of our own files.
     env: { ...process.env, NODE_TEST_CONTEXT: undefined },

@@ -263,7 +263,7 @@ for (const { name, start, missing } of [
         const holder = fileURLToPath(new URL('../fakes/lock-holder.ts', import.meta.url))
         const child = spawn(
           process.execPath,
-          ['--import', 'tsx', holder, server.url(), run, 'public.accounts', String(heldMs)],
+          ['--import', './scripts/ts.mjs', holder, server.url(), run, 'public.accounts', String(heldMs)],
           { stdio: ['ignore', 'pipe', 'inherit'] },
         )
         ending.push(() => child.kill('SIGKILL'))

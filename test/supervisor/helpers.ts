@@ -36,7 +36,9 @@ export function folder(t: TestContext): string {
 }
 
 export function startChild(t: TestContext, ...args: string[]): Child {
-  const child = spawn(process.execPath, ['--import', 'tsx', CHILD, ...args], { stdio: ['pipe', 'pipe', 'inherit'] })
+  const child = spawn(process.execPath, ['--import', './scripts/ts.mjs', CHILD, ...args], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
   t.after(() => child.kill('SIGKILL'))
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
   const ready = lines.next()

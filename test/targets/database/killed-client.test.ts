@@ -31,9 +31,13 @@ for (const [what, ask] of Object.entries(ASK)) {
       const { signal } = new AbortController()
       const client = await PostgresClient.connect({ connectionUrl: process.argv[1], mark: 'chaos-killed-r1-0', signal })
       await ${ask}`
-    const worker = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '--eval', script, server.url()], {
-      stdio: ['ignore', 'inherit', 'inherit'],
-    })
+    const worker = spawn(
+      process.execPath,
+      ['--import', './scripts/ts.mjs', '--input-type=module', '--eval', script, server.url()],
+      {
+        stdio: ['ignore', 'inherit', 'inherit'],
+      },
+    )
     const asking = async (): Promise<number> =>
       (
         await server.sql(`select from pg_stat_activity where application_name like 'chaos-killed-%' and query ~ 'pg_sleep\\('
