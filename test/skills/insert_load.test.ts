@@ -5,7 +5,7 @@ import { ConfigError, RefusedError, StaleError, TargetError } from '../../src/co
 import { connectPostgres } from '../../src/targets/database/agent.ts'
 import { postgres } from '../../src/targets/database/postgres/index.ts'
 import { insertLoad as anyInsertLoad } from '../../src/targets/database/skills/insert_load.ts'
-import type { InsertStep } from '../../src/targets/database/rows/insert-plan.ts'
+import type { InsertStep } from '../../src/targets/database/rows/insert-step.ts'
 import { namesakes } from '../contract/namesakes.ts'
 import { openRig, skillContract } from '../contract/skill.ts'
 import type { Rig, SkillCase } from '../contract/skill.ts'

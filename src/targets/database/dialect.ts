@@ -4,14 +4,21 @@
  */
 import type { Clock } from '../../core/clock.ts'
 import type { AnySkill } from '../../core/target.ts'
-import type { ByHand, Plan, PlanContext, RevertContext, SkillSpec } from '../../core/skill.ts'
+import type { ByHand, Plan, PlanContext, SkillSpec } from '../../core/skill.ts'
 import type { DbClient, DbReader, Queries } from './client.ts'
-import type { Value } from './rows/batch.ts'
-import type { Key, Keys } from './rows/keys.ts'
-import type { Located, Renamed } from './rows/located.ts'
-import type { TableRef } from './rows/names.ts'
-import type { RowState, Swap, SwapRow } from './rows/swap.ts'
+import type { Privilege } from './rows/facts.ts'
 import type { SizeOf } from './rows/old-types.ts'
+import type { TableRef } from './rows/table-ref.ts'
+import type { Catalog, Samples, Trials } from './verbs/reading.ts'
+import type {
+  InsertedRows,
+  Inserts,
+  OverwrittenRows,
+  ProvenByHand,
+  Removals,
+  Tables,
+  Updates,
+} from './verbs/writing.ts'
 
 /** A skill for whichever dialect it is handed. */
 export type DatabaseSkill<P, S> = (dialect: Dialect) => SkillSpec<DbReader, DbClient, P, S>
@@ -28,11 +35,24 @@ export interface Dialect {
   watchBlockers(on: Queries, pid: string, clock: Clock, firstMs?: number): Blockers
   /** The size of a type in a step of version 1, which has it as the server packs it. */
   typeSize: SizeOf
+  /** The server's own equality, where an index has none of its own; steps carry the words of it. */
+  equality: string
+  /** What lifts a missing privilege, as a statement. Names are quoted already, but the role's. */
+  grant(
+    privileges: readonly Privilege[],
+    on: { table: string } | { schema: string } | { sequence: string },
+    role: string,
+  ): string
   locks: Locks
   sessions: Sessions
   settings: Settings
   transactions: Transactions
+  catalog: Catalog
   tables: Tables
+  samples: Samples
+  trials: Trials
+  inserts: Inserts
+  removals: Removals
   updates: Updates
   byHand: ByHandWords
 }
@@ -76,6 +96,8 @@ export interface Locks {
 
 /** Sessions of ours that hold something. */
 export interface Sessions {
+  /** The number of the session that answers. */
+  ownPid(on: Queries): Promise<string>
   /** Begins a transaction that holds a snapshot, and with it back whatever waits for the oldest one. */
   openSnapshot(on: Queries): Promise<void>
   /** Tells the session to end. The pids of what is still there. */
@@ -130,103 +152,21 @@ export interface Settings {
 }
 
 export interface Transactions {
-  /** Works in one transaction of a session up to its COMMIT; what passes is tried again, and what `again` says. */
-  uncommitted<T>(on: Queries, work: (attempt: number) => Promise<T>, again?: (error: unknown) => boolean): Promise<T>
+  begin(on: Queries): Promise<void>
   commit(on: Queries): Promise<void>
+  rollback(on: Queries): Promise<void>
+  /** Works inside an open transaction and takes back what was done; where it throws, the transaction is lost. */
+  undone<T>(on: Queries, work: () => Promise<T>): Promise<T>
   /** The number of the transaction that is open. */
   current(on: Queries): Promise<string>
-  /** Whether a transaction of ours was committed; `unknown`: the server has forgotten. Throws RollbackError while it runs. */
-  fate(on: Queries, xid: string): Promise<'committed' | 'aborted' | 'unknown'>
-  /** Tries an undo a few times; then throws RollbackError naming `what` and who is in the way. */
-  stubbornly<T>(ctx: Undoing, what: string, work: () => Promise<T>): Promise<T>
-}
-
-export type Undoing = Pick<RevertContext<DbClient, unknown>, 'target' | 'mark' | 'clock' | 'signal'>
-
-/** Tables of a step, as they are now. */
-export interface Tables {
-  /** By its identity, by its partitions with our rows, and by its name; empty: gone. */
-  locate(
-    on: Queries,
-    table: { oid: string; schema: string; table: string; parts?: readonly string[] | undefined },
-  ): Promise<Located[]>
-  columnsNow(on: Queries, table: Located): Promise<Renamed>
-  isPartitioned(on: Queries, oid: string): Promise<boolean>
-  /** The partitions that rows under these keys are in. */
-  partsWith(on: Queries, table: TableRef, key: Key, keys: Keys): Promise<string[]>
-  /** Keeps the definition until the end of the transaction. Throws StaleError when it is not as it was planned for. */
-  lockAsPlanned(
-    on: Queries,
-    table: TableRef & { shape: string },
-    by: { delete: true } | { update: string },
-  ): Promise<void>
-  /** The same for an undo, whatever the definition is. */
-  lockDefinition(on: Queries, table: Pick<TableRef, 'schema' | 'table'>, column?: string): Promise<void>
-  /** Throws StaleError where code of others came in since the plan. `filled`: columns that we give values. */
-  refuseForeignCode(
-    on: Queries,
-    table: { id: string; oid: string },
-    what: { filled?: readonly string[]; beside: boolean },
-  ): Promise<void>
-  /** Throws RollbackError where an undo would run code of others that came in meanwhile. */
-  requireOwnCode(on: Queries, table: { id: string; oid: string }, what: RowEvent): Promise<void>
-}
-
-/** What an undo is about to do to rows. */
-export interface RowEvent {
-  event: 'read' | 'DELETE' | { update: readonly string[] }
-  /** Trigger functions that somebody has allowed, as `schema.name`. */
-  allowed: readonly string[] | 'any'
-  /** Rows of tables that refer to these are looked at. */
-  referring: boolean
-}
-
-/** Rows by key, and columns of theirs with castable types. */
-export interface RowsToChange {
-  schema: string
-  table: string
-  key: Key
-  keys: string[][]
-  columns: readonly { name: string; type: string }[]
-}
-
-/** The same with what was recorded: which of `keys` were changed, from what to what. */
-export interface OverwrittenRows extends RowsToChange {
-  id: string
-  oid: string
-  columns: readonly { name: string; type: string; attnum?: number | undefined }[]
-  pure: boolean
-  changed?: number[] | undefined
-  before?: Value[][] | undefined
-  ours?: Value[][] | undefined
-}
-
-export interface LockedRow {
-  /** Which of the keys. */
-  at: number
-  before: Value[]
-}
-
-/** Runs work that writes in a transaction of its own, once it may. */
-export type Writing = <T>(work: (tx: Queries) => Promise<T>) => Promise<T>
-
-/** Values overwritten, and put back by comparing. */
-export interface Updates {
-  /** Locks the rows and reads them; those whose texts would not come back as they are left out. */
-  lockRows(on: Queries, rows: RowsToChange): Promise<LockedRow[]>
-  /** Writes values, a list for each column; without any those that are there. By the number of the key, what was written. */
-  overwrite(
-    on: Queries,
-    rows: RowsToChange,
-    made: readonly (readonly Value[])[] | undefined,
-  ): Promise<Map<number, Value[]>>
-  /** The rows with their texts as columns of the types of now show them. */
-  asTyped(on: Queries, columns: readonly { type: string; then: string }[], rows: readonly SwapRow[]): Promise<SwapRow[]>
-  states(on: Queries, swap: Swap): Promise<RowState[]>
-  /** Where a value is still ours, it becomes what it was before. */
-  swapBack(on: Queries, swap: Swap): Promise<void>
-  /** The same for values of ours anywhere in the table; without `writing` they are only counted. How many there were. */
-  swapStrays(on: Queries, swap: Swap, options: { writing: Writing | undefined; signal: AbortSignal }): Promise<number>
+  /** What became of a transaction of ours; `unknown`: the server has forgotten, or never says. */
+  fate(on: Queries, xid: string): Promise<'committed' | 'aborted' | 'running' | 'unknown'>
+  /** What rows carry that a transaction of ours wrote; undefined where they carry nothing, or where it may be another's by now. */
+  writer(on: Queries, xid: string): Promise<string | undefined>
+  /** Makes durable, before COMMIT, which numbers the open transaction has been given: no crash gives them out again then. */
+  makeNumbersDurable(on: Queries): Promise<boolean>
+  /** When the server was started, and on which of its histories it is; another one may have given the same numbers to others. */
+  history(on: Queries): Promise<{ start: string; timeline: string | null }>
 }
 
 /** Lines for a person at a shell; `config` is the run's target_config as the journal has it. */
@@ -234,5 +174,6 @@ export interface ByHandWords {
   /** Ends the session that holds locks. */
   endSession(config: unknown, session: SessionOf): string[]
   putSettingBack(config: unknown, change: SettingChange): ByHand
+  remove(config: unknown, step: InsertedRows, proven: ProvenByHand): ByHand
   swapBack(config: unknown, rows: OverwrittenRows): ByHand
 }

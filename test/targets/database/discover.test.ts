@@ -5,6 +5,7 @@ import { ConfigError, RefusedError } from '../../../src/core/errors.ts'
 import type { Resource } from '../../../src/core/skill.ts'
 import { discover } from '../../../src/targets/database/postgres/discover.ts'
 import { PostgresClient } from '../../../src/targets/database/postgres/client.ts'
+import { postgres } from '../../../src/targets/database/postgres/index.ts'
 import { resolveTables, splitName } from '../../../src/targets/database/rows/names.ts'
 import { startPostgres } from '../../labs/embedded-postgres.ts'
 import type { Postgres } from '../../labs/embedded-postgres.ts'
@@ -32,7 +33,7 @@ describe('discovery of a PostgreSQL database', () => {
     await server.stop()
   })
 
-  const resolve = (...names: string[]) => resolveTables(client, all, names)
+  const resolve = (...names: string[]) => resolveTables(postgres.catalog, client, all, names)
   const idsOf = async (...names: string[]) => (await resolve(...names)).map((t) => t.id)
 
   test('finds the tables of all schemas that are the user’s, quoted as SQL would need it, and nothing else', () => {

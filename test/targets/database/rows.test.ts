@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
-import { copyText, makeColumn, makeRows } from '../../../src/targets/database/rows/batch.ts'
+import { copyText } from '../../../src/targets/database/postgres/copy-text.ts'
+import { makeColumn, makeRows } from '../../../src/targets/database/rows/batch.ts'
 import type { Picking, Recipe, Source, Value } from '../../../src/targets/database/rows/batch.ts'
 
 const text: Source = {

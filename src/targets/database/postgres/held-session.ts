@@ -3,6 +3,10 @@ import type { SessionOf, Sessions } from '../dialect.ts'
 import { OWN_SESSION } from './own-session.ts'
 
 export const sessions: Sessions = {
+  async ownPid(on) {
+    const [self] = await on.query<{ pid: string }>('select pg_backend_pid()::text as pid')
+    return self?.pid ?? '0'
+  },
   async openSnapshot(on) {
     await on.query('begin isolation level repeatable read')
     await on.query('select 1')

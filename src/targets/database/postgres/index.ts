@@ -1,12 +1,23 @@
 /** PostgreSQL as a dialect: its verbs together. What connects is loaded by itself, since only workers need it. */
 import type { Dialect } from '../dialect.ts'
 import { watchBlockers } from './blockers.ts'
+import { removeByHand } from './by-hand/delete.ts'
 import { endSessionByHand } from './by-hand/session.ts'
 import { swapBackByHand } from './by-hand/update.ts'
+import { foreignEncoding } from './catalog/encoding.ts'
+import { otherThanTable } from './catalog/other-kinds.ts'
+import { loadNumbers } from './catalog/sequences.ts'
 import { lockDefinition, refuseForeignCode, requireOwnCode } from './catalog/own-code.ts'
 import { columnsNow } from './catalog/renamed.ts'
-import { locateTables, lockAsPlanned, partsWith } from './catalog/tables.ts'
-import { fateOf, stubbornly, uncommitted } from './fate.ts'
+import { loadCatalog, loadReferencing, locateTables, lockAsPlanned, partsWith } from './catalog/tables.ts'
+import { insertBatch } from './insert.ts'
+import { firstAdopting } from './orphans.ts'
+import { removals } from './removal.ts'
+import { samples } from './samples.ts'
+import { pathOf } from './search-path.ts'
+import { EQUALITY, grantLine } from './sql.ts'
+import { transactions } from './transactions.ts'
+import { trials } from './trials.ts'
 import { asTyped, statesOf, swapBack, swapStrays } from './swap.ts'
 import { lockRows, overwrite } from './write.ts'
 import { kindOf } from './errors.ts'
@@ -23,24 +34,24 @@ export const postgres: Dialect = {
   },
   watchBlockers,
   typeSize: sizeOf,
+  equality: EQUALITY,
+  grant(privileges, on, role) {
+    const what = 'table' in on ? on.table : 'schema' in on ? `SCHEMA ${on.schema}` : `SEQUENCE ${on.sequence}`
+    return grantLine(privileges.join(', '), what, role)
+  },
   locks,
   sessions,
   settings,
-  transactions: {
-    uncommitted,
-    async commit(on) {
-      await on.query('commit')
-    },
-    async current(on) {
-      const [row] = await on.query<{ xid: string }>('select pg_current_xact_id()::text as xid')
-      return row?.xid ?? ''
-    },
-    fate: fateOf,
-    stubbornly,
-  },
+  transactions,
+  catalog: { load: loadCatalog, numbers: loadNumbers, encoding: foreignEncoding, otherThanTable },
   tables: {
     locate: locateTables,
     columnsNow,
+    referencing: loadReferencing,
+    async fileOf(on, oid) {
+      const [row] = await on.query<{ file: string | null }>('select pg_relation_filenode($1::oid)::text as file', [oid])
+      return row?.file ?? null
+    },
     async isPartitioned(on, oid) {
       const rows = await on.query(`select 1 as one from pg_class c where c.oid = $1::oid and c.relkind = 'p'`, [oid])
       return rows.length > 0
@@ -51,6 +62,15 @@ export const postgres: Dialect = {
     refuseForeignCode,
     requireOwnCode,
   },
+  samples,
+  trials,
+  inserts: { path: pathOf, batch: insertBatch, firstAdopting },
+  removals,
   updates: { lockRows, overwrite, asTyped, states: statesOf, swapBack, swapStrays },
-  byHand: { endSession: endSessionByHand, putSettingBack: settingByHand, swapBack: swapBackByHand },
+  byHand: {
+    endSession: endSessionByHand,
+    putSettingBack: settingByHand,
+    remove: removeByHand,
+    swapBack: swapBackByHand,
+  },
 }

@@ -1,51 +1,33 @@
 /** Inserting one batch in an open transaction, and learning the keys of exactly the rows that went in. */
-import { StaleError, TargetError } from '../../../core/errors.ts'
-import type { ForeignKey } from '../rows/facts.ts'
-import { adopted, orphaned } from './orphans.ts'
+import { TargetError } from '../../../core/errors.ts'
+import type { Load } from '../verbs/writing.ts'
+import { AdoptedError } from '../rows/adopted.ts'
+import { orphaned } from './orphans.ts'
 import type { DbSession, Queries } from '../client.ts'
-import { countKeys, foldKeys, keyCells, keyFrom } from '../rows/keys.ts'
-import type { Key, Keys } from '../rows/keys.ts'
-import { copyText, makeRows } from '../rows/batch.ts'
-import type { Batch, Recipe, Value } from '../rows/batch.ts'
+import { keyCells, keyFrom } from './finder.ts'
+import { countKeys, foldKeys } from '../rows/keys.ts'
+import type { Keys } from '../rows/keys.ts'
+import { copyText } from './copy-text.ts'
+import { makeRows } from '../rows/batch.ts'
+import type { Value } from '../rows/batch.ts'
 import { quoteIdent, quoteTable } from './sql.ts'
-import type { TableRef } from '../rows/names.ts'
-
-export interface Load extends Batch {
-  recipe: Recipe
-  key: Key
-  /** The sequence that gives the integer key, quoted, where its numbers can be relied upon to rise. */
-  counter?: string | undefined
-  /** Rows may collide with others on a unique key, and are then left out. */
-  skipCollisions: boolean
-  /** COPY straight into the table may be tried: no collision is to be expected. */
-  direct: boolean
-  /** Foreign keys whose rows may refer to keys to come: such keys are not used. */
-  avoid?: readonly ForeignKey[] | undefined
-}
-
-type Target = Pick<TableRef, 'id' | 'schema' | 'table'>
+import type { TableRef } from '../rows/table-ref.ts'
 
 /** Rows in one INSERT. */
 const AT_ONCE = 500
 
 /**
- * Inserts the rows in the fastest way that tells their keys. Returns the keys of those that went in: fewer than asked for
- * where some collided, or parents ran out. Throws StaleError when there is not one.
+ * Inserts the rows in the fastest way that tells their keys: of those that went in. Undefined where parents ran out before
+ * the first row.
  */
 export async function insertBatch(
   session: DbSession,
-  table: Target,
+  table: TableRef,
   load: Load,
   parents: readonly (readonly Value[])[][],
-): Promise<Keys> {
+): Promise<Keys | undefined> {
   const rows = makeRows(load.recipe, load, parents)
   const given = load.key.columns.map(({ name }) => load.recipe.columns.findIndex((c) => c.name === name))
-  const keys = await fastest(session, table, load, rows, given)
-  if (keys === undefined) throw new StaleError(`no row is left that new rows of ${table.table} could refer to`)
-  return keys
-}
-
-function fastest(session: DbSession, table: Target, load: Load, rows: Iterable<Value[]>, given: number[]) {
   if (load.direct && load.counter !== undefined) return copyCounted(session, table, load, rows, load.counter)
   if (load.direct && !given.includes(-1)) return copyGiven(session, table, load, rows, given)
   return sent(session, table, load, rows)
@@ -54,7 +36,7 @@ function fastest(session: DbSession, table: Target, load: Load, rows: Iterable<V
 /** Nine tenths as fast as COPY alone: the keys are what the sequence gave since, in rows of this transaction. */
 async function copyCounted(
   session: DbSession,
-  table: Target,
+  table: TableRef,
   load: Load,
   rows: Iterable<Value[]>,
   counter: string,
@@ -79,7 +61,7 @@ async function copyCounted(
 /** Of keys that are made up here nothing needs to be asked. */
 async function copyGiven(
   session: DbSession,
-  table: Target,
+  table: TableRef,
   load: Load,
   rows: Iterable<Value[]>,
   given: number[],
@@ -95,7 +77,7 @@ async function copyGiven(
   return count === 0 ? undefined : foldKeys(load.key, keys)
 }
 
-function copySql(table: Target, { recipe }: Load): string {
+function copySql(table: TableRef, { recipe }: Load): string {
   return `copy ${quoteTable(table)} (${recipe.columns.map(({ name }) => quoteIdent(name)).join(', ')}) from stdin`
 }
 
@@ -117,7 +99,12 @@ async function rangesOf(session: Queries, sql: string): Promise<Keys> {
  * COPY gives no keys and stops at the first collision: INSERT does neither. No temporary table in between: it is as fast
  * without, and one would show in whatever listens to DDL on the target.
  */
-async function sent(session: DbSession, table: Target, load: Load, rows: Iterable<Value[]>): Promise<Keys | undefined> {
+async function sent(
+  session: DbSession,
+  table: TableRef,
+  load: Load,
+  rows: Iterable<Value[]>,
+): Promise<Keys | undefined> {
   const columns = [...columnsOf(load), ...numbered(load)]
   const names = columns.map((_, i) => `c${i}`).join(', ')
   const insert = insertSql(
@@ -149,7 +136,7 @@ function numbered({ avoid, counter, key }: Load): { name: string; type: string }
 }
 
 /** Rows that nobody refers to yet, each with its number where those are drawn. */
-async function freeOnes(session: Queries, table: Target, load: Load, part: Value[][]): Promise<Value[][]> {
+async function freeOnes(session: Queries, table: TableRef, load: Load, part: Value[][]): Promise<Value[][]> {
   const { avoid, counter, rows } = load
   const [first] = avoid ?? []
   if (!avoid || !first) return part
@@ -164,7 +151,7 @@ async function freeOnes(session: Queries, table: Target, load: Load, part: Value
     if (numbers.length === 0) break
     left = left.filter((_, i) => taken.has(i))
     drawn += numbers.length
-    if (left.length > 0 && drawn > 10 * rows + 1_000) throw adopted(table.id, first)
+    if (left.length > 0 && drawn > 10 * rows + 1_000) throw new AdoptedError(table.id, first)
   }
   return free
 }
@@ -177,7 +164,7 @@ async function draw(session: Queries, counter: string, count: number): Promise<s
   return rows.map(({ n }) => n)
 }
 
-function insertSql(table: Target, load: Load & { columns: readonly { name: string }[] }, select: string): string {
+function insertSql(table: TableRef, load: Load & { columns: readonly { name: string }[] }, select: string): string {
   const names = load.columns.map(({ name }) => quoteIdent(name)).join(', ')
   const collide = load.skipCollisions ? 'on conflict do nothing' : ''
   const over = numbered(load).length > 0 ? 'overriding system value' : ''

@@ -1,7 +1,7 @@
 /** Table locks of PostgreSQL: their modes, who may take them, what they reach, and the session that holds them. */
 import type { DbReader, Queries } from '../client.ts'
 import type { Locks } from '../dialect.ts'
-import type { TableRef } from '../rows/names.ts'
+import type { TableRef } from '../rows/table-ref.ts'
 import { OF_STEP, stepValues } from './held-session.ts'
 import { grantLine, quoteIdent, quoteTable } from './sql.ts'
 

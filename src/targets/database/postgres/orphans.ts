@@ -1,31 +1,21 @@
-/** Rows of others that already refer to a key which nobody has yet: a new row under that key would be theirs to keep. */
+/** Whether rows of others refer to keys of ours already. */
 import type { Queries } from '../client.ts'
-import { StaleError } from '../../../core/errors.ts'
-import { finder } from '../rows/keys.ts'
+import { finder } from './finder.ts'
 import type { Key, Keys } from '../rows/keys.ts'
 import type { Value } from '../rows/batch.ts'
-import { quoteIdent, quoteTable } from './sql.ts'
+import { EQUALITY, quoteIdent, quoteTable } from './sql.ts'
 import type { ForeignKey } from '../rows/facts.ts'
-import type { TableRef } from '../rows/names.ts'
+import type { TableRef } from '../rows/table-ref.ts'
 
-/** Orphans refer to rows just inserted: they must not be committed. */
-export class AdoptedError extends StaleError {}
-
-/** Referring rows without an index above which nobody looks: they would all be read for each batch. */
-const TOO_MANY = 1e7
-
-/**
- * Throws AdoptedError when rows that were there before refer to one of ours, not yet committed: a foreign key that was
- * never validated or is not enforced, or rows loaded past it. The undo could not delete such a row without harm.
- */
-export async function refuseAdopted(
+/** The first of the foreign keys by which rows that were there before refer to these rows of ours, not yet committed. */
+export async function firstAdopting(
   on: Queries,
-  table: Pick<TableRef, 'id' | 'schema' | 'table'>,
-  { key, keys, referencing }: { key: Key; keys: Keys; referencing: readonly ForeignKey[] },
-): Promise<void> {
+  table: TableRef,
+  { key, keys }: { key: Key; keys: Keys },
+  referencing: readonly ForeignKey[],
+): Promise<ForeignKey | undefined> {
   const { from, where, params } = finder(key, keys)
   for (const foreign of referencing) {
-    if (!foreign.fromIndexed && foreign.fromRows > TOO_MANY) continue
     // Without an index the referring table is read once, not once for each row of ours.
     await on.query(`set local enable_nestloop = ${foreign.fromIndexed ? 'on' : 'off'}`)
     const strange = foreign.from.id === table.id ? 'and c.xmin <> pg_current_xact_id()::xid' : ''
@@ -35,15 +25,10 @@ export async function refuseAdopted(
          select from ${quoteTable(foreign.from)} as c where ${equal.join(' and ')} ${strange}) limit 1`,
       params,
     )
-    if (found) throw adopted(table.id, foreign)
+    if (found) return foreign
   }
   await on.query('set local enable_nestloop = on')
-}
-
-export function adopted(table: string, { from, columns }: ForeignKey): AdoptedError {
-  return new AdoptedError(
-    `rows of ${from.id} refer (${columns.join(', ')}) to the keys that new rows of ${table} would get; delete or correct those first`,
-  )
+  return undefined
 }
 
 /** Numbers of those rows, from 0, that rows of others refer to already. `columns` are those of `rows`, with their types. */
@@ -75,5 +60,5 @@ export async function orphaned(
 
 /** `t."id" OPERATOR(pg_catalog.=) c."parent_id"` */
 function refers({ columns, equality }: ForeignKey, i: number, referred: string): string {
-  return `${referred} ${equality[i] ?? 'OPERATOR(pg_catalog.=)'} c.${quoteIdent(columns[i] ?? '')}`
+  return `${referred} ${equality[i] ?? EQUALITY} c.${quoteIdent(columns[i] ?? '')}`
 }

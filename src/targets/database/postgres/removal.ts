@@ -1,33 +1,25 @@
-/** Taking rows of ours out again, without touching a row of anybody else's. */
+/** Rows of ours under their keys: read, counted and deleted. */
 import type { Queries } from '../client.ts'
-import type { Located } from '../rows/located.ts'
-import type { ForeignKey } from '../rows/facts.ts'
-import { countKeys, finder, keyCells, keyFrom } from '../rows/keys.ts'
-import type { Finder, Key, Keys } from '../rows/keys.ts'
-import { bitsInCommon, COMPARED, STRONG } from '../rows/proof.ts'
-import type { Proof } from '../rows/proof.ts'
+import type { Removals } from '../verbs/writing.ts'
 import type { Value } from '../rows/batch.ts'
-import { quoteIdent, quoteTable } from './sql.ts'
-
-/** Rows of ours by key, in a table as it is now. */
-export interface Ours {
-  table: Located
-  /** As its columns are called now; without columns when one of them was dropped: then only the writer finds rows. */
-  key: Key
-  keys: Keys
-  /** The number, in the batch, of the row that has the first of `keys`. */
-  first: number
-  /** What tells rows of ours from others that have the same keys now. */
-  proof: Proof
-  /** Foreign keys that refer to the table now. */
-  referencing: readonly ForeignKey[]
-}
+import type { ForeignKey } from '../rows/facts.ts'
+import { COMPARED } from '../rows/proof.ts'
+import type { Ours, SeenRow, Trait } from '../rows/proof.ts'
+import { finder, keyCells, keyFrom } from './finder.ts'
+import { EQUALITY, quoteIdent, quoteTable } from './sql.ts'
+import { castOf } from './text-cast.ts'
 
 type Params = (string | readonly (string | null)[])[]
 
-/** Deletes those that nothing of others depends on. Run it in one READ COMMITTED transaction. */
-export async function removeOurs(on: Queries, ours: Ours): Promise<void> {
-  const proven = await provenByValues(on, ours)
+export const removals: Removals = {
+  canShow: (type) => castOf(type) !== undefined,
+  read: readRows,
+  asShown,
+  remove,
+  count,
+}
+
+async function remove(on: Queries, ours: Ours, proven: readonly string[]): Promise<void> {
   const { from, where, params, mine } = found(ours, proven)
   const table = quoteTable(ours.table)
   if (ours.referencing.length === 0) {
@@ -51,13 +43,12 @@ export async function removeOurs(on: Queries, ours: Ours): Promise<void> {
 /** Row `o` may go. */
 const FREE = 'not exists (select from kept where kept.id = o.id)'
 
-/** How many rows have keys of ours, how many of those stay because of others, and names of some, those that stay first. */
-export async function countOurs(
+async function count(
   on: Queries,
   ours: Ours,
+  proven: readonly string[],
   names: number,
 ): Promise<{ present: number; kept: number; names: string[][] }> {
-  const proven = await provenByValues(on, ours)
   const { params } = found(ours, proven)
   const rows = partition(ours, proven)
   const [row] = await on.query<{ present: string; kept: string }>(
@@ -75,53 +66,21 @@ export async function countOurs(
   return { present, kept, names: [...distinct.values()].slice(0, names) }
 }
 
-/** Rows looked at for a sign that a transaction was ours. */
-const SAMPLE = 200
-
-/** Whether the values of any of the rows prove that it is ours; undefined where there are no values that could. */
-export async function anyProven(on: Queries, ours: Ours): Promise<boolean | undefined> {
-  const { traits, enough } = ours.proof
-  if (traits.reduce((sum, { bits }) => sum + bits, 0) < enough) return undefined
-  if (ours.key.columns.length === 0) return undefined
-  const seen = await rowsOf(on, ours, finder(ours.key, ours.keys), `limit ${SAMPLE}`)
-  return (await judge(on, ours, seen)).some(Boolean)
-}
-
-/**
- * The versions of rows that another transaction has written since, but whose values are ours: the application updated
- * them, or the table was written anew. As `tableoid ctid xmin`.
- */
-async function provenByValues(on: Queries, ours: Ours): Promise<string[]> {
-  const { byKey, writer, traits } = ours.proof
-  if (byKey || traits.length === 0 || ours.key.columns.length === 0) return []
-  const { from, where, params } = finder(ours.key, ours.keys)
-  const others = writer === undefined ? where : `${where} and t.xmin <> $${params.length + 1}::text::xid`
-  const seen = await rowsOf(on, ours, {
-    ...{ from, where: others },
-    params: writer === undefined ? params : [...params, writer],
-  })
-  const proven = await judge(on, ours, seen)
-  return seen.flatMap(({ version }, i) => (proven[i] ? [version] : []))
-}
-
 const VERSION = `t.tableoid::text || ' ' || t.ctid::text || ' ' || t.xmin::text`
 
-interface Seen {
-  version: string
-  key: string[]
-  values: Value[]
-}
-
-async function rowsOf(
+async function readRows(
   on: Queries,
-  { table, key, proof }: Ours,
-  { from, where, params }: Finder,
-  limit = '',
-): Promise<Seen[]> {
+  { table, key, keys, proof }: Ours,
+  { written, limit }: { written: 'by others' | 'by anybody'; limit?: number | undefined },
+): Promise<SeenRow[]> {
+  const { from, where, params: bound } = finder(key, keys)
+  const writer = written === 'by others' ? proof.writer : undefined
+  const others = writer === undefined ? where : `${where} and t.xmin <> $${bound.length + 1}::text::xid`
+  const params = writer === undefined ? bound : [...bound, writer]
   const cells = proof.traits.map(({ column }, i) => `left(t.${quoteIdent(column)}::text, ${COMPARED}) as v${i}`)
   const rows = await on.query(
     `select ${[`${VERSION} as version`, keyCells(key), ...cells].join(', ')}
-       from ${quoteTable(table)} as t, ${from} where ${where} ${limit}`,
+       from ${quoteTable(table)} as t, ${from} where ${others} ${limit === undefined ? '' : `limit ${limit}`}`,
     params,
   )
   return rows.map((row) => ({
@@ -131,49 +90,13 @@ async function rowsOf(
   }))
 }
 
-/** Whether each row has the values that we gave the row with its key. */
-async function judge(on: Queries, ours: Ours, seen: readonly Seen[]): Promise<boolean[]> {
-  if (seen.length === 0) return []
-  const { traits, enough, made, all } = ours.proof
-  if (made === undefined) {
-    // Rows were left out when they were inserted, and nobody knows which: a strong value proves a row wherever it is.
-    const strong = traits.flatMap(({ bits }, i) => (bits < STRONG ? [] : [{ i, texts: textsOf(all(), i) }]))
-    return seen.map(({ values }) => strong.some(({ i, texts }) => texts.has(values[i] ?? null)))
-  }
-  const positions = positionsOf(ours)
-  const expected = seen.map(({ key }) => {
-    const position = positions.get(JSON.stringify(key))
-    return position === undefined ? [] : made(position)
-  })
-  const shown = await asShown(on, ours.proof, expected)
-  return seen.map(({ values }, i) => bitsInCommon(traits, shown[i] ?? [], values) >= enough)
-}
-
-function textsOf(rows: readonly (readonly Value[])[], column: number): Set<Value> {
-  return new Set(rows.map((row) => row[column]?.slice(0, COMPARED) ?? '').filter((text) => text !== ''))
-}
-
-/** Numbers of rows in the batch, by key. */
-function positionsOf({ key, keys, first }: Ours): Map<string, number> {
-  const positions = new Map<string, number>()
-  let position = first
-  for (const entry of keys) {
-    const count = countKeys(key, [entry])
-    for (let i = 0; i < count; i++) {
-      const tuple = key.integer ? [String(BigInt(entry[0] ?? '0') + BigInt(i))] : entry
-      positions.set(JSON.stringify(tuple), position++)
-    }
-  }
-  return positions
-}
-
 /** Made-up texts in the form in which the server shows them. */
-async function asShown(on: Queries, { traits }: Proof, rows: readonly (readonly Value[])[]): Promise<Value[][]> {
-  const casts = traits.map(({ cast }, i) => `${cast === undefined ? `v${i}` : `v${i}::${cast}::text`} as v${i}`)
-  if (traits.every(({ cast }) => cast === undefined)) return rows.map((row) => [...row])
+async function asShown(on: Queries, traits: readonly Trait[], rows: readonly (readonly Value[])[]): Promise<Value[][]> {
+  const casts = traits.map(({ type }) => castOf(type) ?? '')
+  if (casts.every((cast) => cast === '')) return rows.map((row) => [...row])
   const arrays = traits.map((_, i) => `$${i + 1}::text[]`)
   const shown = await on.query(
-    `select ${casts.join(', ')} from unnest(${arrays.join(', ')}) with ordinality
+    `select ${casts.map((cast, i) => `${cast === '' ? `v${i}` : `v${i}::${cast}::text`} as v${i}`).join(', ')} from unnest(${arrays.join(', ')}) with ordinality
        as u(${traits.map((_, i) => `v${i}`).join(', ')}, ord) order by ord`,
     traits.map((_, i) => rows.map((row) => row[i] ?? null)),
   )
@@ -219,9 +142,7 @@ function partition(ours: Ours, proven: readonly string[]): string {
   const cell = (name: string): string => `c${columns.indexOf(name)}`
   /** A row of the table that a foreign key comes from refers to row `o`. */
   const refers = ({ refs, columns, equality }: ForeignKey, column: (name: string) => string): string =>
-    refs
-      .map((ref, i) => `o.${cell(ref)} ${equality[i] ?? 'OPERATOR(pg_catalog.=)'} ${column(columns[i] ?? '')}`)
-      .join(' and ')
+    refs.map((ref, i) => `o.${cell(ref)} ${equality[i] ?? EQUALITY} ${column(columns[i] ?? '')}`).join(' and ')
   const inTable = (name: string): string => `c.${quoteIdent(name)}`
   const reasons = [
     'not o.mine',

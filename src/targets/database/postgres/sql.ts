@@ -5,6 +5,9 @@ export function quoteIdent(name: string): string {
   return `"${name.replaceAll('"', '""')}"`
 }
 
+/** Of the types that the server comes with. */
+export const EQUALITY = 'OPERATOR(pg_catalog.=)'
+
 /** `{schema, table}` → `"schema"."table"`. */
 export function quoteTable(table: { schema: string; table: string }): string {
   return `${quoteIdent(table.schema)}.${quoteIdent(table.table)}`

@@ -1,7 +1,7 @@
 /** Putting values of rows back by comparing, and reading how far that is: a value is ours, as before, or somebody else's. */
 import type { Queries } from '../client.ts'
-import type { Writing } from '../dialect.ts'
-import { finder } from '../rows/keys.ts'
+import type { Writing } from '../verbs/writing.ts'
+import { finder } from './finder.ts'
 import type { RowState, Swap, SwapRow } from '../rows/swap.ts'
 import type { Value } from '../rows/batch.ts'
 import { isBuiltinType, quoteIdent, quoteTable, sqlState } from './sql.ts'

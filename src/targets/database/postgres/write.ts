@@ -1,8 +1,8 @@
 /** Overwriting values of rows in an open transaction. */
 import type { Queries } from '../client.ts'
-import type { LockedRow, RowsToChange } from '../dialect.ts'
+import type { LockedRow, RowsToChange } from '../verbs/writing.ts'
 import type { Value } from '../rows/batch.ts'
-import { finder } from '../rows/keys.ts'
+import { finder } from './finder.ts'
 import { returnsExactly } from './catalog/encoding.ts'
 import { quoteIdent, quoteTable } from './sql.ts'
 

@@ -2,30 +2,17 @@
 import { seededRandom } from '../../../core/random.ts'
 import type { Random } from '../../../core/random.ts'
 import type { Queries } from '../client.ts'
-import type { Column, Table } from './facts.ts'
-import { anyPartition } from './partitions.ts'
+import type { Dialect } from '../dialect.ts'
+import type { Samples, Trials } from '../verbs/reading.ts'
 import type { Value } from './batch.ts'
-import { quoteIdent, quoteTable } from '../postgres/sql.ts'
+import type { Predicate, Table } from './facts.ts'
+import { groupPredicates, partsOf, predicatesOf } from './predicates.ts'
+import { Trial } from './trial.ts'
 import { candidatesFor, hintsOf, isReal, patternForms } from './values/candidates.ts'
 import type { Hints } from './values/candidates.ts'
-import { conjunctsOf, speaksOf } from './conjuncts.ts'
 import type { Maker } from './values/spec.ts'
+import type { Wanted } from './wanted.ts'
 import { base36, formsOf, maker, patternOf } from './values/value.ts'
-
-export interface Wanted {
-  column: Column
-  unique: boolean
-  /** What the column gets when nothing else is known: a form of made-up values, or a value that stands for a parent's. */
-  form: string
-  /** For a foreign key: an existing value; only its being there or NULL can be chosen. */
-  parent?: Value
-  /** Values of existing parents to choose from, where it matters which one it is. */
-  parents?: Value[]
-  /** Left to the server; this value stands for it. */
-  omitted?: Value
-  base?: string | undefined
-  run: string
-}
 
 export interface Satisfied {
   /** Columns any value of this form will do for. */
@@ -38,8 +25,6 @@ export interface Satisfied {
 const POOL = 50
 const TRIED = 400
 const OF_A_FORM = 60
-/** Queries for one trial, where tuples make the server fail. */
-const ASKED = 200
 /** Of more columns it is not tried which of them are NULL. */
 const SHAPED = 10
 
@@ -48,6 +33,7 @@ const SHAPED = 10
  * does not depend on `random`, so that a survey and every run judge alike: one seed happens on a value where others do not.
  */
 export async function satisfyChecks(
+  { trials, samples }: Pick<Dialect, 'trials' | 'samples'>,
   reader: Queries,
   table: Table,
   wanted: ReadonlyMap<string, Wanted>,
@@ -56,10 +42,16 @@ export async function satisfyChecks(
   const found: Satisfied = { forms: new Map(), pools: [] }
   const fixed = seededRandom(`CHECKs of ${table.id}`)
   const run = base36(fixed.fork('run'), 6)
-  for (const group of groups(predicates(table))) {
+  for (const group of groupPredicates(predicatesOf(trials, table))) {
     const columns = group.columns.flatMap((name) => wanted.get(name) ?? [])
     const same = columns.map((one) => ({ ...one, run }))
-    const trial = new Trial(reader, table, group.predicates, columns)
+    const trial = new Trial(
+      trials,
+      reader,
+      table,
+      group.predicates,
+      columns.map((one) => one.column),
+    )
     const [only] = columns
     const hints = hintsOf(group.predicates.map((predicate) => predicate.sql))
     const form = columns.length === 1 && only ? await passingForm(trial, only, hints, [random, fixed]) : undefined
@@ -70,9 +62,9 @@ export async function satisfyChecks(
     const choices = same.map((one) => choicesOf(one, hints, fixed))
     const judged = await trial.passing(
       distinct([
-        ...(columns.length > 1 ? await builtUp(reader, table, group.predicates, columns, choices, fixed) : []),
+        ...(columns.length > 1 ? await builtUp(trials, reader, table, group.predicates, columns, choices, fixed) : []),
         ...tuples(choices, fixed),
-        ...(await borrowed(reader, table, columns)),
+        ...(await borrowed(samples, reader, table, columns)),
       ]),
     )
     if (judged.length === 0) {
@@ -89,109 +81,6 @@ export async function satisfyChecks(
     found.pools.push({ columns: columns.map((c) => c.column.name), rows })
   }
   return found
-}
-
-interface Predicate {
-  /** For people. */
-  name: string
-  columns: string[]
-  /** True or NULL lets a row pass. */
-  sql: string
-}
-
-/** What must hold of a row: the table's CHECKs, its domains', and that its generated columns can be computed. */
-function predicates(table: Table): Predicate[] {
-  const generated = new Map(table.columns.filter((c) => c.generated).map((c) => [c.name, c]))
-  const real = (names: string[]): string[] => names.flatMap((name) => generated.get(name)?.uses ?? [name])
-  const { partitions } = table
-  return [
-    ...(partitions
-      ? [{ name: 'its partitions', columns: real(partitions.columns), sql: anyPartition(partitions) }]
-      : []),
-    ...table.checks.map((check) => ({
-      name: `CHECK ${check.name}`,
-      columns: real(check.columns),
-      sql: check.expression,
-    })),
-    ...table.columns.flatMap((column) =>
-      column.generated
-        ? [
-            {
-              name: `the expression of ${column.name}`,
-              columns: column.uses,
-              sql: `${quoteIdent(column.name)} is not null or ${String(!column.notNull)}`,
-            },
-          ]
-        : column.domainChecks.map((check) => ({
-            name: `the CHECK of type ${column.type}`,
-            columns: [column.name],
-            sql: `(select ${check} from (select ${quoteIdent(column.name)} as value) d)`,
-          })),
-    ),
-  ].filter((predicate) => predicate.columns.length > 0)
-}
-
-/** Predicates that share a column are satisfied together. */
-function groups(all: Predicate[]): { columns: string[]; predicates: Predicate[] }[] {
-  const found: { columns: string[]; predicates: Predicate[] }[] = []
-  for (const predicate of all) {
-    const touching = found.filter((group) => group.columns.some((c) => predicate.columns.includes(c)))
-    for (const group of touching) found.splice(found.indexOf(group), 1)
-    found.push({
-      columns: [...new Set([...touching.flatMap((g) => g.columns), ...predicate.columns])],
-      predicates: [...touching.flatMap((g) => g.predicates), predicate],
-    })
-  }
-  return found
-}
-
-/** Tries tuples of values for some columns against predicates, on the server. */
-class Trial {
-  readonly #reader: Queries
-  readonly #sql: string
-  constructor(reader: Queries, table: Table, predicates: Predicate[], columns: Wanted[]) {
-    const cells = columns.map(({ column }, i) => `v.c${i}::${column.baseType} as ${quoteIdent(column.name)}`)
-    const arrays = columns.map((_, i) => `$${i + 1}::text[]`)
-    const names = columns.map((_, i) => `c${i}`)
-    const known = new Set(columns.map((c) => c.column.name))
-    const computed = table.columns
-      .filter((c) => c.generated && c.uses.every((name) => known.has(name)))
-      .map((c) => `, (${c.expression ?? 'null'})::${c.type} as ${quoteIdent(c.name)}`)
-    // Predicates name columns without a table, so the tuple's number needs a name that no column has.
-    let ord = 'ord'
-    while (table.columns.some((c) => c.name === ord)) ord += '_'
-    // A value that no predicate needs to look at must be one of its type, too.
-    const valid = `pg_catalog.num_nulls(${columns.map(({ column }) => `t.${quoteIdent(column.name)}`).join(', ')}) >= 0`
-    this.#reader = reader
-    this.#sql = `select t.${ord}::text as ord from (select b.*${computed.join('')} from
-      (select v.${ord}, ${cells.join(', ')} from unnest(${arrays.join(', ')}) with ordinality v(${names.join(', ')}, ${ord})) b) t
-      where ${[...predicates.map((p) => `(${p.sql}) is not false`), valid].join(' and ')} order by t.${ord}`
-  }
-
-  /** Those that pass, in their order. A tuple that makes the server fail (a division by zero) does not. */
-  async passing(tuples: Value[][]): Promise<Value[][]> {
-    const passed: Value[][] = []
-    const waiting = [tuples]
-    for (let asked = 0; asked < ASKED; asked++) {
-      const some = waiting.pop()
-      if (some === undefined) break
-      try {
-        passed.push(...(await this.#ask(some)))
-      } catch {
-        // One of them does: halves are asked for, the first one first.
-        const half = Math.ceil(some.length / 2)
-        if (some.length > 1) waiting.push(some.slice(half), some.slice(0, half))
-      }
-    }
-    return passed
-  }
-
-  async #ask(tuples: Value[][]): Promise<Value[][]> {
-    if (tuples.length === 0) return []
-    const columns = (tuples[0] ?? []).map((_, i) => tuples.map((tuple) => tuple[i] ?? null))
-    const rows = await this.#reader.query<{ ord: string }>(this.#sql, columns)
-    return rows.flatMap(({ ord }) => tuples.slice(Number(ord) - 1, Number(ord)))
-  }
 }
 
 /** A form of which every value passes: then values need not be chosen from a few, and may be unique. */
@@ -266,6 +155,7 @@ function tuples(choices: Value[][], random: Random): Value[][] {
  * combinations that satisfy what is said of the columns so far. Empty where that leads nowhere.
  */
 async function builtUp(
+  trials: Trials,
   reader: Queries,
   table: Table,
   predicates: Predicate[],
@@ -273,11 +163,12 @@ async function builtUp(
   choices: Value[][],
   random: Random,
 ): Promise<Value[][]> {
-  const parts = predicates.flatMap((predicate) => partsOf(table, predicate))
+  const parts = predicates.flatMap((predicate) => partsOf(trials, table, predicate))
   const passing = async (known: Wanted[], rows: Value[][], added: string): Promise<Value[][]> => {
-    const names = known.map((one) => one.column.name)
+    const columns = known.map((one) => one.column)
+    const names = columns.map(({ name }) => name)
     const about = parts.filter((p) => p.columns.includes(added) && p.columns.every((name) => names.includes(name)))
-    return about.length === 0 ? rows : new Trial(reader, table, about, known).passing(rows)
+    return about.length === 0 ? rows : new Trial(trials, reader, table, about, columns).passing(rows)
   }
   let rows: Value[][] = [[]]
   for (const [i, wanted] of columns.entries()) {
@@ -302,31 +193,14 @@ async function builtUp(
   return rows
 }
 
-/** What a predicate says, in parts with the columns of each. */
-function partsOf(table: Table, predicate: Predicate): Predicate[] {
-  const parts = conjunctsOf(predicate.sql)
-  if (parts.length === 1) return [predicate]
-  return parts.map((sql) => {
-    const computed = table.columns.filter((c) => c.generated && speaksOf(sql, c.name)).flatMap((c) => c.uses)
-    return {
-      ...predicate,
-      sql,
-      columns: predicate.columns.filter((name) => computed.includes(name) || speaksOf(sql, name)),
-    }
-  })
-}
-
 /** Values that existing rows have in these columns; a real mail address is left where it is. */
-async function borrowed(reader: Queries, table: Table, columns: Wanted[]): Promise<Value[][]> {
-  const cells = columns.map(({ column }, i) => `${quoteIdent(column.name)}::text as c${i}`)
-  try {
-    const rows = await reader.query(`select ${cells.join(', ')} from ${quoteTable(table)} limit ${POOL}`)
-    return rows
-      .map((row) => columns.map((c, i) => (c.omitted !== undefined ? c.omitted : gate(c, row[`c${i}`] ?? null))))
-      .filter((tuple) => !tuple.some((value) => value !== null && value.includes('@') && !value.endsWith('.invalid')))
-  } catch {
-    return [] // a column we may not read
-  }
+async function borrowed(samples: Samples, reader: Queries, table: Table, columns: Wanted[]): Promise<Value[][]> {
+  const names = columns.map(({ column }) => column.name)
+  // A column that we may not read gives none.
+  const rows = await samples.rows(reader, table, names, POOL).catch(() => [])
+  return rows
+    .map((row) => columns.map((c, i) => (c.omitted !== undefined ? c.omitted : gate(c, row[i] ?? null))))
+    .filter((tuple) => !tuple.some((value) => value !== null && value.includes('@') && !value.endsWith('.invalid')))
 }
 
 /** Of a foreign key only whether it is there counts: which parent it is, is decided when the row is made. */

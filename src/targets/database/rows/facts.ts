@@ -1,12 +1,12 @@
 /** What the row skills know about a table, as read from the catalog. */
-import type { TableRef } from './names.ts'
+import type { TableRef } from './table-ref.ts'
 
 /** What a type says of the size of its values. */
 export type TypeSize = Pick<ValueType, 'length' | 'precision' | 'scale'>
 
 /** A type as values of it are written; domains are resolved to what they are made of, arrays to their elements. */
 export interface ValueType {
-  /** PostgreSQL's internal name of the base type: `int4`, `varchar`, `timestamptz`, an enum's own name. */
+  /** The base type by the name that PostgreSQL gives it inside: `int4`, `varchar`, `timestamptz`, an enum's own name. */
   name: string
   /** The most characters, bits or elements that it takes; absent where nothing is said. */
   length?: number | undefined
@@ -65,7 +65,7 @@ export interface Index {
   columns: string[]
   /** Every column it depends on, those of expressions and predicates too. */
   uses: string[]
-  /** The equality operator of each column, schema-qualified: `OPERATOR(pg_catalog.=)`. */
+  /** The equality operator of each column, as the dialect writes it. */
   equality: string[]
 }
 
@@ -98,6 +98,15 @@ export interface Check {
   expression: string
 }
 
+/** What must hold of a row. */
+export interface Predicate {
+  /** For people. */
+  name: string
+  columns: string[]
+  /** In the words of the dialect; true or NULL lets a row pass. */
+  sql: string
+}
+
 export interface Partitions {
   /** What each partition takes, its own CHECKs included: SQL over the columns of the table. */
   bounds: string[]
@@ -106,6 +115,9 @@ export interface Partitions {
   /** A partition that is a foreign table. */
   foreign: string | null
 }
+
+/** Of a schema (`USAGE`), a sequence (`USAGE`), or a table. */
+export type Privilege = 'USAGE' | 'SELECT' | 'INSERT' | 'UPDATE' | 'DELETE'
 
 export interface Trigger {
   name: string
@@ -149,4 +161,20 @@ export interface Table extends TableRef {
   references: ForeignKey[]
   referencedBy: ForeignKey[]
   checks: Check[]
+}
+
+/** A sequence, and every column in the database that its numbers go to. */
+export interface NumberSource {
+  /** For people: `public.orders_id_seq`. */
+  name: string
+  increment: bigint
+  min: bigint
+  max: bigint
+  start: bigint
+  /** The last number given or put by in some session; null when none was. */
+  last: bigint | null
+  cycle: boolean
+  /** So many numbers each session takes at once; those it does not use are lost. */
+  cache: bigint
+  columns: { table: string; column: string; draws: boolean; unique: boolean; type: string; digits: number | null }[]
 }

@@ -1,5 +1,6 @@
 /** Numbers that a load uses up for good: of sequences, which an undo cannot set back, against what they have left. */
 import type { Recipe } from './batch.ts'
+import type { NumberSource } from './facts.ts'
 import type { Unfit } from './suitable.ts'
 
 /** A run may take this share of the numbers that a sequence has left, one in so many. */
@@ -8,22 +9,6 @@ const SHARE = 100n
 const NOTICEABLE = 1_000n
 /** Keys that we choose come back with the rows; only what the application counts on from them meanwhile does not. */
 const CHOSEN_SHARE = 10n
-
-/** A sequence, and every column in the database that its numbers go to. */
-export interface NumberSource {
-  /** For people: `public.orders_id_seq`. */
-  name: string
-  increment: bigint
-  min: bigint
-  max: bigint
-  start: bigint
-  /** The last number given or put by in some session; null when none was. */
-  last: bigint | null
-  cycle: boolean
-  /** So many numbers each session takes at once; those it does not use are lost. */
-  cache: bigint
-  columns: { table: string; column: string; draws: boolean; unique: boolean; type: string; digits: number | null }[]
-}
 
 /** The numbers that are left: up to the sequence's own end, or that of the smallest column that it fills. */
 export function numbersLeft({ increment, min, max, start, last, cycle, columns }: NumberSource): bigint {

@@ -13,13 +13,16 @@ export interface InsertKey extends Key {
 /** Rows of a table without an index on the key up to which its look-up may read all of it. */
 const READ_WHOLE = 5_000_000
 
-/** A primary key or a unique key; a unique key that is NOT NULL in our rows; a number or a value that only our rows have. */
-export function insertKeyOf(table: Table, makes: (column: Column) => boolean): InsertKey | string {
-  const strict = keyOf(table)
+/**
+ * A primary key or a unique key; a unique key that is NOT NULL in our rows; a number or a value that only our rows have.
+ * `equality`: the server's own.
+ */
+export function insertKeyOf(table: Table, makes: (column: Column) => boolean, equality: string): InsertKey | string {
+  const strict = keyOf(table, equality)
   if (strict) return { ...strict, table }
   const ours = (column: Column): boolean => column.notNull || column.sequence || makes(column)
   const filled = { ...table, columns: table.columns.map((c) => (ours(c) ? { ...c, notNull: true } : c)) }
-  const chosen = keyOf(filled)
+  const chosen = keyOf(filled, equality)
   if (chosen) {
     const inKey = (c: Column): boolean => chosen.index.columns.includes(c.name)
     return {
@@ -32,10 +35,10 @@ export function insertKeyOf(table: Table, makes: (column: Column) => boolean): I
     return 'it has no primary key and no unique key, and no column whose values would tell our rows from others'
   if (table.rows > READ_WHOLE)
     return 'it has no primary key and no unique key, and is too large to look through for our rows'
-  const index = { ...ALONE, columns: [telling.name], uses: [telling.name] }
+  const index = { ...ALONE, columns: [telling.name], uses: [telling.name], equality: [equality] }
   const columns = table.columns.map((c) => (c === telling ? { ...c, notNull: true } : c))
   const keyed = { ...table, columns, indexes: [...table.indexes, index] }
-  const key = keyOf(keyed)
+  const key = keyOf(keyed, equality)
   return key ? { ...key, table: keyed } : 'it has no primary key and no unique key'
 }
 
@@ -45,7 +48,6 @@ function isTelling({ value }: Column): boolean {
   return tellsOurs({ type: value, form: 'any', unique: true, run: '' }) && lengthOf(value) >= 12
 }
 
-const ALONE: Index = {
+const ALONE: Omit<Index, 'columns' | 'uses' | 'equality'> = {
   ...{ unique: true, primary: false, exclusion: false, immediate: true, total: true },
-  ...{ columns: [], uses: [], equality: ['OPERATOR(pg_catalog.=)'] },
 }

@@ -1,94 +1,20 @@
 /** Choosing tables for db.insert_load and cutting the load into batches; changes nothing. */
-import { z } from 'zod'
 import type { Plan, PlanContext, Planned } from '../../../core/skill.ts'
-import { readCatalog } from '../postgres/catalog/encoding.ts'
-import type { Table } from './facts.ts'
 import type { DbReader } from '../client.ts'
+import type { Dialect } from '../dialect.ts'
+import { readCatalog } from './catalog.ts'
+import type { Privilege, Table } from './facts.ts'
 import { Headroom, tooManyKeys } from './headroom.ts'
-import { areKeys, countKeys, keySchema, keysSchema } from './keys.ts'
-import { columnsToday, isObject } from './old-types.ts'
-import type { SizeOf } from './old-types.ts'
-import { parentsSchema } from './parents.ts'
 import { cook } from './recipe.ts'
 import type { Cooked } from './recipe.ts'
-import { postgres } from '../postgres/index.ts'
 import { refuseOnReplica } from './replica.ts'
 import { rowsMark, rowsMarked } from './room.ts'
-import { recipeSchema } from './batch.ts'
-import { loadNumbers } from '../postgres/catalog/sequences.ts'
 import { refusal, setAside, skippedFor, unfitForDeletes, unfitForWrites, unreadable } from './suitable.ts'
-import type { Privilege, Unfit } from './suitable.ts'
-import { firing, firingNotes, ONLY_NAMED, onlyNamed } from './triggers.ts'
+import type { Unfit } from './suitable.ts'
+import { firing, firingNotes } from './triggers.ts'
+import type { InsertParams, InsertStep } from './insert-step.ts'
 import { resolveTables, tableOf } from './names.ts'
-import type { TableRef } from './names.ts'
-
-export const insertParams = z
-  .strictObject({
-    rows_per_table: z.int().min(1).default(1000),
-    tables: z.array(z.string().min(1)).min(1).optional(),
-    batch_rows: z.int().min(1).optional(),
-    triggers: z.literal('allow').optional(),
-  })
-  .refine(onlyNamed, ONLY_NAMED)
-
-/** Far more than a step ever has: a journal that was changed must not keep us counting. */
-const MOST_ROWS = 1_000_000
-
-const insertFields = z.object({
-  id: z.string(),
-  schema: z.string(),
-  table: z.string(),
-  oid: z.string(),
-  /** Of the table when it was planned; another one is stale. */
-  shape: z.string(),
-  key: keySchema,
-  /** The application could come up with the same keys. */
-  common: z.boolean(),
-  counter: z.string().optional(),
-  /** Triggers of the application fire for the rows. */
-  triggers: z.literal('allow').optional(),
-  /** Those that were named when somebody let them, as `schema.name`. */
-  trigger_functions: z.array(z.string()).optional(),
-  collisions: z.enum(['none', 'skip', 'fail']),
-  seed: z.string(),
-  batch: z.int(),
-  first: z.int(),
-  rows: z.int(),
-  recipe: recipeSchema,
-  parents: z.array(parentsSchema),
-  /** Recorded before COMMIT: the rows that went in, and the transaction. */
-  keys: keysSchema.optional(),
-  xid: z.string().optional(),
-  /** When the server had been started, where a crash of it could give `xid` and `keys` out a second time. */
-  server_start: z.string().optional(),
-  /** The file that the table's rows were in, and the server's timeline: another one has a history of its own. */
-  filenode: z.string().nullable().optional(),
-  timeline: z.string().nullable().optional(),
-  /** The oids of the partitions that took the rows. */
-  parts: z.array(z.string()).optional(),
-  /** The keys are in the order in which the rows were made, none left out. */
-  in_order: z.boolean().optional(),
-})
-
-export const insertStep = insertFields.check(({ value, issues }) => {
-  const { key, keys = [], rows, first, batch } = value
-  const say = (path: string, message: string): void =>
-    void issues.push({ code: 'custom', input: value, path: [path], message })
-  if (rows < 0 || rows > MOST_ROWS || first < 0 || batch < 0) say('rows', 'is not a number of rows')
-  else if (!areKeys(key, keys)) say('keys', 'are not keys of this table')
-  else if (countKeys(key, keys) > MOST_ROWS) say('keys', 'are more than a step has')
-})
-
-export type InsertStep = z.infer<typeof insertStep>
-
-/** A step of version 1 as one of today. */
-export function insertToday(step: object, sizeOf: SizeOf): object {
-  const recipe: unknown = 'recipe' in step ? step.recipe : undefined
-  if (!isObject(recipe)) return step
-  return { ...step, recipe: { ...recipe, columns: columnsToday(recipe['columns'], sizeOf) } }
-}
-
-export type InsertParams = z.infer<typeof insertParams>
+import type { TableRef } from './table-ref.ts'
 
 /** All of them: the undo locks rows before it deletes them, which needs UPDATE. */
 const NEEDS: readonly Privilege[] = ['USAGE', 'SELECT', 'INSERT', 'UPDATE', 'DELETE']
@@ -105,10 +31,14 @@ interface Chosen extends Cooked {
   table: Table
 }
 
-export async function planInserts(ctx: PlanContext<DbReader>, params: InsertParams): Promise<Plan<InsertStep>> {
-  await refuseOnReplica(postgres.isReplica(ctx.target), 'db.insert_load', 'writes rows')
-  const named = params.tables && (await resolveTables(ctx.target, ctx.all, params.tables))
-  const { chosen, unfit, headroom } = await choose(ctx, params, named)
+export async function planInserts(
+  dialect: Dialect,
+  ctx: PlanContext<DbReader>,
+  params: InsertParams,
+): Promise<Plan<InsertStep>> {
+  await refuseOnReplica(dialect.isReplica(ctx.target), 'db.insert_load', 'writes rows')
+  const named = params.tables && (await resolveTables(dialect.catalog, ctx.target, ctx.all, params.tables))
+  const { chosen, unfit, headroom } = await choose(dialect, ctx, params, named)
   const [refused] = named ? unfit : []
   if (refused) throw refusal('db.insert_load', ...refused)
   const ordered = parentsFirst(chosen)
@@ -128,6 +58,7 @@ export async function planInserts(ctx: PlanContext<DbReader>, params: InsertPara
 
 /** Goes over the candidates until nothing more can be had: a table may need rows of one that comes later. */
 async function choose(
+  dialect: Dialect,
   ctx: PlanContext<DbReader>,
   params: InsertParams,
   named: TableRef[] | undefined,
@@ -135,9 +66,9 @@ async function choose(
   const free = ctx.resources.filter((r) => r.kind === 'table' && !ctx.taken.has(r.id))
   const candidates = named ?? ctx.random.shuffle(free.filter((r) => r.aside === undefined)).map(tableOf)
   const limit = named ? Infinity : ctx.mayPick('table')
-  const catalog = await readCatalog(ctx.target, candidates)
+  const catalog = await readCatalog(dialect, ctx.target, candidates)
   const tables = [...catalog.known.values()].map(({ oid }) => oid)
-  const headroom = new Headroom(await loadNumbers(ctx.target, tables), ctx.taken)
+  const headroom = new Headroom(await dialect.catalog.numbers(ctx.target, tables), ctx.taken)
   const chosen: Chosen[] = []
   const filled = new Map<string, number>()
   const unfit = new Map<TableRef, Unfit>(named ? [] : setAside(free))
@@ -162,7 +93,7 @@ async function choose(
       if (chosen.length >= limit) return { chosen, unfit, headroom }
       if (filled.has(ref.id)) continue
       const table = catalog.known.get(ref.id) ?? catalog.unreadable.get(ref.id)
-      const cooked = await judge(ctx, params, table, { named: named !== undefined, filled })
+      const cooked = await judge(dialect, ctx, params, table, { named: named !== undefined, filled })
       if ('reason' in cooked) {
         unfit.set(ref, cooked)
         waiting.delete(ref)
@@ -176,6 +107,7 @@ async function choose(
 }
 
 async function judge(
+  dialect: Dialect,
   { target, random, taken }: PlanContext<DbReader>,
   { rows_per_table: rows, triggers }: InsertParams,
   table: Table | Unfit | undefined,
@@ -183,7 +115,9 @@ async function judge(
 ): Promise<Chosen | Unfit> {
   if (!table) return { reason: 'it is gone' }
   if ('reason' in table) return table
-  const unfit = unfitForWrites(table, 'insert', NEEDS, target.role, triggers) ?? unfitForDeletes(table, target.role)
+  const unfit =
+    unfitForWrites(dialect, table, 'insert', NEEDS, target.role, triggers) ??
+    unfitForDeletes(dialect, table, target.role)
   if (unfit) return unfit
   const slow = table.referencedBy.find((k) => !k.fromIndexed && k.fromRows * rows > TOO_SLOW)
   if (slow && !named) {
@@ -193,6 +127,7 @@ async function judge(
   }
   try {
     const cooked = await cook(
+      dialect,
       target,
       table,
       { rows, before: rowsMarked(taken, table.id) },
@@ -201,7 +136,7 @@ async function judge(
     )
     return typeof cooked === 'string' ? { reason: cooked } : { ...cooked, table }
   } catch (error) {
-    return unreadable(error)
+    return unreadable(dialect, error)
   }
 }
 

@@ -1,7 +1,6 @@
-/** The keys that name rows of ours: as the journal holds them, in batches, and as SQL that finds the rows. */
+/** The keys that name rows of ours: as the journal holds them, and in batches. */
 import { z } from 'zod'
 import type { Index, Table } from './facts.ts'
-import { isBuiltinType, quoteIdent } from '../postgres/sql.ts'
 
 /** The columns that name a row. */
 export const keySchema = z.object({
@@ -12,7 +11,7 @@ export const keySchema = z.object({
       attnum: z.int().optional(),
       /** Castable. */
       type: z.string(),
-      /** The index's own equality, `OPERATOR(schema.=)`: with another the index could not be used. */
+      /** The index's own equality, as its dialect writes it: with another the index could not be used. */
       equality: z.string(),
     }),
   ),
@@ -27,8 +26,8 @@ export type Keys = string[][]
 
 export const keysSchema = z.array(z.array(z.string()))
 
-/** The primary key, or else a unique index that can stand in for one. */
-export function keyOf(table: Table): (Key & { index: Index }) | undefined {
+/** The primary key, or else a unique index that can stand in for one. `equality`: for an index that has none of its own. */
+export function keyOf(table: Table, equality: string): (Key & { index: Index }) | undefined {
   const usable = table.indexes.filter(
     (index) =>
       index.unique &&
@@ -43,7 +42,7 @@ export function keyOf(table: Table): (Key & { index: Index }) | undefined {
     name,
     ...numberOf(table, name),
     type: table.columns.find((c) => c.name === name)?.type ?? 'text',
-    equality: index.equality[i] ?? 'OPERATOR(pg_catalog.=)',
+    equality: index.equality[i] ?? equality,
   }))
   const only = columns.length === 1 ? table.columns.find((c) => c.name === columns[0]?.name) : undefined
   const integer = only !== undefined && /^int[248]$/.test(only.value.name) && !only.value.array
@@ -119,67 +118,6 @@ function* splitRange([first = '0', last = first]: string[], room: number, size: 
     yield [from.toString(), to.toString()]
     from = to + 1n
   }
-}
-
-/**
- * SQL that finds rows by key in a table called `t`: a FROM item (for tuples with `ord`, the number of the key from 1), a
- * condition, and its parameters $1…
- */
-export interface Finder {
-  from: string
-  where: string
-  params: (string | string[])[]
-}
-
-export function finder(key: Key, keys: Keys, alias = 'r'): Finder {
-  const [first] = key.columns
-  if (key.integer && first) return integerFinder(first, keys)
-  const names = key.columns.map((_, i) => `k${i}`)
-  const arrays = key.columns.map((_, i) => `$${i + 1}::text[]`)
-  const casts = key.columns.map((column, i) => `k${i}::${column.type} as k${i}`)
-  return {
-    from: `(select ${casts.join(', ')}, ord from unnest(${arrays.join(', ')}) with ordinality as u(${names.join(', ')}, ord)) as ${alias}`,
-    where: key.columns.map((c, i) => `t.${quoteIdent(c.name)} ${c.equality} ${alias}.k${i}`).join(' and '),
-    params: key.columns.map((_, i) => keys.map((tuple) => tuple[i] ?? '')),
-  }
-}
-
-/** The same key for a person, where no catalog can be asked: what is no type of the server's own is compared as text. */
-export function keyByHand(key: Key): Key {
-  const columns = key.columns.map((column) => {
-    if (key.integer) return { ...column, type: /^(?:smallint|integer)$/.test(column.type) ? column.type : 'bigint' }
-    if (isBuiltinType(column.type)) return { ...column, equality: 'operator(pg_catalog.=)' }
-    return { ...column, type: 'text', equality: '::text collate "C" operator(pg_catalog.=)' }
-  })
-  return { ...key, columns }
-}
-
-/** Ranges up to so many are conditions of their own; more are taken apart into single keys. */
-const RANGES = 16
-
-/** No join: of a join with ranges the planner believes that each finds a ninth of the table, and reads all of it. */
-function integerFinder({ name, type }: Key['columns'][number], keys: Keys): Finder {
-  const column = `t.${quoteIdent(name)}`
-  const from = '(select 1) as r'
-  if (keys.length <= RANGES) {
-    const where = keys.map((_, i) => `${column} between $${2 * i + 1}::text::${type} and $${2 * i + 2}::text::${type}`)
-    return { from, where: `(${where.join(' or ')})`, params: keys.flatMap(([a = '', b = a]) => [a, b]) }
-  }
-  const single = keys.flatMap(([a = '0', b = a]) => {
-    const first = BigInt(a)
-    return Array.from({ length: Number(BigInt(b) - first) + 1 }, (_, i) => String(first + BigInt(i)))
-  })
-  return { from, where: `${column} = any($1::text[]::${type}[])`, params: [single] }
-}
-
-/** `t."a"::text as k0, …`: a row's key as the journal writes it. */
-export function keyCells(key: Pick<Key, 'columns'>, alias = 't'): string {
-  return key.columns.map((column, i) => `${alias}.${quoteIdent(column.name)}::text as k${i}`).join(', ')
-}
-
-/** The key out of a row read with `keyCells`. */
-export function keyFrom(key: Pick<Key, 'columns'>, row: Record<string, string | null>): string[] {
-  return key.columns.map((_, i) => row[`k${i}`] ?? '')
 }
 
 /** How a kept row is called for a person: `public.users 42`. */

@@ -1,7 +1,7 @@
 /** Where a table of a step is now, and what its columns are called now: a migration may have renamed, retyped or dropped them. */
 import { expandKeys } from './keys.ts'
 import type { Key, Keys } from './keys.ts'
-import type { TableRef } from './names.ts'
+import type { TableRef } from './table-ref.ts'
 
 /** A table of a step as it is now. */
 export interface Located extends TableRef {
@@ -20,7 +20,7 @@ export interface ColumnNow {
   type: string
   /** The same, of a domain what it is made of: a cast to that evaluates no CHECK. */
   cast: string
-  /** Its equality where keys are compared: `OPERATOR(schema.=)`, and others that an index may have. */
+  /** Its equality where keys are compared, and others that an index may have. */
   equality: string
   equalities: readonly string[]
   /** An integer of any size. */
@@ -36,16 +36,14 @@ export interface ColumnThen {
 /** Finds a column of a step in the table as it is now; undefined when it was dropped. */
 export type Renamed = (column: ColumnThen) => ColumnNow | undefined
 
-const SERVERS_OWN = 'OPERATOR(pg_catalog.=)'
-
-/** The key and its values in the table as it is now; a key without columns when one of them was dropped. */
-export function keyNow(key: Key, keys: Keys, renamed: Renamed): { key: Key; keys: Keys } {
+/** The key and its values in the table as it is now; a key without columns when one of them was dropped. `equality`: the server's own. */
+export function keyNow(key: Key, keys: Keys, renamed: Renamed, equality: string): { key: Key; keys: Keys } {
   const now = key.columns.map((column) => ({ then: column, now: renamed(column) }))
   const columns = now.flatMap(({ then, now }) => {
     if (!now) return []
     // Types and operators come from the catalog, never out of a journal: there they would be somebody's SQL.
     const { name, cast: type, equalities } = now
-    const known = then.equality === SERVERS_OWN || equalities.includes(then.equality)
+    const known = then.equality === equality || equalities.includes(then.equality)
     return [{ ...then, name, type, equality: now.type === then.type && known ? then.equality : now.equality }]
   })
   if (columns.length < key.columns.length) return { key: { columns: [], integer: false }, keys }

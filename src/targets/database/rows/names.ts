@@ -4,13 +4,8 @@ import { ConfigError, RefusedError } from '../../../core/errors.ts'
 import type { ConfigProblem } from '../../../core/errors.ts'
 import type { Resource } from '../../../core/skill.ts'
 import type { DbReader } from '../client.ts'
-
-export interface TableRef {
-  /** The resource's id: `public.users`, `"My Schema"."select"`. */
-  id: string
-  schema: string
-  table: string
-}
+import type { Catalog } from '../verbs/reading.ts'
+import type { TableRef } from './table-ref.ts'
 
 /**
  * The tables that `names` (of `params.tables`) mean: exact `schema.table`, else a bare name along the search path; SQL
@@ -19,6 +14,7 @@ export interface TableRef {
  * REFUSED_UNSUITABLE for a view and the like.
  */
 export async function resolveTables(
+  catalog: Catalog,
   reader: Pick<DbReader, 'query' | 'searchPath'>,
   all: readonly Resource[],
   names: readonly string[],
@@ -30,7 +26,7 @@ export async function resolveTables(
     const table = findTable(name, tables, reader.searchPath)
     if (typeof table !== 'string') found.set(table.id, table)
     else {
-      await refuseOther(reader, name)
+      await refuseOther(catalog, reader, name)
       problems.push({ file: '', line: 0, column: 0, path: `params.tables[${index}]`, message: table })
     }
   }
@@ -68,24 +64,16 @@ function findTable(name: string, tables: readonly TableRef[], searchPath: readon
   return `there is no table ${quote(name)} on the target${hint}`
 }
 
-const KINDS: Record<string, string> = {
-  v: 'a view',
-  m: 'a materialized view',
-  f: 'a foreign table',
-  S: 'a sequence',
-}
-
 /** A name that is there but is no table deserves a better answer than "there is none". */
-async function refuseOther(reader: Pick<DbReader, 'query' | 'searchPath'>, name: string): Promise<void> {
+async function refuseOther(
+  { otherThanTable }: Catalog,
+  reader: Pick<DbReader, 'query' | 'searchPath'>,
+  name: string,
+): Promise<void> {
   const parts = splitName(name) ?? [name]
   const [schemas, table] = parts.length === 2 ? [[parts[0] ?? ''], parts[1]] : [reader.searchPath, parts[0]]
-  const [other] = await reader.query<{ kind: string }>(
-    `select c.relkind::text as kind from pg_class c join pg_namespace n on n.oid = c.relnamespace
-      where n.nspname = any($1::text[]) and c.relname = $2 and c.relkind in ('v', 'm', 'f', 'S')
-      order by array_position($1::text[], n.nspname::text) limit 1`,
-    [schemas, table ?? name],
-  )
-  if (other) throw new RefusedError('REFUSED_UNSUITABLE', `${name} is ${KINDS[other.kind] ?? 'no table'}, not a table`)
+  const kind = await otherThanTable(reader, schemas, table ?? name)
+  if (kind !== undefined) throw new RefusedError('REFUSED_UNSUITABLE', `${name} is ${kind}, not a table`)
 }
 
 function quote(name: string): string {

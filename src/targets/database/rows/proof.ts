@@ -2,7 +2,9 @@
 import type { Recipe, Source, Value } from './batch.ts'
 import { makeRows } from './batch.ts'
 import type { Batch } from './batch.ts'
-import type { ValueType } from './facts.ts'
+import type { ForeignKey, ValueType } from './facts.ts'
+import type { Key, Keys } from './keys.ts'
+import type { Located } from './located.ts'
 import { textsOf } from './values/patterns.ts'
 import { lengthOf, numericSize, patternOf, tellsOurs } from './values/value.ts'
 
@@ -24,34 +26,60 @@ export interface Proof {
 
 export interface Trait {
   column: string
-  /** A cast that gives a made-up text the form in which the server shows it; undefined where it has that form. */
-  cast: string | undefined
+  type: ValueType
   /** About how many bits somebody else would have to guess. */
   bits: number
 }
 
 /** Bits that prove a row of the table we wrote to, and of one that was put in its place. */
 export const ENOUGH = { sameTable: 20, otherTable: 36 }
+/** Rows of ours by key, in a table as it is now. */
+export interface Ours {
+  table: Located
+  /** As its columns are called now; without columns when one of them was dropped: then only the writer finds rows. */
+  key: Key
+  keys: Keys
+  /** The number, in the batch, of the row that has the first of `keys`. */
+  first: number
+  /** What tells rows of ours from others that have the same keys now. */
+  proof: Proof
+  /** Foreign keys that refer to the table now. */
+  referencing: readonly ForeignKey[]
+}
+
+/** A row that is under one of our keys now. */
+export interface SeenRow {
+  /** Names this version of the row, to its dialect alone. */
+  version: string
+  key: string[]
+  /** Of each trait, at most `COMPARED` characters. */
+  values: Value[]
+}
+
 /** Bits of a value that proves a row in whichever row of the batch it was. */
 export const STRONG = 40
 /** Characters of a value that are compared. */
 export const COMPARED = 200
 
-/** Traits of the rows of a batch, and their values row by row. `renamed` finds a column as it is now. */
+/**
+ * Traits of the rows of a batch, and their values row by row. `renamed` finds a column as it is now; `canShow` says of which
+ * types the server's form of a text is known.
+ */
 export function traitsOf(
   recipe: Recipe,
   batch: Batch,
   renamed: (column: Recipe['columns'][number]) => { name: string } | undefined,
+  canShow: (type: ValueType) => boolean,
 ): { traits: Trait[]; rows(): readonly (readonly Value[])[] } {
   const usable = recipe.columns.flatMap((column) => {
-    const type = column.source.from === 'value' ? column.source.type : undefined
-    const bits = bitsOf(column.source)
-    const [name, cast] = [renamed(column)?.name, type && castOf(type)]
-    return bits === 0 || cast === undefined || name === undefined ? [] : [{ column, name, bits, cast }]
+    const { source } = column
+    const [name, bits] = [renamed(column)?.name, bitsOf(source)]
+    if (source.from !== 'value' || bits === 0 || name === undefined || !canShow(source.type)) return []
+    return [{ column, name, type: source.type, bits }]
   })
   let made: (readonly Value[])[] | undefined
   return {
-    traits: usable.map(({ name, bits, cast }) => ({ column: name, bits, cast: cast === '' ? undefined : cast })),
+    traits: usable.map(({ name, type, bits }) => ({ column: name, type, bits })),
     rows: () =>
       (made ??= [
         ...makeRows({ columns: usable.map(({ column }) => column), pools: recipe.pools, picks: [] }, batch, []),
@@ -110,19 +138,4 @@ function bitsOf(source: Source): number {
     return Math.min(whole, 3 * digits) + fraction
   }
   return BITS[type.name] ?? (unique ? 0 : (COUNTED[type.name] ?? 0))
-}
-
-/** `''`: none is needed. Undefined: the server's form cannot be known. */
-function castOf(type: ValueType): string | undefined {
-  if (type.labels || TEXTS.includes(type.name)) return ''
-  if (type.name === 'numeric') {
-    const size = numericSize(type)
-    return size ? `pg_catalog.numeric(${size.precision}, ${size.scale})` : 'pg_catalog.numeric'
-  }
-  if (/^(time|timetz|timestamp|timestamptz|interval)$/.test(type.name)) {
-    return type.precision === undefined ? `pg_catalog.${type.name}` : undefined
-  }
-  return type.name in BITS || type.name in COUNTED || /^(int[248]|float[48])$/.test(type.name)
-    ? `pg_catalog.${type.name}`
-    : undefined
 }

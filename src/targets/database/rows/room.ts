@@ -1,9 +1,10 @@
 /** How many more rows unique keys that are made of references leave room for, and what new rows are combined of where few are left. */
-import { checksWithin, countParents, independent, parentsOf } from './parents.ts'
+import { checksWithin, independent, parentsOf } from './parents.ts'
+import { countParents } from './sample-parents.ts'
 import type { Parents } from './parents.ts'
 import type { Picking } from './batch.ts'
-import { quoteTable } from '../postgres/sql.ts'
 import type { Queries } from '../client.ts'
+import type { Samples } from '../verbs/reading.ts'
 import type { ForeignKey, Index, Table } from './facts.ts'
 
 /** So many combinations of parents are always looked through for those that are free. */
@@ -32,6 +33,7 @@ export function partsOf({ total, columns, uses }: Index): string[] {
  * then unused ones are sampled, and none is left out for a collision.
  */
 export async function combineCrowded(
+  samples: Samples,
   reader: Queries,
   { table, groups }: { table: Table; groups: ForeignKey[][] },
   filled: ReadonlyMap<string, number>,
@@ -47,7 +49,7 @@ export async function combineCrowded(
     if (table.checks.some((check) => check.columns.some((name) => optional.includes(name)))) continue
     if (table.partitions?.columns.some((name) => columns.includes(name))) continue
     const sizes: number[] = []
-    for (const group of used) sizes.push(await sizeOf(reader, table, group, filled))
+    for (const group of used) sizes.push(await sizeOf(samples, reader, table, group, filled))
     if (optional.length > 0 && sizes.includes(0)) continue
     const combinations = sizes.reduce((product, size) => product * size, 1)
     if (combinations > FEW && table.rows * CROWDED < combinations) continue
@@ -92,6 +94,7 @@ export interface Fits {
 
 /** `before` is how many rows earlier parts of the same run put into the table. */
 export async function roomFor(
+  samples: Samples,
   reader: Queries,
   table: Table,
   { parents, recipe }: { parents: readonly Parents[]; recipe: { picks: readonly Picking[] } },
@@ -102,8 +105,8 @@ export async function roomFor(
     const pick = recipe.picks[i]
     if (pick?.how !== 'each' || pick.optional) continue
     const wanted = fits.rows + before
-    const free = await countParents(reader, table, group, wanted)
-    const come = free < wanted ? await toCome(reader, table, group, filled) : 0
+    const free = await countParents(samples, reader, table, group, wanted)
+    const come = free < wanted ? await toCome(samples, reader, table, group, filled) : 0
     const left = Math.max(0, free + come - before)
     if (left < fits.rows) fits = { rows: left, short: shortOf(table, group, left, rows) }
   }
@@ -112,7 +115,7 @@ export async function roomFor(
 
 function shortOf({ id, references }: Table, { columns, tables }: Parents, left: number, rows: number): string {
   const parent = (schema: string, name: string): string =>
-    references.find(({ to }) => to.schema === schema && to.table === name)?.to.id ?? quoteTable({ schema, table: name })
+    references.find(({ to }) => to.schema === schema && to.table === name)?.to.id ?? `${schema}.${name}`
   const names = [...new Set(tables.map(({ schema, table }) => parent(schema, table)))].join(', ')
   const what = tables.length > 1 ? `combination of ${names}` : `row of ${names}`
   const unique = `its ${columns.join(', ')} must be unique`
@@ -122,6 +125,7 @@ function shortOf({ id, references }: Table, { columns, tables }: Parents, left: 
 
 /** Combinations that there are only once the same plan has filled parents. */
 async function toCome(
+  samples: Samples,
   reader: Queries,
   table: Table,
   { tables }: Parents,
@@ -133,7 +137,7 @@ async function toCome(
   for (const parent of tables.filter((_, i) => apart.has(i))) {
     const key = table.references.find(({ to }) => to.schema === parent.schema && to.table === parent.table)
     const more = key ? (filled.get(key.to.id) ?? 0) : 0
-    const size = more === 0 && tables.length === 1 ? 0 : await rowsOf(reader, parent)
+    const size = more === 0 && tables.length === 1 ? 0 : await samples.count(reader, parent, COUNTED)
     now *= size
     then *= size + more
   }
@@ -141,6 +145,7 @@ async function toCome(
 }
 
 async function sizeOf(
+  samples: Samples,
   reader: Queries,
   table: Table,
   group: readonly ForeignKey[],
@@ -149,15 +154,8 @@ async function sizeOf(
   const [first] = parentsOf(table, group, undefined, 1, filled).tables
   const [key] = group
   if (!first || !key) return 0
-  const rows = key.toRows > COUNTED ? key.toRows : await rowsOf(reader, first)
+  const rows = key.toRows > COUNTED ? key.toRows : await samples.count(reader, first, COUNTED)
   return rows + (filled.get(key.to.id) ?? 0)
-}
-
-async function rowsOf(reader: Queries, table: { schema: string; table: string }): Promise<number> {
-  const [row] = await reader.query(
-    `select pg_catalog.count(*)::text as n from (select from ${quoteTable(table)} limit ${COUNTED}) c`,
-  )
-  return Number(row?.['n'] ?? 0)
 }
 
 /** For later invocations of the same run: how many rows a batch takes of a table's room. `batch` is its name, unlike any other's. */

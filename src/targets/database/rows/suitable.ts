@@ -1,11 +1,11 @@
 /** Tables that writes of ours must keep away from, and why. */
 import { messageOf, RefusedError, TargetError } from '../../../core/errors.ts'
 import type { Resource, Skipped } from '../../../core/skill.ts'
-import type { ForeignKey, Table } from './facts.ts'
+import type { Dialect } from '../dialect.ts'
+import type { ForeignKey, Privilege, Table } from './facts.ts'
 import { unfitPartitions } from './partitions.ts'
-import { grantLine, sqlState } from '../postgres/sql.ts'
 import { tableOf } from './names.ts'
-import type { TableRef } from './names.ts'
+import type { TableRef } from './table-ref.ts'
 import { firing } from './triggers.ts'
 import type { Writes } from './triggers.ts'
 
@@ -15,10 +15,11 @@ export interface Unfit {
   fix?: string
 }
 
-export type Privilege = 'USAGE' | 'SELECT' | 'INSERT' | 'UPDATE' | 'DELETE'
+type Grant = Dialect['grant']
 
 /** Why no skill may write rows of this table; undefined when it may. */
 export function unfitForWrites(
+  { grant }: Dialect,
   table: Table,
   writes: Writes,
   needs: readonly Privilege[],
@@ -39,40 +40,41 @@ export function unfitForWrites(
   if (table.rules.length > 0) return { reason: `its rules (${table.rules.join(', ')}) would act on our rows` }
   if (table.rowSecurity) return { reason: `row-level security applies to ${role}` }
   if (table.unreplicable) return { reason: 'it is published without a replica identity, so rows cannot be taken back' }
-  return missing(table, needs, role)
+  return missing(grant, table, needs, role)
 }
 
 /** Why rows added to this table could not be taken back without harm to others. */
-export function unfitForDeletes(table: Table, role: string): Unfit | undefined {
+export function unfitForDeletes({ grant }: Dialect, table: Table, role: string): Unfit | undefined {
   if (table.foreignBeside !== null) return { reason: `code of others would run: ${table.foreignBeside}` }
   for (const key of table.referencedBy) {
     if (key.from.id === table.id) continue
-    if (!key.mayReadFrom) return mayNotRead(key, key.from, 'which refers to it', role)
+    if (!key.mayReadFrom) return mayNotRead(grant, key, key.from, 'which refers to it', role)
     if (key.fromHidden) return { reason: `row-level security hides rows of ${key.from.id}, which refers to it` }
   }
   for (const key of table.references) {
-    if (!key.mayReadTo) return mayNotRead(key, key.to, 'which it refers to', role)
+    if (!key.mayReadTo) return mayNotRead(grant, key, key.to, 'which it refers to', role)
   }
   const denied = table.columns.find((c) => c.deniedSequence !== null)?.deniedSequence
   if (denied) {
-    return { reason: `${role} may not use ${denied}`, fix: grantLine('USAGE', `SEQUENCE ${denied}`, role) }
+    return { reason: `${role} may not use ${denied}`, fix: grant(['USAGE'], { sequence: denied }, role) }
   }
   return undefined
 }
 
-function missing(table: Table, needs: readonly Privilege[], role: string): Unfit | undefined {
+function missing(grant: Grant, table: Table, needs: readonly Privilege[], role: string): Unfit | undefined {
   const denied = needs.filter((privilege) => table.denied.has(privilege))
   if (denied.length === 0) return undefined
   const onTable = denied.filter((privilege) => privilege !== 'USAGE')
   const fixes = [
-    ...(denied.includes('USAGE') ? [grantLine('USAGE', `SCHEMA ${schemaOf(table.id)}`, role)] : []),
-    ...(onTable.length > 0 ? [grantLine(onTable.join(', '), table.id, role)] : []),
+    ...(denied.includes('USAGE') ? [grant(['USAGE'], { schema: schemaOf(table.id) }, role)] : []),
+    ...(onTable.length > 0 ? [grant(onTable, { table: table.id }, role)] : []),
   ]
   return { reason: `${role} lacks ${denied.join(', ')}`, fix: fixes.join(' ') }
 }
 
-function mayNotRead(key: ForeignKey, other: { id: string }, how: string, role: string): Unfit {
-  return { reason: `${role} may not read ${other.id}, ${how} (${key.name})`, fix: grantLine('SELECT', other.id, role) }
+function mayNotRead(grant: Grant, key: ForeignKey, other: { id: string }, how: string, role: string): Unfit {
+  const fix = grant(['SELECT'], { table: other.id }, role)
+  return { reason: `${role} may not read ${other.id}, ${how} (${key.name})`, fix }
 }
 
 /** The schema's part of a resource id, quoted as it stands there. */
@@ -86,8 +88,8 @@ export function setAside(resources: readonly Resource[]): [TableRef, Unfit][] {
 }
 
 /** A table that somebody has locked, or that takes too long to look at, is passed over; other errors are not about it. */
-export function unreadable(error: unknown): Unfit {
-  if (!['42501', '55P03', '57014'].includes(sqlState(error) ?? '')) throw error
+export function unreadable({ kindOf }: Dialect, error: unknown): Unfit {
+  if (!['denied', 'locked', 'timeout'].includes(kindOf(error) ?? '')) throw error
   return { reason: `it cannot be looked at: ${messageOf(error)}` }
 }
 

@@ -1,109 +1,47 @@
 /** Choosing tables, columns and rows for db.update_load; changes nothing. */
-import { z } from 'zod'
 import { ConfigError } from '../../../core/errors.ts'
 import type { Plan, PlanContext, Planned } from '../../../core/skill.ts'
-import {
-  foreignEncoding,
-  isPlain,
-  isUnreadable,
-  noForm,
-  readCatalog,
-  returnsExactly,
-} from '../postgres/catalog/encoding.ts'
-import type { Column, Table } from './facts.ts'
 import type { DbReader } from '../client.ts'
-import { keyCells, keyFrom, keyOf, keySchema } from './keys.ts'
+import type { Dialect } from '../dialect.ts'
+import { readCatalog } from './catalog.ts'
+import type { Column, Privilege, Table } from './facts.ts'
+import { keyOf } from './keys.ts'
 import type { Key } from './keys.ts'
-import { postgres } from '../postgres/index.ts'
 import { refuseOnReplica } from './replica.ts'
-import { columnsToday } from './old-types.ts'
-import type { SizeOf } from './old-types.ts'
-import { valueTypeSchema } from './batch.ts'
-import { staysFitting } from './row-width.ts'
-import { quoteIdent, quoteTable } from '../postgres/sql.ts'
 import { refusal, setAside, skippedFor, unfitForWrites, unreadable } from './suitable.ts'
-import type { Privilege, Unfit } from './suitable.ts'
-import { firing, firingNotes, ONLY_NAMED, onlyNamed } from './triggers.ts'
+import { noneLeft, sampleRows } from './sample-rows.ts'
+import type { ChosenRows, SampledRow } from './sample-rows.ts'
+import type { Unfit } from './suitable.ts'
+import { firing, firingNotes } from './triggers.ts'
 import { resolveTables, tableOf } from './names.ts'
-import type { TableRef } from './names.ts'
+import type { TableRef } from './table-ref.ts'
+import type { UpdateParams, UpdateStep } from './update-step.ts'
 import { manyValued } from './values/value.ts'
-
-export const updateParams = z
-  .strictObject({
-    rows: z.int().min(1).default(100),
-    tables: z.array(z.string().min(1)).min(1).optional(),
-    columns: z.array(z.string().min(1)).min(1).optional(),
-    triggers: z.literal('allow').optional(),
-  })
-  .refine(onlyNamed, ONLY_NAMED)
-
-const values = z.array(z.array(z.string().nullable()))
-
-export const updateStep = z.object({
-  id: z.string(),
-  schema: z.string(),
-  table: z.string(),
-  oid: z.string(),
-  /** Of the table when it was planned; another one is stale. */
-  shape: z.string(),
-  key: keySchema,
-  columns: z.array(
-    z.object({ name: z.string(), attnum: z.int().optional(), type: z.string(), value: valueTypeSchema }),
-  ),
-  keys: z.array(z.array(z.string())),
-  /** Trigger functions that somebody has let fire, as `schema.name`. */
-  trigger_functions: z.array(z.string()).optional(),
-  /** Values are written as they are: load, and nothing to undo. */
-  pure: z.boolean(),
-  seed: z.string(),
-  /** Recorded before COMMIT: which of `keys` were changed, from what to what, and by which transaction. */
-  changed: z.array(z.int()).optional(),
-  before: values.optional(),
-  ours: values.optional(),
-  xid: z.string().optional(),
-  /** The oids of the partitions that the rows are in. */
-  parts: z.array(z.string()).optional(),
-})
-
-export type UpdateStep = z.infer<typeof updateStep>
-
-/** A step of version 1 as one of today. */
-export function updateToday(step: object, sizeOf: SizeOf): object {
-  return 'columns' in step ? { ...step, columns: columnsToday(step.columns, sizeOf) } : step
-}
-
-export type UpdateParams = z.infer<typeof updateParams>
 
 const NEEDS: readonly Privilege[] = ['USAGE', 'SELECT', 'UPDATE']
 /** Of one step. */
 const ROWS = 500
 const BYTES = 256 * 1024
-/** Values of one row that are larger in all, bytes, are left alone: they have to fit into the journal. */
-const ROW_BYTES = 64 * 1024
 /** Columns changed in one row at most. */
 const COLUMNS = 3
-/** Tables with more rows are sampled by pages. */
-const LARGE = 50_000
 
-interface Chosen {
-  table: Table
-  key: Key
-  columns: Column[]
-  /** The columns have too few values: they are written with the values they have. */
-  pure: boolean
-}
-
-export async function planUpdates(ctx: PlanContext<DbReader>, params: UpdateParams): Promise<Plan<UpdateStep>> {
-  await refuseOnReplica(postgres.isReplica(ctx.target), 'db.update_load', 'writes rows')
-  const named = params.tables && (await resolveTables(ctx.target, ctx.all, params.tables))
-  const { chosen, unfit } = await choose(ctx, params, named)
-  const encoding = chosen.length > 0 ? await foreignEncoding(ctx.target) : undefined
+export async function planUpdates(
+  dialect: Dialect,
+  ctx: PlanContext<DbReader>,
+  params: UpdateParams,
+): Promise<Plan<UpdateStep>> {
+  await refuseOnReplica(dialect.isReplica(ctx.target), 'db.update_load', 'writes rows')
+  const named = params.tables && (await resolveTables(dialect.catalog, ctx.target, ctx.all, params.tables))
+  const { chosen, unfit } = await choose(dialect, ctx, params, named)
+  const encoding = chosen.length > 0 ? await dialect.catalog.encoding(ctx.target) : undefined
   const steps: Planned<UpdateStep>[] = []
   const notes: string[] = []
   let left = params.rows
   for (const [i, one] of chosen.entries()) {
     ctx.signal.throwIfAborted()
-    const sampled = await sampleRows(ctx, one, Math.ceil(left / (chosen.length - i)), encoding).catch(unreadable)
+    const sampled = await sampleRows(dialect, ctx, one, Math.ceil(left / (chosen.length - i)), encoding).catch(
+      (error: unknown) => unreadable(dialect, error),
+    )
     if ('reason' in sampled) {
       unfit.set(one.table, sampled)
       continue
@@ -126,18 +64,19 @@ export async function planUpdates(ctx: PlanContext<DbReader>, params: UpdatePara
 }
 
 async function choose(
+  dialect: Dialect,
   ctx: PlanContext<DbReader>,
   { rows, columns: wanted, triggers }: UpdateParams,
   named: TableRef[] | undefined,
-): Promise<{ chosen: Chosen[]; unfit: Map<{ id: string }, Unfit> }> {
+): Promise<{ chosen: ChosenRows[]; unfit: Map<{ id: string }, Unfit> }> {
   const free = ctx.resources.filter((r) => r.kind === 'table' && !ctx.taken.has(r.id))
   const candidates = named ?? ctx.random.shuffle(free.filter((r) => r.aside === undefined)).map(tableOf)
-  const catalog = await readCatalog(ctx.target, candidates)
+  const catalog = await readCatalog(dialect, ctx.target, candidates)
   if (wanted && catalog.unreadable.size === 0) refuseUnknown(wanted, [...catalog.known.values()])
-  const chosen: Chosen[] = []
+  const chosen: ChosenRows[] = []
   const unfit = new Map<{ id: string }, Unfit>(named ? [] : setAside(free))
   for (const ref of candidates) {
-    const judged = judge(catalog.known.get(ref.id) ?? catalog.unreadable.get(ref.id), ctx, wanted, triggers)
+    const judged = judge(dialect, catalog.known.get(ref.id) ?? catalog.unreadable.get(ref.id), ctx, wanted, triggers)
     if ('reason' in judged) unfit.set(ref, judged)
     else chosen.push(judged)
   }
@@ -161,16 +100,17 @@ function refuseUnknown(wanted: readonly string[], tables: readonly Table[]): voi
 }
 
 function judge(
+  dialect: Dialect,
   table: Table | Unfit | undefined,
   { target, random }: PlanContext<DbReader>,
   wanted: readonly string[] | undefined,
   triggers: 'allow' | undefined,
-): Chosen | Unfit {
+): ChosenRows | Unfit {
   if (!table) return { reason: 'it is gone' }
   if ('reason' in table) return table
-  const unfit = unfitForWrites(table, 'update', NEEDS, target.role, triggers)
+  const unfit = unfitForWrites(dialect, table, 'update', NEEDS, target.role, triggers)
   if (unfit) return unfit
-  const found = keyOf(table)
+  const found = keyOf(table, dialect.equality)
   if (!found) return { reason: 'it has no primary key and no unique key of NOT NULL columns' }
   // Rows are named one by one here, integers too.
   const key: Key = { columns: found.columns, integer: false }
@@ -225,89 +165,7 @@ function obstacle(table: Table, column: Column): string | undefined {
   return undefined
 }
 
-interface Row {
-  key: string[]
-  bytes: number
-}
-
-interface Sampled {
-  rows: Row[]
-  /** Which rows were left out for what is in them, as the rest of a sentence. */
-  except?: string
-}
-
-function noneLeft(except: string | undefined): string {
-  return except === undefined ? 'it has no rows left to change' : `of all its rows ${except}`
-}
-
-/** At most `count` rows spread over the table, none that an earlier invocation of this run has taken. */
-async function sampleRows(
-  ctx: PlanContext<DbReader>,
-  chosen: Chosen,
-  count: number,
-  encoding: string | undefined,
-): Promise<Sampled> {
-  const fits = await staysFitting(ctx.target, chosen.table, chosen.pure ? [] : chosen.columns)
-  const sample = (texts: 'all' | 'exact' | 'plain'): Promise<Row[]> => sampleOf(ctx, chosen, count, { texts, fits })
-  const full = { rows: [], ...(fits === undefined ? {} : { except: 'there is no room on a page for a longer value' }) }
-  if (encoding === undefined) {
-    const rows = await sample('all')
-    return rows.length > 0 ? { rows } : full
-  }
-  const except = `the texts of key and columns ${noForm(encoding)}`
-  const plain = async (): Promise<Sampled> => ({ rows: await sample('plain'), except })
-  try {
-    const rows = await sample('exact')
-    return rows.length > 0 ? { rows } : await plain()
-  } catch (error) {
-    if (!isUnreadable(error)) throw error
-    return plain()
-  }
-}
-
-/**
- * `exact`: only rows whose texts come to us and go back as they are, told from those that were sampled; throws (`isUnreadable`)
- * where one does not come to us at all. `plain`: only rows whose texts are ASCII.
- */
-async function sampleOf(
-  ctx: PlanContext<DbReader>,
-  { table, key, columns }: Chosen,
-  count: number,
-  { texts, fits }: { texts: 'all' | 'exact' | 'plain'; fits: string | undefined },
-): Promise<Row[]> {
-  const random = ctx.random.fork(`${table.id}/rows`)
-  const seed = random.int(2 ** 31)
-  const prefix = `${table.id}#`
-  const spare = [...ctx.taken].filter((id) => id.startsWith(prefix)).length
-  const wanted = count + spare
-  const cells = [...columns, ...key.columns].map((c) => `t.${quoteIdent(c.name)}::text`)
-  const bytes = cells.map((cell) => `coalesce(octet_length(${cell}), 0)`)
-  const such = (test: (text: string) => string): string =>
-    cells.map((_, i) => `${test(`x.v${i}`)} is not false`).join(' and ')
-  const inside = [...(fits === undefined ? [] : ['x.fits']), ...(texts === 'plain' ? [such(isPlain)] : [])]
-  // Behind the limit: what is not sampled need not come to us.
-  const exact = texts === 'exact' ? `where ${such(returnsExactly)}` : ''
-  const select = (sample: string, order: string): string =>
-    `select ${key.columns.map((_, i) => `x.k${i}`).join(', ')}, x.bytes from (
-       select * from (select x.* from (select ${keyCells(key)}, (${bytes.join(' + ')}) as bytes, t.ctid as place, (${fits ?? 'true'}) as fits,
-             ${cells.map((cell, i) => `${cell} as v${i}`).join(', ')}
-         from ${quoteTable(table)} as t ${sample}) as x ${inside.length === 0 ? '' : `where ${inside.join(' and ')}`}) as s
-      where s.bytes <= ${ROW_BYTES} ${order} limit ${wanted}) as x ${exact}`
-  const spread = `order by md5(s.place::text || '${seed}')`
-  const percent = Math.min(100, (2_000 * wanted) / Math.max(1, table.rows))
-  const read = async (sample: string, order: string): Promise<Row[]> => {
-    const rows = await ctx.target.query(select(sample, order))
-    return rows
-      .map((row) => ({ key: keyFrom(key, row), bytes: Number(row['bytes']) }))
-      .filter((row) => !ctx.taken.has(prefix + row.key.join(',')))
-      .slice(0, count)
-  }
-  if (table.rows <= LARGE) return read('', spread)
-  const sampled = await read(`tablesample system (${percent}) repeatable (${seed})`, spread)
-  return sampled.length > 0 ? sampled : read('', '')
-}
-
-function toSteps(chosen: Chosen, rows: Row[], { random }: PlanContext<DbReader>): Planned<UpdateStep>[] {
+function toSteps(chosen: ChosenRows, rows: SampledRow[], { random }: PlanContext<DbReader>): Planned<UpdateStep>[] {
   const { table, key, columns, pure } = chosen
   const parts = inParts(rows)
   const fires = firing(table, 'update')
@@ -336,8 +194,8 @@ function toSteps(chosen: Chosen, rows: Row[], { random }: PlanContext<DbReader>)
 }
 
 /** By number of rows and by the bytes of their values. */
-function inParts(rows: readonly Row[]): Row[][] {
-  const parts: Row[][] = []
+function inParts(rows: readonly SampledRow[]): SampledRow[][] {
+  const parts: SampledRow[][] = []
   let bytes = Infinity
   for (const row of rows) {
     const last = parts.at(-1)
@@ -356,7 +214,7 @@ function plural(rows: number): string {
   return rows === 1 ? '1 row' : `${rows} rows`
 }
 
-function noteOf({ table, columns }: Chosen): string {
+function noteOf({ table, columns }: ChosenRows): string {
   const names = columns.map((c) => c.name).join(', ')
   return `no column of ${table.id} can be changed and put back by comparing; ${names} is written with the values it has`
 }

@@ -1,51 +1,29 @@
 /** db.insert_load: bulk-inserts rows into tables; the undo deletes exactly those rows, by key and by what proves them ours. */
-import { StepError } from '../../../core/errors.ts'
+import { StaleError, StepError } from '../../../core/errors.ts'
 import { seededRandom } from '../../../core/random.ts'
-import type { DatabaseSkill } from '../dialect.ts'
-import type { InspectContext, Inspection, SkillSpec } from '../../../core/skill.ts'
-import { loadReferencing, locateTables, lockAsPlanned, partsWith } from '../postgres/catalog/tables.ts'
-import { keyNow } from '../rows/located.ts'
-import type { Located, Renamed } from '../rows/located.ts'
-import { inPsql, remark } from '../postgres/by-hand/psql.ts'
-import type { DbClient, DbReader, DbSession, Queries } from '../client.ts'
-import { deleteByHand } from '../postgres/by-hand/delete.ts'
-import type { RowsByHand } from '../postgres/by-hand/delete.ts'
-import { fateOf, ownWriter, stubbornly, uncommitted } from '../postgres/fate.ts'
-import { insertBatch } from '../postgres/insert.ts'
-import { insertParams, insertStep, insertToday, planInserts } from '../rows/insert-plan.ts'
-import type { InsertParams, InsertStep } from '../rows/insert-plan.ts'
-import { countKeys, rowName, splitKeys } from '../rows/keys.ts'
+import type { Inspection } from '../../../core/skill.ts'
+import type { DbSession } from '../client.ts'
+import type { DatabaseSkill, Dialect } from '../dialect.ts'
+import { AdoptedError, refuseAdopted } from '../rows/adopted.ts'
+import { planInserts } from '../rows/insert-plan.ts'
+import { insertParams, insertStep, insertToday } from '../rows/insert-step.ts'
+import type { InsertParams, InsertStep } from '../rows/insert-step.ts'
+import { countKeys, rowName } from '../rows/keys.ts'
 import type { Keys } from '../rows/keys.ts'
-import { watchBlockers } from '../postgres/blockers.ts'
-import { kindOf } from '../postgres/errors.ts'
+import { oursOf, partsIn, provenByHand } from '../rows/ours.ts'
+import { SAMPLE } from '../rows/parents.ts'
+import type { Ours } from '../rows/proof.ts'
+import { countOurs, removeOurs } from '../rows/removal.ts'
+import { stubbornly, uncommitted } from '../rows/retry.ts'
+import { sampleParents } from '../rows/sample-parents.ts'
+import { tryRemoval } from '../rows/try-removal.ts'
 import { namingBlockers } from '../rows/waiting.ts'
-import { AdoptedError, refuseAdopted } from '../postgres/orphans.ts'
-import { SAMPLE, sampleParents } from '../rows/parents.ts'
-import { ENOUGH, isTelling, STRONG, traitsOf } from '../rows/proof.ts'
-import type { Proof } from '../rows/proof.ts'
-import type { Source } from '../rows/batch.ts'
-import { tryRemoval } from '../postgres/by-trigger.ts'
-import { ownSchemas } from '../postgres/catalog/foreign-code.ts'
-import { lockDefinition, refuseForeignCode, requireOwnCode } from '../postgres/catalog/own-code.ts'
-import { anyProven, countOurs, removeOurs } from '../postgres/removal.ts'
-import type { Ours } from '../postgres/removal.ts'
-import { asRecorded } from '../postgres/by-hand/recorded-names.ts'
-import { columnsNow } from '../postgres/catalog/renamed.ts'
-import { quoteIdent } from '../postgres/sql.ts'
 
-/** Rows looked at or deleted in one statement, and of how many referring rows without an index one delete may read all. */
-const PART = 10_000
-const SCANNED = 2e8
 /** Names reported at most. */
 const NAMES = 20
-/** Values written out for a person to run. */
-const BY_HAND_BYTES = 64 * 1024
-
 export type { InsertStep }
 
-export const insertLoad: DatabaseSkill<InsertParams, InsertStep> = (
-  dialect,
-): SkillSpec<DbReader, DbClient, InsertParams, InsertStep> => ({
+export const insertLoad: DatabaseSkill<InsertParams, InsertStep> = (dialect) => ({
   name: 'db.insert_load',
   summary: 'Bulk INSERT random rows into tables; rollback deletes exactly those rows',
   params: insertParams,
@@ -56,34 +34,39 @@ export const insertLoad: DatabaseSkill<InsertParams, InsertStep> = (
   phase: 'data',
   failsafe: 'none',
 
-  plan: planInserts,
+  plan: (ctx, params) => planInserts(dialect, ctx, params),
 
   async apply({ target, mark, clock, signal, record }, step) {
     const session = await target.session(mark, signal)
     try {
       let avoid = false
       const insert = (attempt: number) =>
-        namingBlockers(watchBlockers(target, session.pid, clock, 200), kindOf, () =>
-          insertOnce(session, step, target.searchPath, { attempt, avoid }),
+        namingBlockers(dialect.watchBlockers(target, session.pid, clock, 200), dialect.kindOf, () =>
+          insertOnce(dialect, session, step, target.searchPath, { attempt, avoid }),
         )
       const again = (error: unknown): boolean => {
         if (!(error instanceof AdoptedError) || avoid) return false
         avoid = true
         return true
       }
-      await record(await uncommitted(session, insert, again))
-      await session.query('commit')
+      await record(await uncommitted(dialect, session, insert, again))
+      await dialect.transactions.commit(session)
     } finally {
       await session.close()
     }
   },
 
   async inspect(ctx, step) {
-    const parts = await oursOf(ctx, step)
+    const parts = await oursOf(dialect, ctx, step)
     const seen: Inspection = { inEffect: 0, restored: 0, foreign: 0, names: [] }
     for (const ours of parts) {
       ctx.signal.throwIfAborted()
-      const { present, kept, names } = await countOurs(ctx.target, ours, NAMES - (seen.names?.length ?? 0))
+      const { present, kept, names } = await countOurs(
+        dialect.removals,
+        ctx.target,
+        ours,
+        NAMES - (seen.names?.length ?? 0),
+      )
       seen.inEffect += present - kept
       seen.foreign += kept
       seen.names?.push(...names.map((tuple) => rowName(step.id, tuple)))
@@ -95,35 +78,24 @@ export const insertLoad: DatabaseSkill<InsertParams, InsertStep> = (
   },
 
   async revert(ctx, step) {
-    for (const ours of await oursOf(ctx, step)) {
+    for (const ours of await oursOf(dialect, ctx, step)) {
       ctx.signal.throwIfAborted()
-      await stubbornly(ctx, `rows of ${step.id}`, () =>
+      await stubbornly(dialect, ctx, `rows of ${step.id}`, () =>
         ctx.target.transaction(async (tx) => {
-          await lockDefinition(tx, ours.table)
-          await requireOwnCode(tx, ours.table, { event: 'DELETE', allowed: allowedFor(step), referring: true })
-          await removeOurs(tx, ours)
+          await dialect.tables.lockDefinition(tx, ours.table)
+          await dialect.tables.requireOwnCode(tx, ours.table, {
+            event: 'DELETE',
+            allowed: allowedFor(step),
+            referring: true,
+          })
+          await removeOurs(dialect.removals, tx, ours)
         }),
       )
       await ctx.progress({})
     }
   },
 
-  byHand(step, { config }) {
-    const { keys = [], xid } = step
-    if (xid === undefined || keys.length === 0) {
-      return { lines: [remark(`nothing was committed to ${step.id}: there is nothing to do`)], holdsValues: false }
-    }
-    const proven = provenByHand(step)
-    const statement = deleteByHand({ ...step, keys, xid, ...proven })
-    const used = step.recipe.columns.filter(({ name }) => proven.values.some(({ column }) => column === name))
-    const what = remark(
-      `deletes those of ${countKeys(step.key, keys)} rows of ${step.id} that are known to be ours and that no others refer to`,
-    )
-    return {
-      lines: [what, ...inPsql(config, [asRecorded(step, [...step.key.columns, ...used]), statement])],
-      holdsValues: false,
-    }
-  },
+  byHand: (step, { config }) => dialect.byHand.remove(config, step, provenByHand(dialect.removals, step)),
 })
 
 interface Try {
@@ -133,78 +105,59 @@ interface Try {
 }
 
 async function insertOnce(
+  dialect: Dialect,
   session: DbSession,
   step: InsertStep,
   searchPath: readonly string[],
   { attempt, avoid }: Try,
-) {
-  await lockAsPlanned(session, step, { delete: true })
-  await refuseForeignCode(session, step, { filled: step.recipe.columns.map(({ name }) => name), beside: true })
-  const referencing = await loadReferencing(session, step)
+): Promise<Partial<InsertStep>> {
+  const { tables, inserts, transactions } = dialect
+  await tables.lockAsPlanned(session, step, { delete: true })
+  await tables.refuseForeignCode(session, step, { filled: step.recipe.columns.map(({ name }) => name), beside: true })
+  const referencing = await tables.referencing(session, step)
   const random = seededRandom(step.seed).fork(`parents/${step.batch}/${attempt}`)
   const parents = []
   for (const group of step.parents) {
-    parents.push(await sampleParents(session, step, group, group.unused ? step.rows : SAMPLE, random))
+    const limit = group.unused ? step.rows : SAMPLE
+    parents.push(await sampleParents(dialect.samples, session, step, group, limit, random))
   }
   // Defaults and CHECKs of the application may call functions that rely on its path. From here on ours are qualified: a
   // function of the application with our very types would be preferred to the server's, which takes any.
-  const own = step.triggers === undefined ? await ownSchemas(session, searchPath) : searchPath
-  const path = ['pg_catalog', ...own.filter((schema) => schema !== 'pg_catalog')]
-  const usePath = (schemas: readonly string[]) =>
-    session.query(`set local search_path to ${schemas.map(quoteIdent).join(', ')}`)
-  await usePath(path)
+  const path = await inserts.path(session, searchPath, { trusted: step.triggers === undefined })
+  await path.theirs()
   // Rows that should collide with nobody's have done so when this is not the first attempt.
   // A trigger may change keys or leave rows out.
   const direct = step.collisions === 'none' && attempt === 1 && step.triggers === undefined
   const skipCollisions = step.collisions !== 'fail' && !direct
-  const keys = await insertBatch(
-    session,
-    step,
-    { ...step, skipCollisions, direct, ...(avoid ? { avoid: referencing } : {}) },
-    parents,
-  )
+  const load = { ...step, skipCollisions, direct, ...(avoid ? { avoid: referencing } : {}) }
+  const keys = await inserts.batch(session, step, load, parents)
+  if (keys === undefined) throw new StaleError(`no row is left that new rows of ${step.table} could refer to`)
   refuseOversize(step, keys)
-  await usePath(['pg_catalog'])
-  await refuseAdopted(session, step, { key: step.key, keys, referencing })
-  const [row] = await session.query<{ xid: string; filenode: string | null }>(
-    'select pg_current_xact_id()::text as xid, pg_relation_filenode($1::oid)::text as filenode',
-    [step.oid],
-  )
-  const { start, timeline } = await historyOf(session)
-  const filenode = row?.filenode ?? null
+  await path.ours()
+  await refuseAdopted(inserts, session, step, { key: step.key, keys, referencing })
+  const xid = await transactions.current(session)
+  const filenode = await tables.fileOf(session, step.oid)
+  const { start, timeline } = await transactions.history(session)
   const facts = {
-    ...{ keys, xid: row?.xid ?? '', filenode, timeline },
-    ...(filenode === null ? { parts: await partsWith(session, step, step.key, keys) } : {}),
+    ...{ keys, xid, filenode, timeline },
+    ...(filenode === null ? { parts: await tables.partsWith(session, step, step.key, keys) } : {}),
     in_order: (!skipCollisions && !avoid && step.triggers === undefined) || countKeys(step.key, keys) === step.rows,
   }
   if (step.triggers !== undefined) {
     const parts: Ours[] = []
-    for (const table of await locateTables(session, step))
-      if (table.same)
-        parts.push(...(await partsIn(session, { ...step, ...facts }, table, await ownWriter(session, facts.xid))))
+    const writer = await transactions.writer(session, xid)
+    for (const table of await tables.locate(session, step))
+      if (table.same) parts.push(...(await partsIn(dialect, session, { ...step, ...facts }, table, writer)))
     // Triggers find the path they rely on.
-    await usePath(path)
-    await tryRemoval(session, step.id, parts)
-    await usePath(['pg_catalog'])
+    await path.theirs()
+    await tryRemoval(dialect, session, step.id, parts)
+    await path.ours()
   }
-  const flushed = await flushLog(session)
+  // Where a server that crashes before COMMIT can give the numbers out again, its start tells that it has crashed.
+  const durable = await transactions.makeNumbersDurable(session)
   // What is deferred to COMMIT finds the path it relies on.
-  await usePath(path)
-  return flushed ? facts : { ...facts, server_start: start }
-}
-
-/**
- * Makes the server's log durable up to here, with our transaction's number and what the sequences gave us in it: then
- * even a server that crashes before COMMIT gives neither out again. Only version 17 and later can be told to.
- */
-async function flushLog(session: DbSession): Promise<boolean> {
-  const [able] = await session.query<{ ok: string | null }>(
-    `select pg_catalog.has_function_privilege(
-       pg_catalog.to_regprocedure('pg_catalog.pg_logical_emit_message(boolean,text,text,boolean)'), 'EXECUTE')::text as ok`,
-  )
-  if (able?.ok !== 'true') return false
-  await session.query(`select pg_catalog.pg_logical_emit_message(false, 'chaos-agents', '', true)`)
-  return true
+  await path.theirs()
+  return durable ? facts : { ...facts, server_start: start }
 }
 
 /** A record takes 1 MiB. The plan estimates; keys that the server makes up may be longer than any estimate. */
@@ -216,133 +169,4 @@ function refuseOversize(step: InsertStep, keys: Keys): void {
 /** Trigger functions that somebody has let fire for the rows. */
 function allowedFor({ triggers, trigger_functions }: InsertStep): readonly string[] | 'any' {
   return triggers === undefined ? [] : (trigger_functions ?? 'any')
-}
-
-/** The rows of a step that are to be found on the target, in parts; none when nothing of it was committed. */
-async function oursOf({ target }: InspectContext<DbClient>, step: InsertStep): Promise<Ours[]> {
-  const { keys, xid } = step
-  if (keys === undefined || xid === undefined || keys.length === 0) return []
-  if ((await fateOf(target, xid)) === 'aborted') return []
-  const writer = await ownWriter(target, xid)
-  const parts: Ours[] = []
-  for (const table of await locateTables(target, step)) {
-    await requireOwnCode(target, table, { event: 'read', allowed: 'any', referring: true })
-    parts.push(...(await partsIn(target, step, table, writer)))
-  }
-  // What wrote them may be another transaction of the same number.
-  if ((await hasOtherHistory(target, step)) && !(await anyOfThem(target, parts))) {
-    return parts.map((part) => ({ ...part, proof: { ...part.proof, writer: undefined } }))
-  }
-  return parts
-}
-
-async function partsIn(target: Queries, step: InsertStep, table: Located, writer: string | undefined): Promise<Ours[]> {
-  const referencing = await loadReferencing(target, table)
-  const unindexed = Math.max(1, ...referencing.filter((k) => !k.fromIndexed).map((k) => k.fromRows))
-  const selfReferring = referencing.some((k) => k.from.id === table.id)
-  // Rows that refer to each other must be looked at together.
-  const size = selfReferring ? step.rows : Math.max(50, Math.min(PART, Math.floor(SCANNED / unindexed)))
-  const renamed = await columnsNow(target, table)
-  const proof = proofOf(step, table, writer, renamed)
-  const now = keyNow(step.key, step.keys ?? [], renamed)
-  const { key } = now
-  if (key.columns.length === 0) return [{ ...now, table, first: 0, proof: { ...proof, byKey: false }, referencing }]
-  let first = 0
-  return [...splitKeys(key, now.keys, size)].map((keys) => {
-    const part = { table, key, keys, first, proof, referencing }
-    first += countKeys(key, keys)
-    return part
-  })
-}
-
-/** What proves rows of this step ours in this table. */
-function proofOf(step: InsertStep, table: Located, writer: string | undefined, renamed: Renamed): Proof {
-  const { traits, rows } = traitsOf(step.recipe, step, renamed)
-  const untouched = table.same && step.filenode != null && table.filenode === step.filenode
-  return {
-    byKey: isTellingKey(step) || (isPair(step) && untouched),
-    writer: table.same ? writer : undefined,
-    traits,
-    enough: table.same ? ENOUGH.sameTable : ENOUGH.otherTable,
-    made: step.in_order === true ? (position) => rows()[position] ?? [] : undefined,
-    all: rows,
-  }
-}
-
-function sourceOf({ recipe }: InsertStep, column: string): Source | undefined {
-  return recipe.columns.find(({ name }) => name === column)?.source
-}
-
-/** Nobody else comes up with its keys, in whichever table. */
-function isTellingKey(step: InsertStep): boolean {
-  return step.key.columns.some(({ name }) => isTelling(sourceOf(step, name)))
-}
-
-/**
- * A pair of parents that was not there before is ours, also when the application has updated the row's other columns since:
- * as long as the table's rows are in the file that they were in.
- */
-function isPair(step: InsertStep): boolean {
-  const { columns } = step.key
-  if (columns.length < 2 || step.recipe.columns.length <= columns.length) return false
-  return columns.every(({ name }) => sourceOf(step, name)?.from === 'parent')
-}
-
-/** The same for a person: values are written out, so only a few columns that prove a row in whichever place it is. */
-function provenByHand(step: InsertStep): Pick<RowsByHand, 'byKey' | 'pairsIn' | 'values'> {
-  const same = {
-    same: true,
-    detached: false,
-    filenode: step.filenode ?? null,
-    id: step.id,
-    oid: step.oid,
-    schema: step.schema,
-    table: step.table,
-  }
-  const { traits, all } = proofOf(step, same, undefined, (column) => ({
-    ...column,
-    type: '',
-    cast: '',
-    equality: '',
-    equalities: [],
-    integer: false,
-  }))
-  let room = BY_HAND_BYTES
-  const values = traits.flatMap(({ column, bits }, i) => {
-    if (bits < STRONG || room <= 0) return []
-    const texts = all().flatMap((row) => row[i] ?? [])
-    room -= texts.reduce((sum, text) => sum + Buffer.byteLength(text) + 4, 0)
-    return room < 0 ? [] : [{ column, texts }]
-  })
-  const pairsIn = isPair(step) ? (step.filenode ?? undefined) : undefined
-  return { byKey: isTellingKey(step), pairsIn, values }
-}
-
-/**
- * A server that crashed before COMMIT, or goes on from a copy that did not have it, may have given the transaction's number
- * and the keys to the application.
- */
-async function hasOtherHistory(target: DbClient, { server_start: start, timeline }: InsertStep): Promise<boolean> {
-  const now = await historyOf(target)
-  return (start !== undefined && now.start !== start) || (timeline != null && now.timeline !== timeline)
-}
-
-/** Then at least one row must prove to be ours; where none could, the number has to do. */
-async function anyOfThem(target: DbClient, parts: readonly Ours[]): Promise<boolean> {
-  let any: boolean | undefined
-  for (const part of parts) {
-    const proven = await anyProven(target, part)
-    if (proven) return true
-    any ??= proven
-  }
-  return any ?? true
-}
-
-async function historyOf(on: Queries): Promise<{ start: string; timeline: string | null }> {
-  const [row] = await on.query<{ start: string; timeline: string | null }>(
-    `select pg_postmaster_start_time()::text as start, case when not pg_is_in_recovery() and
-       has_function_privilege('pg_current_wal_lsn()', 'EXECUTE') and has_function_privilege('pg_walfile_name(pg_lsn)', 'EXECUTE')
-       then left(pg_walfile_name(pg_current_wal_lsn()), 8) end as timeline`,
-  )
-  return { start: row?.start ?? '', timeline: row?.timeline ?? null }
 }

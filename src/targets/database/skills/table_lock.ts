@@ -14,7 +14,7 @@ import type { ConfigProblem } from '../../../core/errors.ts'
 import type { DbReader, DbSession } from '../client.ts'
 import type { Blockers, DatabaseSkill, Dialect, Locks, SessionOf } from '../dialect.ts'
 import { resolveTables, splitName } from '../rows/names.ts'
-import type { TableRef } from '../rows/names.ts'
+import type { TableRef } from '../rows/table-ref.ts'
 import { refuseOnReplica } from '../rows/replica.ts'
 import { gaveUp } from '../rows/waiting.ts'
 
@@ -80,7 +80,7 @@ export const tableLock: DatabaseSkill<Params, Step> = (dialect) => ({
     if (!locks.onReplicas.includes(params.lock_mode)) {
       await refuseOnReplica(dialect.isReplica(target), 'db.table_lock', `takes ${params.lock_mode} locks`)
     }
-    const named = await resolveTables(target, all, params.tables)
+    const named = await resolveTables(dialect.catalog, target, all, params.tables)
     await refuseOwnQueue(locks, target, named, params.lock_mode, taken)
     await requirePrivileges(locks, target, named, params.lock_mode)
     // One order for everybody: two of us never wait for each other.

@@ -3,14 +3,17 @@ import { StaleError } from '../../../core/errors.ts'
 import { seededRandom } from '../../../core/random.ts'
 import type { InspectContext, Inspection } from '../../../core/skill.ts'
 import type { DbClient, DbSession, Queries } from '../client.ts'
-import type { DatabaseSkill, Dialect, LockedRow, Writing } from '../dialect.ts'
+import type { DatabaseSkill, Dialect } from '../dialect.ts'
+import type { LockedRow, Writing } from '../verbs/writing.ts'
 import type { Value } from '../rows/batch.ts'
 import { rowName } from '../rows/keys.ts'
 import { keyNow } from '../rows/located.ts'
 import type { Located } from '../rows/located.ts'
 import type { RowState, Swap, SwapRow } from '../rows/swap.ts'
-import { planUpdates, updateParams, updateStep, updateToday } from '../rows/update-plan.ts'
-import type { UpdateParams, UpdateStep } from '../rows/update-plan.ts'
+import { fateOf, stubbornly, uncommitted } from '../rows/retry.ts'
+import { planUpdates } from '../rows/update-plan.ts'
+import { updateParams, updateStep, updateToday } from '../rows/update-step.ts'
+import type { UpdateParams, UpdateStep } from '../rows/update-step.ts'
 import { bitsOf, wildMaker } from '../rows/values/value.ts'
 import { namingBlockers } from '../rows/waiting.ts'
 
@@ -37,7 +40,7 @@ export const updateLoad: DatabaseSkill<UpdateParams, UpdateStep> = (dialect) => 
   // At least one row for each table, so that none goes unseen.
   asks: (resources) => [{ params: { rows: Math.max(100, resources.filter((r) => r.kind === 'table').length) } }],
 
-  plan: planUpdates,
+  plan: (ctx, params) => planUpdates(dialect, ctx, params),
 
   async apply({ target, mark, clock, signal, record }, step) {
     const session = await target.session(mark, signal)
@@ -46,7 +49,7 @@ export const updateLoad: DatabaseSkill<UpdateParams, UpdateStep> = (dialect) => 
         namingBlockers(dialect.watchBlockers(target, session.pid, clock, 200), dialect.kindOf, () =>
           update(dialect, session, step),
         )
-      await record(await dialect.transactions.uncommitted(session, named))
+      await record(await uncommitted(dialect, session, named))
       await dialect.transactions.commit(session)
     } finally {
       await session.close()
@@ -82,7 +85,7 @@ export const updateLoad: DatabaseSkill<UpdateParams, UpdateStep> = (dialect) => 
         ctx.signal.throwIfAborted()
         const part = { ...swap, rows: swap.rows.slice(i, i + PART) }
         const what = `${step.id} (rows ${rowName('', part.rows[0]?.key ?? []).trim()} …)`
-        await dialect.transactions.stubbornly(ctx, what, () =>
+        await stubbornly(dialect, ctx, what, () =>
           ctx.target.transaction(async (tx) => {
             await lockForUndo(dialect, tx, swap, step)
             await dialect.updates.swapBack(tx, part)
@@ -96,7 +99,7 @@ export const updateLoad: DatabaseSkill<UpdateParams, UpdateStep> = (dialect) => 
           await lockForUndo(dialect, tx, swap, step)
           return work(tx)
         })
-      await dialect.transactions.stubbornly(ctx, step.id, () => swapStraying(dialect, ctx, swap, states, writing))
+      await stubbornly(dialect, ctx, step.id, () => swapStraying(dialect, ctx, swap, states, writing))
     }
   },
 
@@ -158,7 +161,7 @@ function another(make: () => string, before: Value): string {
 async function swapsOf(dialect: Dialect, { target }: InspectContext<DbClient>, step: UpdateStep): Promise<Swap[]> {
   const { changed, before = [], ours = [], xid } = step
   if (changed === undefined || xid === undefined || step.pure) return []
-  if ((await dialect.transactions.fate(target, xid)) === 'aborted') return []
+  if ((await fateOf(dialect.transactions, target, xid)) === 'aborted') return []
   const rows = changed.map((at, i): SwapRow => ({
     key: step.keys[at] ?? [],
     before: before[i] ?? [],
@@ -172,7 +175,7 @@ async function swapsOf(dialect: Dialect, { target }: InspectContext<DbClient>, s
 
 /** Empty when no column is left that was changed. */
 async function swapIn(
-  { tables, updates }: Dialect,
+  { equality, tables, updates }: Dialect,
   target: Queries,
   step: UpdateStep,
   table: Located,
@@ -180,7 +183,7 @@ async function swapIn(
 ): Promise<Swap[]> {
   await tables.requireOwnCode(target, table, { event: 'read', allowed: 'any', referring: false })
   const renamed = await tables.columnsNow(target, table)
-  const { key } = keyNow(step.key, [], renamed)
+  const { key } = keyNow(step.key, [], renamed, equality)
   const left = step.columns.flatMap((column, at) => {
     const now = renamed(column)
     return now ? [{ at, name: now.name, type: now.type, then: column.type, value: column.value }] : []

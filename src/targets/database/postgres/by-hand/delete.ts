@@ -1,32 +1,46 @@
 /** Deleting rows of ours by hand: one statement that looks at the same things as the undo before it deletes. */
-import { doBlock, literal, writtenOut } from './psql.ts'
-import { finder, keyByHand } from '../../rows/keys.ts'
+import type { ByHand } from '../../../../core/skill.ts'
+import type { InsertedRows, ProvenByHand } from '../../verbs/writing.ts'
+import { countKeys } from '../../rows/keys.ts'
+import { doBlock, inPsql, literal, remark, writtenOut } from './psql.ts'
+import { asRecorded } from './recorded-names.ts'
+import { finder } from '../finder.ts'
+import { keyByHand } from './key.ts'
 import type { Key, Keys } from '../../rows/keys.ts'
 import { quoteIdent, quoteTable } from '../sql.ts'
 
-export interface RowsByHand {
+interface RowsByHand extends ProvenByHand {
   schema: string
   table: string
   oid: string
   key: Key
   keys: Keys
-  /** Of the transaction that inserted them. */
   xid: string
-  /** Nobody else comes up with the keys. */
-  byKey: boolean
-  /** The keys are pairs that nobody had, as long as the table has its rows in this file. */
-  pairsIn: string | undefined
-  /** Values that only we made, where the application has updated the rows or the table was written anew. */
-  values: readonly { column: string; texts: readonly string[] }[]
-  /** A server with another history may have given keys and transaction to others. */
   server_start?: string | undefined
+}
+
+/** Lines for a shell. */
+export function removeByHand(config: unknown, step: InsertedRows, proven: ProvenByHand): ByHand {
+  const { keys = [], xid } = step
+  if (xid === undefined || keys.length === 0) {
+    return { lines: [remark(`nothing was committed to ${step.id}: there is nothing to do`)], holdsValues: false }
+  }
+  const statement = deleteByHand({ ...step, keys, xid, ...proven })
+  const used = step.recipe.columns.filter(({ name }) => proven.values.some(({ column }) => column === name))
+  const what = remark(
+    `deletes those of ${countKeys(step.key, keys)} rows of ${step.id} that are known to be ours and that no others refer to`,
+  )
+  return {
+    lines: [what, ...inPsql(config, [asRecorded(step, [...step.key.columns, ...used]), statement])],
+    holdsValues: false,
+  }
 }
 
 /** Values that are enough to know a transaction by. */
 const SAMPLE = 100
 
 /** Rows that anybody else's rows refer to stay, as in the undo: a foreign key could take those along. */
-export function deleteByHand(rows: RowsByHand): string {
+function deleteByHand(rows: RowsByHand): string {
   const { schema, table, key, keys, xid, server_start: since, values } = rows
   const { from, where, params } = finder(keyByHand(key), keys)
   const name = quoteTable({ schema, table })

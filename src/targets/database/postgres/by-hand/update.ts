@@ -1,7 +1,7 @@
 /** Putting values back by hand. */
 import type { ByHand } from '../../../../core/skill.ts'
-import type { OverwrittenRows } from '../../dialect.ts'
-import { keyByHand } from '../../rows/keys.ts'
+import type { OverwrittenRows } from '../../verbs/writing.ts'
+import { keyByHand } from './key.ts'
 import { quoteIdent, quoteTable } from '../sql.ts'
 import { inPsql, literal, remark } from './psql.ts'
 import { asRecorded } from './recorded-names.ts'

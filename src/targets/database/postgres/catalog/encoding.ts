@@ -3,12 +3,8 @@
  * (SQL_ASCII takes any bytes), and some come back as other bytes (EUC_JP has two codes for some characters). Neither could be
  * put back as it was, so rows with such texts are left alone.
  */
-import { loadCatalog } from './tables.ts'
 import { sqlState } from '../sql.ts'
-import type { Unfit } from '../../rows/suitable.ts'
 import type { Queries } from '../../client.ts'
-import type { Table } from '../../rows/facts.ts'
-import type { TableRef } from '../../rows/names.ts'
 
 /** SQL: true when `text` reaches us and comes back as it was; NULL for NULL. Throws (`isUnreadable`) when it has no form in UTF-8. */
 export function returnsExactly(text: string): string {
@@ -29,34 +25,4 @@ export function isUnreadable(error: unknown): boolean {
 export async function foreignEncoding(reader: Queries): Promise<string | undefined> {
   const [row] = await reader.query<{ encoding: string }>('select pg_catalog.getdatabaseencoding()::text as encoding')
   return row === undefined || row.encoding === 'UTF8' ? undefined : row.encoding
-}
-
-/** The same as `loadCatalog`; a table whose definition has texts that cannot be read spoils no other. */
-export async function readCatalog(
-  reader: Queries,
-  tables: readonly TableRef[],
-): Promise<{ known: Map<string, Table>; unreadable: Map<string, Unfit> }> {
-  try {
-    return { known: await loadCatalog(reader, tables), unreadable: new Map() }
-  } catch (error) {
-    if (!isUnreadable(error)) throw error
-  }
-  const known = new Map<string, Table>()
-  const unreadable = new Map<string, Unfit>()
-  const encoding = (await foreignEncoding(reader)) ?? ''
-  for (const ref of tables) {
-    try {
-      const table = (await loadCatalog(reader, [ref])).get(ref.id)
-      if (table) known.set(ref.id, table)
-    } catch (error) {
-      if (!isUnreadable(error)) throw error
-      unreadable.set(ref.id, { reason: `its definition has texts that ${noForm(encoding)}` })
-    }
-  }
-  return { known, unreadable }
-}
-
-/** `… have no exact form in UTF-8: the database is in SQL_ASCII`. */
-export function noForm(encoding: string): string {
-  return `have no exact form in UTF-8: the database is in ${encoding}`
 }

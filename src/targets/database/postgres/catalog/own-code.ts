@@ -3,8 +3,8 @@ import { RollbackError, StaleError } from '../../../../core/errors.ts'
 import { foreignCode, foreignTrigger, neighbours } from './foreign-code.ts'
 import { quoteIdent, quoteTable } from '../sql.ts'
 import type { Queries } from '../../client.ts'
-import type { RowEvent } from '../../dialect.ts'
-import type { TableRef } from '../../rows/names.ts'
+import type { RowEvent } from '../../verbs/writing.ts'
+import type { TableRef } from '../../rows/table-ref.ts'
 
 type Name = Pick<TableRef, 'schema' | 'table'>
 

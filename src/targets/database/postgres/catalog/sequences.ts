@@ -1,7 +1,7 @@
 /** The sequences behind columns: how far they are, where they end, and what else they fill; read from the catalog. */
 import type { DbReader } from '../../client.ts'
 import { foreignCode } from './foreign-code.ts'
-import type { NumberSource } from '../../rows/headroom.ts'
+import type { NumberSource } from '../../rows/facts.ts'
 import { quoteIdent } from '../sql.ts'
 
 /** The sequences that defaults and identities of these tables (by oid) draw from, by their own oid. */

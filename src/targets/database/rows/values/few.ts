@@ -2,8 +2,8 @@
 import { seededRandom } from '../../../../core/random.ts'
 import { textsOf } from './patterns.ts'
 import type { Recipe, Source, Value } from '../batch.ts'
-import { quoteIdent, quoteTable } from '../../postgres/sql.ts'
 import type { Queries } from '../../client.ts'
+import type { Samples } from '../../verbs/reading.ts'
 import type { Column, Index, Table } from '../facts.ts'
 import { lengthOf, maker, patternOf, room } from './value.ts'
 
@@ -18,6 +18,7 @@ interface Few {
 
 /** `before` is how many rows earlier parts of the same run put into the table: they take the first of what is free. */
 export async function spareFew(
+  samples: Samples,
   reader: Queries,
   table: Table,
   recipe: Recipe,
@@ -32,7 +33,7 @@ export async function spareFew(
       if (list.rows.length < rows + before) few = { ...few, recipe: withNull(few.recipe, optional) }
       continue
     }
-    const free = await freeIn(reader, table, index, list)
+    const free = await freeIn(samples, reader, table, index, list)
     const left = Math.max(0, free.length - before)
     const next = { ...list, rows: free.slice(before) }
     if (left < few.rows) few = { ...few, rows: left, short: shortOf(table, index, left, rows) }
@@ -119,19 +120,10 @@ function inTurn(recipe: Recipe, { columns, rows }: List): Recipe {
 }
 
 /** Those that no row of the table has. */
-async function freeIn(reader: Queries, table: Table, index: Index, list: List): Promise<string[][]> {
-  const cells = index.columns.map((name) => list.rows.map((row) => row[list.columns.indexOf(name)] ?? ''))
-  const equal = index.columns.map(
-    (name, i) =>
-      `t.${quoteIdent(name)} ${index.equality[i] ?? '='} v.c${i}::${columnOf(table, name)?.baseType ?? 'text'}`,
-  )
-  const found = await reader.query<{ ord: string }>(
-    `select v.ord::text as ord from unnest(${cells.map((_, i) => `$${i + 1}::text[]`).join(', ')})
-       with ordinality as v(${cells.map((_, i) => `c${i}`).join(', ')}, ord)
-      where not exists (select from ${quoteTable(table)} t where ${equal.join(' and ')}) order by v.ord`,
-    cells,
-  )
-  return found.flatMap(({ ord }) => list.rows.slice(Number(ord) - 1, Number(ord)))
+async function freeIn(samples: Samples, reader: Queries, table: Table, index: Index, list: List): Promise<string[][]> {
+  const tuples = list.rows.map((row) => index.columns.map((name) => row[list.columns.indexOf(name)] ?? ''))
+  const free = await samples.unused(reader, table, index, tuples)
+  return free.flatMap((at) => list.rows.slice(at, at + 1))
 }
 
 function columnOf(table: Table, name: string): Column | undefined {
