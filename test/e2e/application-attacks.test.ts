@@ -29,7 +29,7 @@ describe('applications attacked', { timeout: 20 * 60_000 }, () => {
     for (const end = performance.now() + OVER_MS; performance.now() < end;) assert.ok(isWell(await shop.next()))
   }
 
-  test('a socket that is taken away and comes back: over by the lease, in place again by a renewal, and undone', async (t) => {
+  test('a socket that is taken away and comes back: over by the lease, which is told and ends the run, and undone', async (t) => {
     const shop = await shops.start('one')
     const run = chaos.start(['run', shops.file(), '--json'])
     await soaking(run)
@@ -39,15 +39,15 @@ describe('applications attacked', { timeout: 20 * 60_000 }, () => {
     const took = await shop.healthy()
     t.diagnostic(`healthy ${took} ms after the cut, lease ${LEASE_MS} ms`)
     assert.ok(took < LEASE_MS * 10)
+    await run.until((event) => event.type === 'step.failed')
     renameSync(away, path)
-    await isBroken(shop)
-    signal(run.child.pid, 'SIGINT')
     const exit = await run.exit
-    assert.equal(exit.code, 130)
-    await shop.healthy()
+    assert.equal(exit.code, 1)
+    assert.match(reportOf(exit).reason ?? '', /cannot be asked.*, and its lease of 3s has run out/)
+    await staysHealthy(shop)
     const [step] = reportOf(exit).steps
     assert.deepEqual([step?.state, step?.kept, step?.observed?.missing], ['reverted', undefined, 0])
-    assert.ok((step?.observed?.fired ?? 0) >= 2, 'what fired before the cut is counted, too')
+    assert.ok((step?.observed?.fired ?? 0) >= 1, 'what fired before the cut is counted, too')
     await shops.assertNothingLeft()
   })
 
@@ -70,17 +70,15 @@ describe('applications attacked', { timeout: 20 * 60_000 }, () => {
     await shops.assertNothingLeft()
   })
 
-  test('an event loop blocked for longer than the lease: in place again by a renewal, and undone', async () => {
+  test('an event loop blocked for longer than the lease: that is told, ends the run, and is undone', async () => {
     const shop = await shops.start('one', { block_ms: LEASE_MS * 2 })
     const run = chaos.start(['run', shops.file(), '--json'])
     await soaking(run)
     await isBroken(shop)
     signal(shop.child.pid, 'SIGUSR2')
-    await sleep(LEASE_MS)
-    await shop.next(isWell)
-    await isBroken(shop)
-    signal(run.child.pid, 'SIGINT')
-    assert.equal((await run.exit).code, 130)
+    const exit = await run.exit
+    assert.deepEqual([exit.code, reportOf(exit).outcome, reportOf(exit).residue], [1, 'failed', []])
+    assert.match(reportOf(exit).reason ?? '', /^step 1 .*it ended by itself after/)
     await staysHealthy(shop)
     await shops.assertNothingLeft()
   })
@@ -140,18 +138,17 @@ describe('applications attacked', { timeout: 20 * 60_000 }, () => {
     await shops.assertNothingLeft()
   })
 
-  test('a daemon frozen within its soak: over by the lease, in place again when it goes on, and gone for good once it is undone', async () => {
+  test('chaos frozen within its soak: over by the lease, told when it goes on, and gone for good', async () => {
     const shop = await shops.start('one')
-    const config = chaos.config({ experiments: [{ experiment: shops.experiment(), schedule: '* * * * * *' }] })
-    const daemon = chaos.start(['daemon', config, '--json'])
-    await soaking(daemon)
+    const run = chaos.start(['run', shops.file(), '--json'])
+    await soaking(run)
     await isBroken(shop)
-    shops.signalAll(daemon, 'SIGSTOP')
+    shops.signalAll(run, 'SIGSTOP')
     await shop.healthy()
-    shops.signalAll(daemon, 'SIGCONT')
-    await isBroken(shop)
-    signal(daemon.child.pid, 'SIGTERM')
-    assert.equal((await daemon.exit).code, 0)
+    shops.signalAll(run, 'SIGCONT')
+    const exit = await run.exit
+    assert.deepEqual([exit.code, reportOf(exit).outcome, reportOf(exit).residue], [1, 'failed', []])
+    assert.match(reportOf(exit).reason ?? '', /^step 1 .*it ended by itself after/)
     await staysHealthy(shop)
     await shops.assertNothingLeft()
   })

