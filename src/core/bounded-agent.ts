@@ -56,7 +56,10 @@ function boundedAgent(agent: Agent): Agent {
         planning -= performance.now() - begun
       }
     },
-    claim: (keys, signal) => inPhase('claiming', LONGEST.claiming, (s) => agent.claim(keys, s), signal),
+    async claim(keys, signal) {
+      const { lost } = await inPhase('claiming', LONGEST.claiming, (s) => agent.claim(keys, s), signal)
+      return lost ? { lost: lost.then(bounded) } : {}
+    },
     quiesce: (run, signal, stranger) => cut(() => agent.quiesce(run, signal, stranger)),
     apply: (skill, step, ctx) => cut(() => agent.apply(skill, step, ctx)),
     inspect: (skill, step, ctx) => cut(() => agent.inspect(skill, step, ctx)),

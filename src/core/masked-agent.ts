@@ -16,7 +16,10 @@ export function maskedAgent(agent: Agent, mask: Mask): Agent {
     identity: (signal) => said(() => agent.identity(signal)),
     discover: (signal) => said(() => agent.discover(signal)),
     plan: (skill, params, ctx) => said(async () => maskedPlan(await agent.plan(skill, params, ctx), mask)),
-    claim: (keys, signal) => said(() => agent.claim(keys, signal)),
+    async claim(keys, signal) {
+      const { lost } = await said(() => agent.claim(keys, signal))
+      return lost ? { lost: lost.then((why) => mask.problem(why)) } : {}
+    },
     quiesce: (run, signal, stranger) => said(() => agent.quiesce(run, signal, stranger)),
     apply: (skill, step, ctx) => said(() => agent.apply(skill, step, ctx)),
     inspect: (skill, step, ctx) => said(() => agent.inspect(skill, step, ctx)),

@@ -51,7 +51,7 @@ export interface Agent {
   discover(signal: AbortSignal): Promise<Discovery>
   plan(skill: string, params: unknown, ctx: AgentPlanContext): Promise<Plan<object>>
   /** Takes claims on the target itself, with something that dies with us; throws RefusedError naming the holder. */
-  claim(keys: readonly ClaimKey[], signal: AbortSignal): Promise<void>
+  claim(keys: readonly ClaimKey[], signal: AbortSignal): Promise<Claim>
   /**
    * Ends everything on the target that carries a mark of this run and is ours, but our own control, and waits until it is gone.
    * A mark is a name that anybody can take: what carries one and cannot be shown to be ours is left alone, keeps nobody waiting
@@ -67,6 +67,12 @@ export interface Agent {
   /** Everything on the target that carries a mark of this install (of any, without one) and is ours, but our own control. */
   sweep(install: string | undefined, signal: AbortSignal): Promise<Leftover[]>
   close(): Promise<void>
+}
+
+/** Claims that are held on a target until its connection is closed. */
+export interface Claim {
+  /** Resolves with why, when they are not ours any more: others may change the same things by then. Never rejects. */
+  readonly lost?: Promise<string>
 }
 
 export interface ClaimKey {

@@ -4,7 +4,6 @@ import type { ErrorCode } from '../core/errors.ts'
 import type { Outcome, Report } from '../core/report.ts'
 import { emptyState, notRead } from '../journal/read-journal.ts'
 import type { Mask } from '../core/filled.ts'
-import type { Inspection } from '../core/skill.ts'
 import { pendingSteps } from '../journal/journal.ts'
 import type { RunStarted, RunState } from '../journal/journal.ts'
 import { partFile } from '../journal/parts.ts'
@@ -22,8 +21,6 @@ export interface EndInput extends Omit<RollbackInput, 'run' | 'reason'> {
   reason?: string
   code?: ErrorCode
   recovered: boolean
-  /** What was read when the soak was over, by step. */
-  atEnd?: ReadonlyMap<number, Inspection> | undefined
   /** What the report may not show; a recovery does not know any more. */
   mask?: Mask
 }

@@ -220,8 +220,8 @@ async function planInvocations(input: PlanInput, found: readonly Found[]): Promi
   return invocations
 }
 
-/** All of them, even where one fails: nobody is left planning. Throws the first error. */
-async function allOf<T>(work: readonly Promise<T>[]): Promise<T[]> {
+/** All of them, even where one fails: nobody is left at work. Throws the first error. */
+export async function allOf<T>(work: readonly Promise<T>[]): Promise<T[]> {
   const results = await Promise.allSettled(work)
   return results.map((result) => {
     if (result.status === 'rejected') throw result.reason

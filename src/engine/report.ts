@@ -2,7 +2,6 @@
 import { ERROR_CODES } from '../core/errors.ts'
 import type { ErrorCode } from '../core/errors.ts'
 import type { Outcome, PlaceReport, Report } from '../core/report.ts'
-import type { Inspection } from '../core/skill.ts'
 import type { RunStarted, RunState, StepState } from '../journal/journal.ts'
 import type { Residue } from './rollback.ts'
 
@@ -14,8 +13,6 @@ export interface Ending {
   recovered: boolean
   residue: Residue[]
   journalFailed: boolean
-  /** What was read when the soak was over, by step. */
-  atEnd?: ReadonlyMap<number, Inspection> | undefined
 }
 
 /** `state` is the journal as it stands after the rollback. */
@@ -44,7 +41,7 @@ export function reportOf(started: RunStarted & { at: string }, state: RunState, 
       describe: s.describe,
       state: residue.some((r) => r.step === s.step) ? 'residue' : s.state,
       ...(s.effect ? { effect: s.effect } : {}),
-      ...atEndOf(ending.atEnd?.get(s.step)),
+      ...(s.at_end ? { at_end: s.at_end } : {}),
       ...(s.observed ? { observed: s.observed } : {}),
       ...(s.apply_ms === undefined ? {} : { apply_ms: s.apply_ms }),
       ...(s.revert_ms === undefined ? {} : { revert_ms: s.revert_ms }),
@@ -74,10 +71,6 @@ function placesIn(
     return { place, endpoint, steps: mine.length, residue: mine.filter(({ step }) => left.has(step)).length }
   })
   return { places: of }
-}
-
-function atEndOf(read: Inspection | undefined): { at_end?: Inspection } {
-  return read ? { at_end: read } : {}
 }
 
 /** Of one that is undone only what its apply had met. */

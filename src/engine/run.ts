@@ -19,12 +19,12 @@ import { endRun } from './end.ts'
 import type { Started } from './end.ts'
 import { choosePlaces, openFleet } from './fleet.ts'
 import type { Fleet } from './fleet.ts'
-import { planRun, refuseProtected } from './plan.ts'
+import { allOf, planRun, refuseProtected } from './plan.ts'
 import type { RunPlan } from './plan.ts'
 import { exitCodeOf } from './report.ts'
 import { lookAgain } from './soak-end.ts'
-import type { SoakEnd } from './soak-end.ts'
 import { applySteps } from './steps.ts'
+import type { HeldClaim } from './steps.ts'
 
 export interface RunInput {
   experiment: Experiment
@@ -73,7 +73,7 @@ export async function runExperiment(given: RunInput): Promise<Report> {
     emit({ type: 'run.phase', phase: 'connect', detail: endpoint.key })
     const places = await choosePlaces(target, experiment, input.seed, signal)
     fleet = await openFleet(target, places, { install: state.install, run: input.run, clock, signal }, mask)
-    const plan = await planAndClaim(fleet, input)
+    const { plan, claims } = await planAndClaim(fleet, input)
     const [one] = fleet.started
     const started: Started = {
       type: 'run.started',
@@ -90,7 +90,7 @@ export async function runExperiment(given: RunInput): Promise<Report> {
       soak_ms: experiment.duration_ms,
       notes: plan.notes,
     }
-    return await breakAndRestore(fleet, plan, started, { ...input, mask })
+    return await breakAndRestore(fleet, plan, started, { ...input, mask, claims })
   } catch (error) {
     return await notBegun(mask.error(error), startedAt, mask.text(endpoint.key), input)
   } finally {
@@ -105,7 +105,7 @@ function definitionOf(experiment: Experiment, target: Target, mask: Mask): unkno
   return { ...shown, target_config: target.redact(config) }
 }
 
-async function planAndClaim(fleet: Fleet, input: RunInput): Promise<RunPlan> {
+async function planAndClaim(fleet: Fleet, input: RunInput): Promise<{ plan: RunPlan; claims: HeldClaim[] }> {
   const { experiment, target, signal, emit } = input
   for (const { place, identity } of fleet.members) {
     if (Object.values(identity.parts).some((part) => part !== null)) continue
@@ -138,8 +138,7 @@ async function planAndClaim(fleet: Fleet, input: RunInput): Promise<RunPlan> {
       fleet.started,
     )
     if (waited) continue
-    await claimOn(fleet, plan, signal)
-    return plan
+    return { plan, claims: await claimOn(fleet, plan, signal) }
   }
   throw new RefusedError(
     'REFUSED_CLAIMED',
@@ -148,16 +147,12 @@ async function planAndClaim(fleet: Fleet, input: RunInput): Promise<RunPlan> {
 }
 
 /** On each place what of it the plan touches. Nobody waits for a claim there, so they are taken side by side. */
-async function claimOn(fleet: Fleet, { claims }: RunPlan, signal: AbortSignal): Promise<void> {
+async function claimOn(fleet: Fleet, { claims }: RunPlan, signal: AbortSignal): Promise<HeldClaim[]> {
   const all = fleet.members.map(async ({ place, agent }) => {
-    const mine = claims.filter((claim) => claim.place === place)
-    await agent.claim(
-      mine.map(({ scope, key }) => ({ scope, key })),
-      signal,
-    )
+    const mine = claims.filter((claim) => claim.place === place).map(({ scope, key }) => ({ scope, key }))
+    return { place, ...(await agent.claim(mine, signal)) }
   })
-  const results = await Promise.allSettled(all)
-  for (const result of results) if (result.status === 'rejected') throw result.reason
+  return allOf(all)
 }
 
 /** What ended before the end of the soak did so whether the run is aborted behind it or not. */
@@ -168,14 +163,13 @@ async function breakAndRestore(
   fleet: Fleet,
   plan: RunPlan,
   started: Started,
-  input: RunInput & { mask: Mask },
+  input: RunInput & { mask: Mask; claims: readonly HeldClaim[] },
 ): Promise<Report> {
-  const { experiment, state, clock, signal, emit, mask } = input
+  const { experiment, state, clock, signal, emit, mask, claims } = input
   const journal = await openJournal(started, input)
   const held: Holdable[] = []
   const agentAt = (place: string): Agent => fleet.at(place).agent
   let ending: { outcome: Outcome; reason?: string; code?: ErrorCode }
-  let atEnd: SoakEnd | undefined
   try {
     emit({ type: 'run.phase', phase: 'apply' })
     const { effective, failed } = await applySteps(plan.steps, {
@@ -187,12 +181,13 @@ async function breakAndRestore(
       parallel: experiment.parallel,
       emit,
       held,
+      claims,
     })
     ending = effective ? { outcome: 'completed' } : { outcome: 'ineffective', reason: whyIneffective(plan) }
-    atEnd = await lookAgain(plan.steps, { run: input.run, state, journal, agentAt, clock, signal, emit })
+    const ended = await lookAgain(plan.steps, { run: input.run, state, journal, agentAt, clock, signal, emit })
     // A place that failed did not end the others; the run did not do all that it planned.
     if (failed) ending = endingOf(failed, NEVER)
-    else if (atEnd.ended) ending = endingOf(atEnd.ended, NEVER)
+    else if (ended) ending = endingOf(ended, NEVER)
   } catch (error) {
     ending = endingOf(error, signal)
     if (ending.outcome === 'aborted') emit({ type: 'run.aborting', reason: ending.reason ?? '' })
@@ -209,7 +204,6 @@ async function breakAndRestore(
     noProgressMs: NO_PROGRESS_MS,
     boot: input.boot,
     recovered: false,
-    atEnd: atEnd?.read,
     mask,
     emit,
   })

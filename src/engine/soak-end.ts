@@ -28,18 +28,14 @@ export interface SoakEndInput {
   emit(event: EventBody): void
 }
 
-export interface SoakEnd {
-  /** By step, what was read; none for what is not asked about, or could not be read. */
-  read: ReadonlyMap<number, Inspection>
-  /** The first that was no longer in effect, or only in part. */
-  ended?: StepError
-}
-
-/** Never throws. What was no longer in effect is told and journalled as failed; what could not be read is a warning. */
-export async function lookAgain(steps: readonly PlannedStep[], input: SoakEndInput): Promise<SoakEnd> {
+/**
+ * Never throws. What was read is journalled, for the report; what was no longer in effect is told and journalled as failed, and
+ * the first of that is the result. What could not be read is a warning.
+ */
+export async function lookAgain(steps: readonly PlannedStep[], input: SoakEndInput): Promise<StepError | undefined> {
   const asked = new Set(steps.filter(({ phase }) => phase !== 'data').map(({ step }) => step))
   const read = new Map<number, Inspection>()
-  if (asked.size === 0) return { read }
+  if (asked.size === 0) return undefined
   const unread = new Map<number, string>()
   const open = new Set<StepState>()
   try {
@@ -76,11 +72,11 @@ export async function lookAgain(steps: readonly PlannedStep[], input: SoakEndInp
   const errors: StepError[] = []
   for (const one of open) {
     const now = seen.get(one.step)
+    if (now) await input.journal.append({ type: 'step.soaked', step: one.step, effect: now }).catch(() => undefined)
     if (!now || now.inEffect >= inEffect(one)) continue
     errors.push(await tell(one, now, input))
   }
-  const [ended] = errors
-  return { read: seen, ...(ended ? { ended } : {}) }
+  return errors[0]
 }
 
 async function inspect(

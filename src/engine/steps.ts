@@ -2,12 +2,12 @@
 import { setMaxListeners } from 'node:events'
 import type { Clock } from '../core/clock.ts'
 import { formatDuration } from '../core/duration.ts'
-import { JournalError, messageOf, StaleError, StepError } from '../core/errors.ts'
+import { JournalError, messageOf, StaleError, StepError, TargetError } from '../core/errors.ts'
 import type { EventBody } from '../core/events.ts'
 import type { StepView } from '../core/plan-view.ts'
 import { tookEffect, UNDO_MS } from '../core/skill.ts'
 import type { Holdable, Inspection } from '../core/skill.ts'
-import type { Agent } from '../core/target.ts'
+import type { Agent, Claim } from '../core/target.ts'
 import type { Journal } from '../journal/journal.ts'
 import { KeyedMutex } from './keyed-mutex.ts'
 import { PHASES, touchedBy } from './plan.ts'
@@ -26,6 +26,13 @@ export interface StepsInput {
   emit(event: EventBody): void
   /** Filled as steps are applied; the rollback closes them, last one first. */
   held: Holdable[]
+  /** What keeps others from the same things; a place whose claims are lost is over. */
+  claims?: readonly HeldClaim[]
+}
+
+/** The claims of a place. */
+export interface HeldClaim extends Claim {
+  place: string
 }
 
 /** After an abort, how long the step in flight may take to notice. */
@@ -106,6 +113,7 @@ class StepRunner {
     for (const [place, mine] of byPlace) this.#lanes.set(place, new Lane(mine))
     this.#input = { ...input, signal: AbortSignal.any([input.signal, this.#end.signal]) }
     setMaxListeners(0, this.#input.signal)
+    for (const claim of input.claims ?? []) this.#watchClaim(claim)
   }
 
   get effective(): boolean {
@@ -304,12 +312,26 @@ class StepRunner {
       if (this.over || this.#input.signal.aborted) return
       const error = `it ended by itself after ${formatDuration(Math.round(clock.monotonic() - begun))}: ${why}`
       emit({ type: 'step.failed', step: { step, skill, resource, describe }, error })
-      const failure = new StepError('STEP_FAILED', `step ${step} (${describe}) failed: ${error}`)
-      this.failed ??= failure
-      lane.lose(failure)
-      if (!this.#livesAnywhere()) this.#end.abort(this.failed)
+      this.#lose(lane, new StepError('STEP_FAILED', `step ${step} (${describe}) failed: ${error}`))
       await journal.append({ type: 'step.failed', step, error }).catch(() => undefined)
     })
+  }
+
+  /** Others may change the same things from now on, so that nothing more is broken there. */
+  #watchClaim({ place, lost }: HeldClaim): void {
+    const lane = this.#lanes.get(place)
+    void lost?.then((why) => {
+      if (this.over || this.#input.signal.aborted || !lane?.lives) return
+      const message = `the claims of this run${place === '' ? '' : ` on ${place}`} are lost: ${why}`
+      this.#input.emit({ type: 'run.warning', message })
+      this.#lose(lane, new TargetError('TARGET_FAILED', message))
+    })
+  }
+
+  #lose(lane: Lane, error: Error): void {
+    this.failed ??= error
+    lane.lose(error)
+    if (!this.#livesAnywhere()) this.#end.abort(this.failed)
   }
 }
 

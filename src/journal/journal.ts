@@ -88,6 +88,7 @@ export type JournalRecord =
   | { type: 'step.applied'; step: number; effect: Inspection; ms: number }
   | { type: 'step.failed' | 'step.revert_failed'; step: number; error: string }
   | { type: 'step.skipped'; step: number; reason: string }
+  | { type: 'step.soaked'; step: number; effect: Inspection }
   | UndoStarted
   | StepUndoStarted
   | { type: 'step.quarantined'; step: number; error: string; boot: string }
@@ -135,6 +136,8 @@ export interface StepState extends Tried {
   facts: Position[]
   state: 'planned' | 'applied' | 'failed' | 'skipped' | 'reverted' | 'accepted'
   effect?: Inspection
+  /** As it was read when the soak was over. */
+  at_end?: Inspection
   observed?: Observed
   apply_ms?: number
   revert_ms?: number
@@ -247,6 +250,9 @@ function foldStep(state: RunState, record: StepRecord, at: Position): void {
       return
     case 'step.failed':
       Object.assign(step, { state: 'failed', error: record.error })
+      return
+    case 'step.soaked':
+      step.at_end = record.effect
       return
     case 'step.skipped':
       Object.assign(step, { state: 'skipped', error: record.reason })

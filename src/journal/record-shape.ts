@@ -29,6 +29,7 @@ const RECORDS: Record<JournalRecord['type'], Shape> = {
   'step.quarantined': fields({ ...ofStep, error: text, boot: text }),
   'step.released': fields(ofStep),
   'step.skipped': fields({ ...ofStep, reason: text }),
+  'step.soaked': fields({ ...ofStep, effect: object }),
   'step.reverted': fields({ ...ofStep, kept: number, names: listOf(text) }),
   'step.accepted': fields({ ...ofStep, note: text }),
   'undo.started': oneOf(fields({ ...ofStep, boot: optional(text) }), fields({ reason: text, outcome: text })),

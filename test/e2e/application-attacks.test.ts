@@ -46,8 +46,7 @@ describe('applications attacked', { timeout: 20 * 60_000 }, () => {
     assert.match(reportOf(exit).reason ?? '', /cannot be asked.*, and its lease of 3s has run out/)
     await staysHealthy(shop)
     const [step] = reportOf(exit).steps
-    assert.deepEqual([step?.state, step?.kept, step?.observed?.missing], ['reverted', undefined, 0])
-    assert.ok((step?.observed?.fired ?? 0) >= 1, 'what fired before the cut is counted, too')
+    assert.deepEqual([step?.state, step?.kept], ['reverted', undefined])
     await shops.assertNothingLeft()
   })
 

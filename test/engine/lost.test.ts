@@ -108,3 +108,52 @@ test('an apply that takes longer than its plan said has failed, and is undone', 
   assert.deepEqual([report.outcome, report.code], ['failed', 'STEP_FAILED'])
   assert.deepEqual(world.state, { a: '1', b: '2', c: '3', d: '4' })
 })
+
+test('the claims of a run are lost in its soak: it ends with the reason, and undoes everything', async (t) => {
+  const world = new FakeWorld()
+  let lose: (why: string) => void = () => undefined
+  const lost = new Promise<string>((resolve) => (lose = resolve))
+  world.on('claim one/db/db.a', () => Promise.resolve({ lost }))
+  const rig = await makeRig(t, world)
+  const running = rig.run(fakeExperiment([{ params: { keys: ['a'] } }], { duration_ms: 60_000 }))
+  await until(() => rig.told().includes('soak'), 'the soak begins')
+  lose('one/db/db.a is in use by billing now')
+  const report = await running
+  assert.deepEqual([report.outcome, report.code, report.exit_code, report.residue], ['failed', 'TARGET_FAILED', 1, []])
+  assert.equal(report.reason, 'the claims of this run are lost: one/db/db.a is in use by billing now')
+  assert.deepEqual(world.state, { a: '1', b: '2', c: '3', d: '4' })
+})
+
+test('the claims on one of two places are lost: that place is over, and the other keeps its fault until the soak is over', async (t) => {
+  const world = new FakeWorld({ 'p:a': '1', 'q:a': '1' })
+  world.places = ['p', 'q']
+  let lose: (why: string) => void = () => undefined
+  const lost = new Promise<string>((resolve) => (lose = resolve))
+  world.on('p claim p/db/db.a', () => Promise.resolve({ lost }))
+  const rig = await makeRig(t, world)
+  const running = rig.run(fakeExperiment([{ params: { keys: ['a'] } }], { duration_ms: 60_000 }))
+  await until(() => rig.told().includes('soak'), 'the soak begins')
+  lose('somebody else has them now')
+  const warned = (): boolean => rig.events.some((e) => e.type === 'run.warning' && /on p are lost/.test(e.message))
+  await until(warned, 'it is told at once')
+  assert.deepEqual(world.state, { 'p:a': 'chaos by fake.write', 'q:a': 'chaos by fake.write' })
+  rig.clock.advance(60_000)
+  const report = await running
+  assert.deepEqual([report.outcome, report.residue], ['failed', []])
+  assert.match(report.reason ?? '', /^the claims of this run on p are lost: somebody else has them now$/)
+  assert.deepEqual(world.state, { 'p:a': '1', 'q:a': '1' })
+})
+
+test('claims that are lost when the soak is over end nothing', async (t) => {
+  const world = new FakeWorld()
+  let lose: (why: string) => void = () => undefined
+  const lost = new Promise<string>((resolve) => (lose = resolve))
+  world.on('claim one/db/db.a', () => Promise.resolve({ lost }))
+  world.on('quiesce', async ({ go }) => {
+    lose('late')
+    await go()
+  })
+  const rig = await makeRig(t, world)
+  const report = await rig.run(fakeExperiment([{ params: { keys: ['a'] } }]))
+  assert.equal(report.outcome, 'completed')
+})

@@ -139,3 +139,19 @@ test('a run that is aborted in its soak, or fails, is not asked', async (t) => {
   assert.equal((await running).outcome, 'aborted')
   assert.equal(world.log.filter((call) => call === 'inspect a').length, 2)
 })
+
+test('what was read when the soak was over is in the report of a run that a recovery ended', async (t) => {
+  const world = new FakeWorld().on('revert b', () => Promise.resolve())
+  const { report, rig } = await soak(t, world, [set('a'), hold('b')], () => void world.values.set('a', 'theirs'))
+  assert.equal(report.exit_code, 4)
+  world.off('revert b')
+  const recovered = await rig.recover()
+  assert.deepEqual(
+    recovered.steps.map(({ effect, at_end }) => [effect?.inEffect, at_end?.inEffect]),
+    [
+      [1, 0],
+      [1, 1],
+    ],
+  )
+  assert.deepEqual([recovered.recovered, recovered.residue], [true, []])
+})

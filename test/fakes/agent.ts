@@ -36,7 +36,7 @@ export interface Call {
   go(): Promise<void>
 }
 
-/** What an `inspect` script returns is what was read; other results mean nothing. */
+/** What an `inspect` script returns is what was read, what a `claim` script returns the claim; other results mean nothing. */
 type Script = (call: Call) => Promise<unknown>
 
 /** One place of the world: what it has stands in the world's values behind its name. */
@@ -168,7 +168,8 @@ async function connect(view: PlaceView, skills: FakeSkill[], { signal }: Connect
       () => Promise.resolve(view),
     ),
     async claim(keys, signal) {
-      await quiet(`claim ${keys.map((k) => k.key).join(' ')}`, { signal })
+      const claim = await quiet(`claim ${keys.map((k) => k.key).join(' ')}`, { signal })
+      return claim ?? {}
     },
     async quiesce(run, signal, stranger) {
       await quiet('quiesce', { signal })

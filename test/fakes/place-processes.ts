@@ -154,7 +154,7 @@ async function connect(socket: string, first: ConnectOptions['signal']) {
       () => client,
       () => Promise.resolve(client),
     ),
-    claim: () => Promise.resolve(),
+    claim: () => Promise.resolve({}),
     async quiesce(_run: string, signal: AbortSignal) {
       await client.get(signal)
     },

@@ -78,7 +78,7 @@ async function connect(skills: Skill[], { system, tick }: ReturnType<Connect>, p
       const resources = [...system.values.keys()].map((name) => ({ id: `db.${name}`, name, kind: 'thing' }))
       return Promise.resolve({ resources, summary: `${resources.length} things` })
     }),
-    claim: named('claim', () => Promise.resolve()),
+    claim: named('claim', () => Promise.resolve({})),
     quiesce: named('quiesce', (run: string) => {
       system.end(run)
       return Promise.resolve()

@@ -46,7 +46,10 @@ export async function connectApplication(
       () => client,
       () => Promise.resolve(client),
     ),
-    /** The application itself refuses a second run on one component; here its holder is named before anything begins. */
+    /**
+     * The application itself refuses a second run on one component; here its holder is named before anything begins. The claim
+     * is the lease, whose loss is the step's.
+     */
     async claim(keys, signal) {
       const wanted = keys.map(({ key }) => key)
       for (const { instance, lease } of await inForce(await client.look(signal), signal)) {
@@ -57,6 +60,7 @@ export async function connectApplication(
             `${key} is in use by ${lease.mark} (at ${instance.address}); wait until it is done`,
           )
       }
+      return {}
     },
     /**
      * Has every grant of the run refused that is still on its way. Its leases are ended by the undo of their steps, which have

@@ -1,12 +1,12 @@
 /** The live connection to one PostgreSQL: who it is, what is on it, whose claims hold, what of ours is still running. */
-import { createHash } from 'node:crypto'
-import { messageOf, RefusedError, TargetError } from '../../core/errors.ts'
+import { TargetError } from '../../core/errors.ts'
 import { markOf, runMark } from '../../core/skill.ts'
 import { identityMismatch } from '../../core/identity.ts'
 import type { Identity } from '../../core/identity.ts'
-import type { AnySkill, Agent, ClaimKey, ConnectOptions } from '../../core/target.ts'
+import type { AnySkill, Agent, ConnectOptions } from '../../core/target.ts'
 import { runSkills } from '../../core/target.ts'
 import type { DbClient, DbReader } from './client.ts'
+import { ServerClaims } from './postgres/claims.ts'
 import { connectionsNeeded, requireConnections } from './postgres/connect/connections.ts'
 import { discover } from './postgres/discover.ts'
 import { namingDatabase } from './postgres/grants.ts'
@@ -30,7 +30,7 @@ export async function connectPostgres(
     mark: markOf(install, run, 0),
     signal,
   })
-  const claimed: ClaimKey[] = []
+  const claims = new ServerClaims(client, clock)
   let reader: Awaited<ReturnType<PostgresClient['openReader']>> | undefined
   let known: Identity | undefined
 
@@ -42,7 +42,7 @@ export async function connectPostgres(
         `another server answers at this address now (${differing.join(', ')} differ)`,
       )
     }
-    for (const { key, scope } of claimed) if (scope !== 'server') await tryClaim({ query }, key)
+    await claims.takeAgain({ query })
   }
 
   const skillCalls = runSkills(
@@ -80,19 +80,7 @@ export async function connectPostgres(
       const note = notes.get(needed)
       return note === undefined ? plan : { ...plan, notes: [...(plan.notes ?? []), note] }
     },
-    async claim(keys) {
-      for (const claim of keys) {
-        const on = claim.scope === 'server' ? await serverWide(client) : client
-        if (!(await tryClaim(on, claim.key))) {
-          const holder = await holderOf(on, claim.key)
-          throw new RefusedError(
-            'REFUSED_CLAIMED',
-            `${claim.key} is in use by ${holder ?? 'another session'}; wait until it is done, or look who that is: anybody who may log in can take an advisory lock`,
-          )
-        }
-        claimed.push(claim)
-      }
-    },
+    claim: (keys) => claims.take(keys),
     async quiesce(run, signal, stranger) {
       // Where it cannot be shown, only the undo after the next crash has to wait for the server to end it.
       await client.showOurs().catch(() => undefined)
@@ -114,6 +102,7 @@ export async function connectPostgres(
       }))
     },
     async close() {
+      claims.stop()
       await reader?.close()
       await client.close()
     },
@@ -153,41 +142,4 @@ async function readIdentity(query: Query, config: DatabaseConfig): Promise<Ident
       port,
     },
   }
-}
-
-/** Settings belong to the whole server but advisory locks to one database: everybody meets in `postgres`. */
-async function serverWide(client: PostgresClient): Promise<Pick<DbReader, 'query'>> {
-  try {
-    return await client.auxiliary('postgres')
-  } catch (error) {
-    throw new RefusedError(
-      'REFUSED_CLAIMED',
-      `cannot claim the server's settings: the database "postgres" is where claims on a whole server meet, and we cannot connect to it (${messageOf(error)})`,
-      { cause: error },
-    )
-  }
-}
-
-/** An advisory lock that ends with our session. True when it is ours. */
-async function tryClaim(on: { query: Query }, key: string): Promise<boolean> {
-  const [row] = await on.query('select pg_try_advisory_lock($1::bigint)::text as ok', [lockNumber(key)])
-  return row?.['ok'] === 'true'
-}
-
-async function holderOf(on: { query: Query }, key: string): Promise<string | null> {
-  const n = BigInt.asUintN(64, BigInt(lockNumber(key)))
-  const [row] = await on.query(
-    `select format('%s (role %s, %s, pid %s)', coalesce(nullif(a.application_name, ''), 'a session'), coalesce(a.usename::text, 'not to be seen'),
-              case when a.client_addr is null then 'local' else 'address ' || host(a.client_addr) end, a.pid) as name
-       from pg_locks l join pg_stat_activity a using (pid)
-      where l.locktype = 'advisory' and l.granted and l.objsubid = 1 and l.classid = $1::bigint::oid and l.objid = $2::bigint::oid
-        and l.database = (select oid from pg_database where datname = current_database())`,
-    [(n >> 32n).toString(), (n & 0xffffffffn).toString()],
-  )
-  return row?.['name'] ?? null
-}
-
-/** The first 8 bytes of a SHA-256, as a signed 64-bit number. */
-function lockNumber(key: string): string {
-  return createHash('sha256').update(`chaos-agents/${key}`).digest().readBigInt64BE(0).toString()
 }

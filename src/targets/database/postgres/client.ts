@@ -192,13 +192,18 @@ export class PostgresClient implements DbClient {
     }
   }
 
+  /** Resolves with why, when the control connection of now has ended. */
+  get gone(): Promise<Error> {
+    return this.#control.gone
+  }
+
   /** The server processes of our connections besides the control: readers, and other databases. */
   otherPids(): string[] {
     return [...this.#readers, ...this.#auxiliary.values()].map((connection) => connection.pid)
   }
 
   /** A further connection of the control's own, to another database of the same server; kept until close. */
-  async auxiliary(database: string): Promise<Pick<DbReader, 'query'>> {
+  async auxiliary(database: string): Promise<Pick<Connection, 'query' | 'gone'>> {
     const known = this.#auxiliary.get(database)
     if (known && !known.lost) return known
     const place = { ...this.#options.place, database }
