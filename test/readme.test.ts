@@ -248,7 +248,7 @@ test('the figures of the guarantees are those in the code', () => {
     [/up to every 5 minutes/, 'src/daemon/recovery-rounds.ts', /RETRY_LONGEST_MS = 5 \* 60_000/],
     [/more than 30 s late/, 'src/schedule/due-times.ts', /TOLERANCE_MS = 30_000/],
     [/at most an hour each/, 'src/daemon/dispatch.ts', /QUEUE_WAIT_MS = 60 \* 60_000/],
-    [/\| 4 MiB put by for undos/, 'src/journal/ballast.ts', /4 \* 1024 \* 1024|4 \* 2 \*\* 20|4 << 20/],
+    [/\| 4 MiB put by for undos/, 'src/journal/file-ballast.ts', /4 \* 1024 \* 1024|4 \* 2 \*\* 20|4 << 20/],
     [/Node 20\.19 or newer/, 'package.json', /"node": ">=20\.19"/],
   ]
   for (const [said, file, code] of figures) {

@@ -27,7 +27,7 @@ export async function digest(context: Context, options: DigestOptions): Promise<
   const running = new Set<string>()
   for (const worker of (await readHolder(stateDir))?.workers ?? []) if (await isAlive(worker)) running.add(worker.run)
   const state = await peekStateDir(stateDir)
-  const found = await readDigest({ state, slots: slotLog(stateDir), since: until - back, until, running })
+  const found = await readDigest({ ...state, slots: slotLog(stateDir), since: until - back, until, running })
   if (options.json === true) context.out(json(found))
   else for (const line of digestLines(found, paintFor(context))) context.out(`${line}\n`)
   return found.pending.length > 0 ? ERROR_CODES.RESIDUE : 0

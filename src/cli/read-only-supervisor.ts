@@ -1,6 +1,7 @@
 /** A supervisor for the commands that only look: no lock, no sinks, and no state folder made. */
 import { systemClock } from '../core/clock.ts'
 import type { Experiment } from '../core/experiment.ts'
+import { LocalClaims } from '../supervisor/claims.ts'
 import { noLock } from '../supervisor/lock.ts'
 import { Supervisor } from '../supervisor/supervisor.ts'
 import { peekStateDir } from '../journal/state-dir.ts'
@@ -14,6 +15,7 @@ export async function onlooker(
 ): Promise<Supervisor> {
   return new Supervisor({
     state: await peekStateDir(stateDirOf(stateDir, context.env)),
+    claims: new LocalClaims(),
     lock: noLock,
     main: context.main,
     targets: await context.targets(),

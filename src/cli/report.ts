@@ -21,18 +21,18 @@ export interface ReportOptions {
 
 export async function report(context: Context, run: string | undefined, options: ReportOptions): Promise<number> {
   const state = await peekStateDir(stateDirOf(options.stateDir, context.env))
-  const runs = await state.reports()
+  const runs = await state.history.list()
   /** Of an experiment; one that is damaged must not hide the others. */
   const newestOf = async (experiment: string): Promise<Report | undefined> => {
     for (const name of [...runs].reverse()) {
-      const found = await state.report(name).catch(() => undefined)
+      const found = await state.history.read(name).catch(() => undefined)
       if (found?.experiment === experiment) return found
     }
     return undefined
   }
   if (options.list === true || (run === undefined && options.last !== true)) {
     // Read side by side, told in the order of the runs.
-    const read = await Promise.allSettled(runs.map((r) => state.report(r)))
+    const read = await Promise.allSettled(runs.map((r) => state.history.read(r)))
     for (const one of read) if (one.status === 'rejected') context.err(`warning: ${oneLine(messageOf(one.reason))}\n`)
     const reports = read.flatMap((one) => (one.status === 'fulfilled' && one.value ? [one.value] : []))
     if (options.json === true) context.out(json(reports))
@@ -44,7 +44,7 @@ export async function report(context: Context, run: string | undefined, options:
     return 0
   }
   const wanted = run ?? runs.at(-1)
-  const found = wanted === undefined ? undefined : ((await state.report(wanted)) ?? (await newestOf(wanted)))
+  const found = wanted === undefined ? undefined : ((await state.history.read(wanted)) ?? (await newestOf(wanted)))
   if (!found) {
     const message =
       wanted === undefined

@@ -2,7 +2,8 @@
 import type { Experiment, Settings } from '../core/experiment.ts'
 import type { NotifySink } from '../core/notify.ts'
 import type { Target } from '../core/target.ts'
-import type { StateDir } from '../journal/state-dir.ts'
+import type { Runs } from '../journal/runs.ts'
+import type { Secrets } from '../journal/secrets.ts'
 
 /** Those of the configuration. */
 export function secretsOf(targets: readonly Target[], experiments: readonly Experiment[]): string[] {
@@ -40,11 +41,14 @@ function looksSecret(part: string): boolean {
 }
 
 /** Those that open runs were started with. */
-export async function storedSecrets(targets: readonly Target[], state: StateDir): Promise<string[]> {
+export async function storedSecrets(
+  targets: readonly Target[],
+  { runs, secrets }: { runs: Runs; secrets: Secrets },
+): Promise<string[]> {
   const found: string[] = []
-  for (const { started } of await state.journals()) {
+  for (const { started } of await runs.list()) {
     const target = targets.find((t) => t.name === started?.target)
-    const stored = started && target?.config.safeParse(await state.secret(started.run).catch(() => undefined))
+    const stored = started && target?.config.safeParse(await secrets.read(started.run).catch(() => undefined))
     if (target && stored?.success === true) found.push(...target.secrets(stored.data))
   }
   return found

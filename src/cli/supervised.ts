@@ -3,6 +3,7 @@ import { systemClock } from '../core/clock.ts'
 import { CodedError } from '../core/errors.ts'
 import type { ChaosEvent } from '../core/events.ts'
 import type { Experiment } from '../core/experiment.ts'
+import { LocalClaims } from '../supervisor/claims.ts'
 import { lockState } from '../supervisor/lock.ts'
 import type { StateLock } from '../supervisor/lock.ts'
 import { Supervisor } from '../supervisor/supervisor.ts'
@@ -42,6 +43,7 @@ export async function supervised<T>(
     })
     const supervisor = new Supervisor({
       state,
+      claims: new LocalClaims(),
       lock,
       main: context.main,
       targets: await context.targets(),

@@ -6,7 +6,7 @@ import type { Config, ScheduledExperiment } from '../core/experiment.ts'
 import type { Report } from '../core/report.ts'
 import type { DaemonStatus } from '../core/status.ts'
 import { disabledNow, frozenNow } from '../journal/orders.ts'
-import type { Orders, StandingOrders } from '../journal/orders.ts'
+import type { StandingOrders, Orders } from '../journal/orders.ts'
 import type { SlotLog } from '../journal/due-log.ts'
 import { Dispatcher } from './dispatch.ts'
 import type { HandledStore } from '../schedule/watermark.ts'
@@ -16,13 +16,15 @@ import type { Supervisor } from '../supervisor/supervisor.ts'
 import { firstRound, retryBlocked } from './recovery-rounds.ts'
 import type { Tracker } from './tracker.ts'
 import type { Trust } from './trust.ts'
+import type { Turns } from './turns.ts'
 
 export interface DaemonOptions {
   config: Config
   version: string
   supervisor: Supervisor
   stateDir: string
-  orders: StandingOrders
+  orders: Orders
+  turns: Turns
   slotLog: SlotLog
   handled: HandledStore
   /** The install id. */
@@ -54,13 +56,12 @@ export class Daemon {
   #reloading: Promise<Config> | undefined
 
   constructor(options: DaemonOptions) {
-    const { config, supervisor, orders, slotLog, clock, stop } = options
+    const { config, supervisor, orders, turns, slotLog, clock, stop } = options
     this.#options = options
     this.#config = config
     this.#startedAt = this.#loadedAt = this.#now()
     this.#dispatcher = new Dispatcher({
-      ...{ supervisor, orders, slotLog, clock, stop },
-      maxConcurrent: config.settings.max_concurrent,
+      ...{ supervisor, orders, turns, slotLog, clock, stop },
       closed: ({ experiment }) => this.#schedule.closedNow(experiment.name),
       over: (name) => this.#tellNext(name),
     })
@@ -150,8 +151,8 @@ export class Daemon {
     return this.#reloading
   }
 
-  /** Starts an experiment beside its schedule. Throws when it may not run. */
-  runNow(name: string): ReturnType<Dispatcher['runNow']> {
+  /** Starts an experiment beside its schedule. Rejects when it may not run. */
+  async runNow(name: string): ReturnType<Dispatcher['runNow']> {
     return this.#dispatcher.runNow(this.#entry(name))
   }
 
@@ -185,7 +186,7 @@ export class Daemon {
   async ordersChanged(): Promise<void> {
     const { orders, clock } = this.#options
     const before = frozenNow(orders.current, clock.now())
-    await orders.reread?.()
+    await orders.refresh()
     const after = frozenNow(orders.current, clock.now())
     if (before?.since === after?.since && before?.reason === after?.reason) return
     this.#tell(
@@ -278,7 +279,7 @@ export class Daemon {
     this.#problem = undefined
     this.#config = config
     this.#loadedAt = this.#now()
-    this.#dispatcher.resize(config.settings.max_concurrent)
+    this.#options.turns.resize(config.settings.max_concurrent)
     this.#schedule.replace(config.experiments)
     this.#warnings(config)
     this.#tell({ type: 'daemon.reloaded', file: config.file, experiments: config.experiments.length })
@@ -313,7 +314,7 @@ export class Daemon {
   }
 
   /** Says when a freeze is over by itself; what it forbids is decided by the time alone. */
-  async #thaw(frozen: Orders['frozen']): Promise<void> {
+  async #thaw(frozen: StandingOrders['frozen']): Promise<void> {
     const { orders, clock, stop } = this.#options
     if (frozen?.until === undefined) return
     if (!(await slept(clock, Math.max(0, Date.parse(frozen.until) - clock.now()), stop))) return

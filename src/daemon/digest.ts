@@ -1,10 +1,10 @@
 /** Puts a digest together from what the state folder remembers. */
-import { basename } from 'node:path'
 import type { Digest, Slower } from '../core/digest.ts'
 import type { Outcome, Report } from '../core/report.ts'
 import { pendingSteps } from '../journal/journal.ts'
 import type { SlotLog, SlotRecord } from '../journal/due-log.ts'
-import type { StateDir } from '../journal/state-dir.ts'
+import type { History } from '../journal/history.ts'
+import type { Runs } from '../journal/runs.ts'
 
 /** Slower than before is what takes this many times as long, and this much longer: less is weather. */
 const SLOWER_FACTOR = 1.5
@@ -13,7 +13,8 @@ const SLOWER_MS = 1_000
 const LONGEST_OPEN_MS = 7 * 24 * 3_600_000
 
 export interface DigestSources {
-  state: StateDir
+  runs: Runs
+  history: History
   slots: SlotLog
   /** Milliseconds since the epoch. */
   since: number
@@ -23,16 +24,17 @@ export interface DigestSources {
   next?: Digest['next']
 }
 
-export async function readDigest({ state, slots, since, until, running, next = [] }: DigestSources): Promise<Digest> {
-  const journals = await state.journals()
+export async function readDigest(sources: DigestSources): Promise<Digest> {
+  const { runs, history, slots, since, until, running, next = [] } = sources
+  const journals = await runs.list()
   const pending = journals.flatMap((journal) => {
-    const run = basename(journal.file, '.jsonl')
+    const { run } = journal
     const steps = pendingSteps(journal).length
     if (running.has(run) || (steps === 0 && journal.damage.length === 0)) return []
     const { experiment = '', endpoint = '', at = '' } = journal.started ?? {}
     return [{ run, experiment, endpoint, started_at: at, steps }]
   })
-  const reports = await readReports(state, since)
+  const reports = await readReports(history, since)
   return { ...digestOf(reports, await slots.read(since), pending, since, until), next }
 }
 
@@ -68,13 +70,13 @@ export function digestOf(
 }
 
 /** Newest first, back to where every experiment of the time has something to be compared with. */
-async function readReports(state: StateDir, since: number): Promise<Report[]> {
+async function readReports(history: History, since: number): Promise<Report[]> {
   const found: Report[] = []
   const uncompared = new Set<string>()
   const seen = new Set<string>()
-  for (const run of (await state.reports()).reverse()) {
+  for (const run of (await history.list()).reverse()) {
     // One that cannot be read is left to a person, and does not keep the others from being told.
-    const report = await state.report(run).catch(() => undefined)
+    const report = await history.read(run).catch(() => undefined)
     if (!report) continue
     const { experiment } = report
     const ended = Date.parse(report.finished_at)

@@ -1,4 +1,4 @@
-/** From a due time to a run: what may start now, in which slot, and what became of it. */
+/** From a due time to a run: what may start now, whose turn it is, and what became of it. */
 import type { Clock } from '../core/clock.ts'
 import { CodedError, messageOf } from '../core/errors.ts'
 import type { ErrorCode } from '../core/errors.ts'
@@ -8,10 +8,11 @@ import type { Report } from '../core/report.ts'
 import type { DaemonStatus } from '../core/status.ts'
 import { within } from '../core/within.ts'
 import { disabledNow, frozenNow } from '../journal/orders.ts'
-import type { StandingOrders } from '../journal/orders.ts'
+import type { Orders } from '../journal/orders.ts'
 import type { SlotLog, SlotRecord } from '../journal/due-log.ts'
-import { mintRun } from '../journal/state-dir.ts'
-import { Slots, SlotsFullError } from './turns.ts'
+import { mintRun } from '../journal/names.ts'
+import { TurnsFullError } from './turns.ts'
+import type { Turns } from './turns.ts'
 import type { Supervisor } from '../supervisor/supervisor.ts'
 
 interface Skip {
@@ -21,10 +22,10 @@ interface Skip {
 
 export interface DispatchOptions {
   supervisor: Supervisor
-  orders: StandingOrders
+  orders: Orders
   slotLog: SlotLog
   clock: Clock
-  maxConcurrent: number
+  turns: Turns
   stop: AbortSignal
   /** Why the calendar forbids a run of the entry at this moment. */
   closed(entry: ScheduledExperiment): Skip | undefined
@@ -33,7 +34,7 @@ export interface DispatchOptions {
 }
 
 interface Active {
-  /** Absent while it waits for its slot. */
+  /** Absent while it waits for its turn. */
   run?: string
   slot: Date
   /** Told to end before it had begun. */
@@ -41,10 +42,9 @@ interface Active {
   done: Promise<unknown>
 }
 
-const QUEUE_LIMIT = 16
 const QUEUE_WAIT_MS = 60 * 60_000
 
-/** A run that its worker refused was not a run: the slot counts as skipped, for this cause. */
+/** A run that its worker refused was not a run: the due time counts as skipped, for this cause. */
 const REFUSALS: Partial<Record<ErrorCode, SkipCause>> = {
   REFUSED_CLAIMED: 'claimed',
   REFUSED_UNTRUSTED: 'untrusted',
@@ -53,13 +53,11 @@ const REFUSALS: Partial<Record<ErrorCode, SkipCause>> = {
 
 export class Dispatcher {
   readonly #options: DispatchOptions
-  readonly #slots: Slots
   readonly #active = new Map<string, Active>()
   readonly #skipped = new Map<string, { slot: string } & Skip>()
 
   constructor(options: DispatchOptions) {
     this.#options = options
-    this.#slots = new Slots(options.maxConcurrent, QUEUE_LIMIT)
   }
 
   get queued(): DaemonStatus['queued'] {
@@ -70,10 +68,6 @@ export class Dispatcher {
 
   lastSkip(experiment: string): DaemonStatus['experiments'][number]['skipped'] {
     return this.#skipped.get(experiment)
-  }
-
-  resize(maxConcurrent: number): void {
-    this.#slots.resize(maxConcurrent)
   }
 
   due(entry: ScheduledExperiment, slot: Date): void {
@@ -88,27 +82,21 @@ export class Dispatcher {
     }
     const at = slot.toISOString()
     this.#options.supervisor.tell({ type: 'schedule.due', experiment: name, slot: at })
-    if (!this.#slots.free) {
-      const reason = 'all slots are taken'
-      if (entry.on_busy === 'skip') {
-        this.skip(entry, slot, { cause: 'busy', reason })
-        return
-      }
-      this.#options.supervisor.tell({ type: 'schedule.queued', experiment: name, slot: at, reason })
-    }
-    const run = mintRun(this.#options.clock.now())
-    this.#record({ experiment: name, slot: at, run })
-    void this.#start(entry, slot, (active) => this.#runDue(entry, active, run))
+    void this.#start(entry, slot, (active) => this.#runDue(entry, active))
   }
 
   /** A due time that does not become a run. */
-  skip(entry: ScheduledExperiment, slot: Date, { cause, reason }: Skip): void {
+  skip(entry: ScheduledExperiment, slot: Date, skip: Skip): void {
+    this.#tellSkipped(entry, slot, skip)
+    this.#options.over(entry.experiment.name)
+  }
+
+  #tellSkipped(entry: ScheduledExperiment, slot: Date, { cause, reason }: Skip): void {
     const experiment = entry.experiment.name
     const at = slot.toISOString()
     this.#skipped.set(experiment, { slot: at, cause, reason })
     this.#options.supervisor.tell({ type: 'schedule.skipped', experiment, slot: at, cause, reason })
     this.#record({ experiment, slot: at, skipped: { cause, reason } })
-    this.#options.over(experiment)
   }
 
   /** Tells the due times that a crash kept from becoming a run. `is` says whether there was such a run. */
@@ -122,8 +110,31 @@ export class Dispatcher {
     }
   }
 
-  /** A run that an operator wants now: beside the schedule, but within the same slots and rules. Throws when it may not. */
-  runNow(entry: ScheduledExperiment): { run: string; report: Promise<Report> } {
+  /** A run that an operator wants now: beside the schedule, but within the same turns and rules. Rejects when it may not. */
+  async runNow(entry: ScheduledExperiment): Promise<{ run: string; report: Promise<Report> }> {
+    const { turns, clock, supervisor } = this.#options
+    const turn = await turns.take()
+    try {
+      this.#refuseNow(entry)
+      if (!turn) throw new CodedError('REFUSED_CLAIMED', 'all slots are taken; try again later')
+    } catch (error) {
+      turn?.()
+      throw error
+    }
+    const run = mintRun(clock.now())
+    const report = this.#start(entry, new Date(clock.now()), async (mine) => {
+      try {
+        mine.run = run
+        return await supervisor.run(entry.experiment, { run, wait: 'skip' })
+      } finally {
+        turn()
+      }
+    })
+    return { run, report }
+  }
+
+  /** Throws where an operator may not start it now. */
+  #refuseNow(entry: ScheduledExperiment): void {
     const { name } = entry.experiment
     const { stop, orders, clock, supervisor, closed } = this.#options
     if (stop.aborted) throw new CodedError('ABORTED', 'the daemon is stopping')
@@ -140,18 +151,6 @@ export class Dispatcher {
     if (shut?.cause === 'blackout') throw new CodedError('REFUSED_CALENDAR', shut.reason)
     const blocked = supervisor.refusal(entry.experiment)
     if (blocked !== undefined) throw new CodedError('BLOCKED_BY_RESIDUE', blocked)
-    if (!this.#slots.free) throw new CodedError('REFUSED_CLAIMED', 'all slots are taken; try again later')
-    const run = mintRun(clock.now())
-    const report = this.#start(entry, new Date(clock.now()), async (mine) => {
-      const give = await this.#slots.take(stop)
-      try {
-        mine.run = run
-        return await supervisor.run(entry.experiment, { run, wait: 'skip' })
-      } finally {
-        give()
-      }
-    })
-    return { run, report }
   }
 
   /** Ends what runs or waits of an experiment: everything is undone. Resolves when it is over. */
@@ -188,28 +187,42 @@ export class Dispatcher {
     return working
   }
 
-  async #runDue(entry: ScheduledExperiment, active: Active, run: string): Promise<void> {
-    const { supervisor, stop } = this.#options
+  async #runDue(entry: ScheduledExperiment, active: Active): Promise<void> {
+    const { supervisor, turns, clock, stop } = this.#options
+    const at = active.slot.toISOString()
+    const experiment = entry.experiment.name
     const calledOff = active.called?.signal ?? stop
     try {
-      const give = await within(QUEUE_WAIT_MS, (signal) => this.#slots.take(signal), stop, calledOff)
+      const free = await turns.take()
+      if (!free) {
+        const reason = 'all slots are taken'
+        if (entry.on_busy === 'skip') {
+          this.#tellSkipped(entry, active.slot, { cause: 'busy', reason })
+          return
+        }
+        supervisor.tell({ type: 'schedule.queued', experiment, slot: at, reason })
+      }
+      const run = mintRun(clock.now())
+      this.#record({ experiment, slot: at, run })
+      const turn = free ?? (await within(QUEUE_WAIT_MS, (signal) => turns.wait(signal), stop, calledOff))
       try {
         // It may have waited for long, and we may have been stopped while somebody froze.
-        await this.#options.orders.reread?.()
+        await this.#options.orders.refresh()
+        calledOff.throwIfAborted()
         const skip = this.#forbidden(entry)
         if (skip) {
-          this.skip(entry, active.slot, skip)
+          this.#tellSkipped(entry, active.slot, skip)
           return
         }
         active.run = run
         const { code, reason } = await supervisor.run(entry.experiment, { run, wait: entry.on_busy })
         const cause = code && REFUSALS[code]
-        if (cause) this.skip(entry, active.slot, { cause, reason: reason ?? cause })
+        if (cause) this.#tellSkipped(entry, active.slot, { cause, reason: reason ?? cause })
       } finally {
-        give()
+        turn()
       }
     } catch (error) {
-      this.skip(entry, active.slot, whyNot(error, stop))
+      this.#tellSkipped(entry, active.slot, whyNot(error, stop))
     }
   }
 
@@ -248,7 +261,7 @@ function lastRuns(records: readonly SlotRecord[]): { experiment: string; slot: s
 
 function whyNot(error: unknown, stop: AbortSignal): Skip {
   if (stop.aborted) return { cause: 'stopping', reason: `the daemon stops: ${messageOf(stop.reason)}` }
-  if (error instanceof SlotsFullError) return { cause: 'busy', reason: error.message }
+  if (error instanceof TurnsFullError) return { cause: 'busy', reason: error.message }
   if (error instanceof Error && error.name === 'TimeoutError')
     return { cause: 'busy', reason: 'it waited too long for a slot' }
   if (error instanceof CodedError && error.code === 'ABORTED') return { cause: 'frozen', reason: error.message }

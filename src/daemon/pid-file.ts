@@ -7,7 +7,7 @@ import { link, lstat, open, rename, unlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { CodedError, ConfigError, messageOf } from '../core/errors.ts'
 import { readRegular, SMALL_BYTES } from '../journal/regular.ts'
-import { randomName } from '../journal/state-dir.ts'
+import { randomName } from '../journal/names.ts'
 import { whoIs } from './find-daemon.ts'
 
 export interface PidFile {

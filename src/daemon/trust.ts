@@ -6,14 +6,14 @@ import type { Clock } from '../core/clock.ts'
 import { listed } from '../core/counted.ts'
 import { CodedError } from '../core/errors.ts'
 import type { DaemonStatus } from '../core/status.ts'
-import type { Orders, StandingOrders } from '../journal/orders.ts'
+import type { StandingOrders, Orders } from '../journal/orders.ts'
 import { sameSystem } from '../supervisor/blocked.ts'
-import type { Admission } from '../supervisor/supervisor.ts'
+import type { Admission } from '../supervisor/admission.ts'
 
 export type Untrusted = DaemonStatus['untrusted'][number]
 
 export interface TrustOptions {
-  orders: StandingOrders
+  orders: Orders
   clock: Clock
   /** `settings.trust` as it is now. */
   mode(): 'warn' | 'require'
@@ -87,7 +87,7 @@ export class Trust {
 
 /** By who it says it is; by its address only where it says nothing. */
 function isTrusted(
-  orders: Readonly<Orders>,
+  orders: Readonly<StandingOrders>,
   { endpoint, identity }: Pick<Untrusted, 'endpoint' | 'identity'>,
 ): boolean {
   const silent = Object.values(identity).every((part) => part === null)

@@ -1,29 +1,61 @@
-/** `max_concurrent`: so many runs at once; what is due meanwhile waits its turn in a bounded queue. */
+/** Turns: `max_concurrent` runs at once; what is due meanwhile waits its turn in a bounded queue. */
 
-export class SlotsFullError extends Error {}
+export class TurnsFullError extends Error {}
 
-export class Slots {
+/** Gives the turn back; more than once is the same as once. */
+export type Turn = () => void
+
+/** Of one daemon; who hands out turns for several of them is another implementation. */
+export interface Turns {
+  /** One that is free now; undefined where all are taken. */
+  take(): Promise<Turn | undefined>
+  /** Waits for one. Rejects with TurnsFullError when the queue is full, or with the signal's reason. */
+  wait(signal: AbortSignal): Promise<Turn>
+  /** Fewer turns end nobody: they go as they are given back. */
+  resize(max: number): void
+}
+
+const QUEUE_LIMIT = 16
+
+/** Of one process. */
+export class LocalTurns implements Turns {
   #max: number
   readonly #queueLimit: number
   #used = 0
   #queue: (() => void)[] = []
 
-  constructor(max: number, queueLimit: number) {
+  constructor(max: number, queueLimit = QUEUE_LIMIT) {
     this.#max = max
     this.#queueLimit = queueLimit
   }
 
-  get free(): boolean {
-    return this.#used < this.#max
+  take(): Promise<Turn | undefined> {
+    if (this.#used >= this.#max) return Promise.resolve(undefined)
+    this.#used += 1
+    return Promise.resolve(this.#turn())
   }
 
-  /** Resolves with the function that gives the slot back. Rejects when the queue is full, or with the signal's reason. */
-  async take(signal: AbortSignal): Promise<() => void> {
-    if (!this.free) {
-      if (this.#queue.length >= this.#queueLimit)
-        throw new SlotsFullError(`all ${this.#max} slots are taken and ${this.#queueLimit} runs wait already`)
-      await this.#wait(signal)
-    } else this.#used += 1
+  async wait(signal: AbortSignal): Promise<Turn> {
+    const free = await this.take()
+    if (free) return free
+    if (this.#queue.length >= this.#queueLimit)
+      throw new TurnsFullError(`all ${this.#max} slots are taken and ${this.#queueLimit} runs wait already`)
+    await this.#enqueue(signal)
+    return this.#turn()
+  }
+
+  resize(max: number): void {
+    this.#max = max
+    while (this.#used < this.#max) {
+      const next = this.#queue.shift()
+      if (!next) return
+      this.#used += 1
+      next()
+    }
+  }
+
+  /** A turn is handed over from the run that gives it back: `#used` stays. */
+  #turn(): Turn {
     let given = false
     return () => {
       if (given) return
@@ -34,19 +66,7 @@ export class Slots {
     }
   }
 
-  /** Fewer slots end nobody: they go as they are given back. */
-  resize(max: number): void {
-    this.#max = max
-    while (this.free) {
-      const next = this.#queue.shift()
-      if (!next) return
-      this.#used += 1
-      next()
-    }
-  }
-
-  /** A slot is handed over from the run that gives it back: `#used` stays. */
-  #wait(signal: AbortSignal): Promise<void> {
+  #enqueue(signal: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       const stop = (): void => {
         this.#queue = this.#queue.filter((entry) => entry !== go)

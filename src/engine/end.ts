@@ -2,12 +2,14 @@
 import { JournalError, messageOf } from '../core/errors.ts'
 import type { ErrorCode } from '../core/errors.ts'
 import type { Outcome, Report } from '../core/report.ts'
-import { emptyState, notRead } from '../journal/read-journal.ts'
+import { forgetRun } from '../journal/forget.ts'
+import { notRead } from '../journal/read-journal.ts'
 import type { Mask } from '../core/filled.ts'
-import { pendingSteps } from '../journal/journal.ts'
+import { pendingSteps, unreadState } from '../journal/journal.ts'
 import type { RunStarted, RunState } from '../journal/journal.ts'
-import { partFile } from '../journal/parts.ts'
-import type { StateDir } from '../journal/state-dir.ts'
+import type { History } from '../journal/history.ts'
+import type { Runs } from '../journal/runs.ts'
+import type { Secrets } from '../journal/secrets.ts'
 import { cameTo } from './came-to.ts'
 import { reportOf } from './report.ts'
 import { rollback } from './rollback.ts'
@@ -15,7 +17,8 @@ import type { RollbackInput } from './rollback.ts'
 
 export interface EndInput extends Omit<RollbackInput, 'run' | 'reason'> {
   started: Started
-  state: StateDir
+  secrets: Secrets
+  history: History
   outcome: Outcome
   /** Why it is not `completed`. */
   reason?: string
@@ -29,15 +32,12 @@ export type Started = RunStarted & { at: string }
 
 /** Never throws. */
 export async function endRun(input: EndInput): Promise<Report> {
-  const { state, journal, clock, emit } = input
+  const { runs, history, journal, clock, emit } = input
   const { run } = input.started
   const result = await rollback({ ...input, run, reason: input.reason ?? 'the soak is over' })
-  const after = await state.readJournal(run).catch((error: unknown) => {
-    const file = state.journalFile(run)
-    return { ...emptyState(file), damage: [notRead(error, file)] }
-  })
+  const after = await runs.read(run).catch((error: unknown) => unreadState(run, notRead(error, runs.where(run))))
   // What could be recorded elsewhere is no reason to keep the run open, but the command says that the disk has failed.
-  const unrecorded = result.journalError ?? damageOf(after, run)
+  const unrecorded = result.journalError ?? damageOf(after, runs)
   let failure = unrecorded ?? journal.failure
   if (failure) emit({ type: 'run.warning', message: messageOf(failure) })
   const came = cameTo(input, after.steps)
@@ -52,15 +52,15 @@ export async function endRun(input: EndInput): Promise<Report> {
     failure ??= error as Error
   }
   try {
-    await state.writeReport(report(), { ofUndo: true })
+    await history.write(report(), { ofUndo: true })
     if (!unrecorded && result.residue.length === 0 && pendingSteps(after).length === 0) {
       await journal.append({ type: 'run.finished', outcome: came.outcome }, { durable: true })
       if (journal.failure && !failure) {
         // It broke under this very record, which stands in another file now.
         fail(journal.failure)
-        await state.writeReport(report(), { ofUndo: true })
+        await history.write(report(), { ofUndo: true })
       }
-      await state.forget(run)
+      await forgetRun(input, run)
     }
   } catch (error) {
     fail(error)
@@ -73,7 +73,7 @@ export async function endRun(input: EndInput): Promise<Report> {
 }
 
 /** What was readable is undone; what was not may have been a step, so a person has to look before this target is used again. */
-function damageOf({ file, damage }: RunState, run: string): JournalError | undefined {
+function damageOf({ run, damage }: RunState, runs: Runs): JournalError | undefined {
   const hidden = damage.find((one) => one.unreadable)
   if (hidden) {
     const later = `everything that can be read is undone. chaos recover --run ${run} goes on once the rest can be read`
@@ -81,7 +81,7 @@ function damageOf({ file, damage }: RunState, run: string): JournalError | undef
   }
   const [first] = damage
   if (!first) return undefined
-  const where = `${partFile(file, first.part ?? 1)} is damaged at byte ${first.offset} (${first.reason})`
+  const where = `${runs.where(run, first.part)} is damaged at byte ${first.offset} (${first.reason})`
   return new JournalError(
     'JOURNAL_READ',
     `${where}; everything readable is undone. Check the target, then chaos recover --run ${run} --accept-loss --note WHY`,

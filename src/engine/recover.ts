@@ -13,7 +13,10 @@ import type { Agent, Place, Target } from '../core/target.ts'
 import { pendingSteps, placesOf } from '../journal/journal.ts'
 import type { JournalRecord, PlaceStarted, RunStarted, StepState } from '../journal/journal.ts'
 import { hasDied } from '../journal/quarantine.ts'
-import type { StateDir } from '../journal/state-dir.ts'
+import type { Ballast } from '../journal/ballast.ts'
+import type { History } from '../journal/history.ts'
+import type { Runs } from '../journal/runs.ts'
+import type { Secrets } from '../journal/secrets.ts'
 import { endRun } from './end.ts'
 import { refuseAlive } from './other-install.ts'
 import { closeWithin } from './rollback.ts'
@@ -21,7 +24,12 @@ import { sweep } from './sweep.ts'
 
 export interface RecoverInput {
   run: string
-  state: StateDir
+  /** The install id of whoever recovers it. */
+  install: string
+  runs: Runs
+  secrets: Secrets
+  history: History
+  ballast: Ballast
   target: Target
   /** Tried in this order: the current configuration's (a rotated password), then the one the run was started with. */
   targetConfigs: unknown[]
@@ -55,28 +63,29 @@ export interface HandOver {
  * places with names, those that are away or are another system now are residue, and nothing is changed there.
  */
 export async function recoverRun(input: RecoverInput): Promise<Report> {
-  const { run, state, clock } = input
+  const { run, runs, secrets, history, ballast, clock } = input
   // Each place listens to it, in each of its calls.
   setMaxListeners(0, input.signal)
   const emit = harmless((event: EventBody) => input.emit(event))
-  const before = await state.readJournal(run)
+  const before = await runs.read(run)
   const { started } = before
-  if (!started) throw new TargetError('TARGET_FAILED', `the journal ${before.file} has no start: nothing was applied`)
+  if (!started)
+    throw new TargetError('TARGET_FAILED', `the journal ${runs.where(run)} has no start: nothing was applied`)
   if (input.handOver) await takeWord(input, input.handOver)
-  const pending = pendingSteps(await state.readJournal(run))
+  const pending = pendingSteps(await runs.read(run))
   const needed = placesToUndo(started, pending)
   const places = new Recovered(started, needed, onMachines(input.target, pending), { ...input, emit })
   try {
     // One system decides alone whether there is anything to do; of several each does it by itself.
     if (started.places === undefined) await places.reach('')
     // What was used up on a full disk is put by again where there is room; an undo does not wait for it.
-    await state.makeBallast().catch(() => undefined)
-    const journal = await state.resumeJournal(run)
+    await ballast.make().catch(() => undefined)
+    const journal = await runs.resume(run)
     const outcome = before.undo?.outcome ?? 'aborted'
     const reason = before.undo?.reason ?? 'its process ended before the soak was over'
     return await endRun({
       started,
-      state,
+      ...{ runs, secrets, history },
       journal,
       places: needed,
       reach: (place) => places.reach(place),
@@ -157,7 +166,7 @@ class Recovered {
     const agent = await agentFor(this.#started, at, this.#onMachines.has(place), input)
     if (agent === nothingLeft) return agent
     try {
-      await refuseAlive(agent, this.#started, input.state.install, input.signal)
+      await refuseAlive(agent, this.#started, input.install, input.signal)
       await sweepOwn(agent, this.#started.install, input)
       return agent
     } catch (error) {
@@ -191,9 +200,9 @@ const SWEPT_AFTER_MS = 60_000
 
 /** What an earlier process left without a journal: killed while it planned, or on a machine that is gone. Never stops an undo. */
 async function sweepOwn(agent: Agent, install: string, input: RecoverInput): Promise<void> {
-  const { isLive, run, state, signal, emit } = input
+  const { isLive, run, signal, emit } = input
   // Of another installation nobody here knows which runs live.
-  if (!isLive || install !== state.install) return
+  if (!isLive || install !== input.install) return
   try {
     const live = async (other: string): Promise<boolean> => other === run || isLive(other)
     const swept = await sweep({
@@ -207,9 +216,9 @@ async function sweepOwn(agent: Agent, install: string, input: RecoverInput): Pro
 }
 
 /** An operator's word, before anything else: what may stay is not looked at any more, what is quarantined is tried again. */
-async function takeWord({ run, state }: RecoverInput, { accept_residue: accepted, retry }: HandOver): Promise<void> {
+async function takeWord({ run, runs }: RecoverInput, { accept_residue: accepted, retry }: HandOver): Promise<void> {
   if (!accepted && !retry) return
-  const pending = pendingSteps(await state.readJournal(run))
+  const pending = pendingSteps(await runs.read(run))
   const meant = (steps: number[] | undefined): StepState[] => {
     const unknown = steps?.filter((step) => !pending.some((p) => p.step === step)) ?? []
     if (unknown.length === 0) return pending.filter(({ step }) => steps === undefined || steps.includes(step))
@@ -225,7 +234,7 @@ async function takeWord({ run, state }: RecoverInput, { accept_residue: accepted
       .map(({ step }) => ({ type: 'step.released', step }) as const),
   ]
   if (records.length === 0) return
-  const journal = await state.resumeJournal(run)
+  const journal = await runs.resume(run)
   try {
     for (const record of records) await journal.append(record, { durable: true })
   } finally {
@@ -241,7 +250,7 @@ async function agentFor(
   input: RecoverInput,
 ): Promise<Agent> {
   const accepted = input.handOver?.accept_residue !== undefined
-  if (accepted && pendingSteps(await input.state.readJournal(input.run)).length === 0) return nothingLeft
+  if (accepted && pendingSteps(await input.runs.read(input.run)).length === 0) return nothingLeft
   return connectSame(started, at, onMachine, input)
 }
 

@@ -13,7 +13,7 @@ import type { Agent } from '../core/target.ts'
 import { pendingSteps } from '../journal/journal.ts'
 import type { Journal, JournalRecord, StepState } from '../journal/journal.ts'
 import { hasDied, whyNotTried } from '../journal/quarantine.ts'
-import type { StateDir } from '../journal/state-dir.ts'
+import type { Runs } from '../journal/runs.ts'
 import { FreshJournal } from './fresh-journal.ts'
 import { observe } from './observe.ts'
 import { pooled } from './pooled.ts'
@@ -21,7 +21,7 @@ import { pooled } from './pooled.ts'
 export interface RollbackInput {
   run: string
   /** Where its journal is read again. */
-  state: StateDir
+  runs: Runs
   journal: Journal
   /** Where something of the run may still be in flight; what is pending elsewhere is undone there, too. */
   places: readonly string[]
@@ -61,7 +61,7 @@ export interface RollbackResult {
  */
 export async function rollback(input: RollbackInput): Promise<RollbackResult> {
   const log = new UndoLog(input.journal)
-  const journal = new FreshJournal(() => input.state.readJournal(input.run))
+  const journal = new FreshJournal(() => input.runs.read(input.run))
   try {
     await closeHeld(input)
     await log.append({ type: 'undo.started', reason: input.reason, outcome: input.outcome })
@@ -90,7 +90,7 @@ export async function rollback(input: RollbackInput): Promise<RollbackResult> {
       residue: [
         {
           step: 0,
-          resource: input.state.journalFile(input.run),
+          resource: input.runs.where(input.run),
           describe: 'read the journal',
           error: messageOf(error),
         },
@@ -215,7 +215,7 @@ async function undo(
   input: Omit<RollbackInput, 'journal'> & { agent: Agent; journal: FreshJournal },
   log: UndoLog,
 ): Promise<unknown> {
-  const { agent, clock, emit, state, run, journal } = input
+  const { agent, clock, emit, runs, run, journal } = input
   const begun = clock.monotonic()
   emit({ type: 'step.reverting', step: viewOf(step) })
   let left: Inspection | undefined
@@ -227,7 +227,7 @@ async function undo(
     // Facts of an interrupted attempt are in the file, behind what was there when the rollback began.
     const isFirst = attempts++ === 0
     const known = isFirst ? step : ((await journal.read()).steps.find(isSame(step)) ?? step)
-    const data = await state.loadStep(run, known)
+    const data = await runs.load(run, known)
     const ctx = { version: step.version, mark: step.mark, clock, signal }
     if (isFirst) observed = await observe(step, data, agent, ctx, emit)
     await agent.revert(step.skill, data, {
@@ -297,8 +297,8 @@ function isFinal(error: unknown): boolean {
   )
 }
 
-function isSame({ planned }: StepState): (other: StepState) => boolean {
-  return (other) => other.planned.offset === planned.offset && other.planned.part === planned.part
+function isSame({ step, since }: StepState): (other: StepState) => boolean {
+  return (other) => other.step === step && other.since === since
 }
 
 /** Then the later one has to be undone first. */

@@ -12,9 +12,12 @@ import type { Mask } from '../core/filled.ts'
 import type { Outcome, Report } from '../core/report.ts'
 import type { Holdable } from '../core/skill.ts'
 import type { Agent, Target } from '../core/target.ts'
-import type { FileJournal } from '../journal/file-journal.ts'
-import type { PlaceStarted } from '../journal/journal.ts'
-import type { StateDir } from '../journal/state-dir.ts'
+import { forgetRun } from '../journal/forget.ts'
+import type { Ballast } from '../journal/ballast.ts'
+import type { History } from '../journal/history.ts'
+import type { Journal, PlaceStarted } from '../journal/journal.ts'
+import type { Runs } from '../journal/runs.ts'
+import type { Secrets } from '../journal/secrets.ts'
 import { endRun } from './end.ts'
 import type { Started } from './end.ts'
 import { choosePlaces, openFleet } from './fleet.ts'
@@ -29,7 +32,12 @@ import type { HeldClaim } from './steps.ts'
 export interface RunInput {
   experiment: Experiment
   target: Target
-  state: StateDir
+  /** The install id; the first part of every mark. */
+  install: string
+  runs: Runs
+  secrets: Secrets
+  history: History
+  ballast: Ballast
   run: string
   seed: string
   clock: Clock
@@ -54,7 +62,7 @@ const REPLANS = 5
 export async function runExperiment(given: RunInput): Promise<Report> {
   const mask = maskOf(given.experiment.filled ?? [])
   const input = { ...given, emit: harmless((event: EventBody) => given.emit(event)) }
-  const { experiment, target, state, clock, signal, emit } = input
+  const { experiment, target, install, clock, signal, emit } = input
   // Each place listens to it, in each of its calls.
   setMaxListeners(0, signal)
   const startedAt = new Date(clock.now()).toISOString()
@@ -72,7 +80,7 @@ export async function runExperiment(given: RunInput): Promise<Report> {
     refuseProtected(experiment, endpoint)
     emit({ type: 'run.phase', phase: 'connect', detail: endpoint.key })
     const places = await choosePlaces(target, experiment, input.seed, signal)
-    fleet = await openFleet(target, places, { install: state.install, run: input.run, clock, signal }, mask)
+    fleet = await openFleet(target, places, { install, run: input.run, clock, signal }, mask)
     const { plan, claims } = await planAndClaim(fleet, input)
     const [one] = fleet.started
     const started: Started = {
@@ -80,7 +88,7 @@ export async function runExperiment(given: RunInput): Promise<Report> {
       at: startedAt,
       format: fleet.named ? 2 : 1,
       run: input.run,
-      install: state.install,
+      install,
       experiment: experiment.name,
       target: target.name,
       endpoint: endpoint.key,
@@ -121,7 +129,7 @@ async function planAndClaim(fleet: Fleet, input: RunInput): Promise<{ plan: RunP
       experiment,
       endpoint: target.endpoint(experiment.target_config),
       skills: target.skills,
-      install: input.state.install,
+      install: input.install,
       run: input.run,
       seed: input.seed,
       signal,
@@ -165,7 +173,7 @@ async function breakAndRestore(
   started: Started,
   input: RunInput & { mask: Mask; claims: readonly HeldClaim[] },
 ): Promise<Report> {
-  const { experiment, state, clock, signal, emit, mask, claims } = input
+  const { experiment, runs, secrets, history, clock, signal, emit, mask, claims } = input
   const journal = await openJournal(started, input)
   const held: Holdable[] = []
   const agentAt = (place: string): Agent => fleet.at(place).agent
@@ -184,7 +192,7 @@ async function breakAndRestore(
       claims,
     })
     ending = effective ? { outcome: 'completed' } : { outcome: 'ineffective', reason: whyIneffective(plan) }
-    const ended = await lookAgain(plan.steps, { run: input.run, state, journal, agentAt, clock, signal, emit })
+    const ended = await lookAgain(plan.steps, { run: input.run, runs, journal, agentAt, clock, signal, emit })
     // A place that failed did not end the others; the run did not do all that it planned.
     if (failed) ending = endingOf(failed, NEVER)
     else if (ended) ending = endingOf(ended, NEVER)
@@ -195,7 +203,7 @@ async function breakAndRestore(
   return endRun({
     ...ending,
     started,
-    state,
+    ...{ runs, secrets, history },
     journal,
     places: fleet.members.map(({ place }) => place),
     reach: (place) => Promise.resolve(agentAt(place)),
@@ -210,18 +218,19 @@ async function breakAndRestore(
 }
 
 /** The secret before the journal: without it an operator whose shell lacks our variables could not recover the run. */
-async function openJournal(started: Started, { state, experiment, run }: RunInput): Promise<FileJournal> {
-  let journal: FileJournal | undefined
+async function openJournal(started: Started, input: RunInput): Promise<Journal> {
+  const { runs, secrets, ballast, experiment, run } = input
+  let journal: Journal | undefined
   try {
-    await state.makeBallast()
-    await state.keepSecret(run, experiment.target_config)
-    journal = await state.createJournal(run)
+    await ballast.make()
+    await secrets.keep(run, experiment.target_config)
+    journal = await runs.create(run)
     await journal.append(started, { durable: true })
     return journal
   } catch (error) {
     // Nothing was applied: nothing of this run needs to stay.
     await journal?.close().catch(() => undefined)
-    await state.forget(run).catch(() => undefined)
+    await forgetRun(input, run).catch(() => undefined)
     throw error
   }
 }
@@ -246,7 +255,7 @@ function endingOf(error: unknown, signal: AbortSignal): { outcome: Outcome; reas
 
 /** The run ended before anything could be changed: a report without steps. */
 async function notBegun(error: unknown, startedAt: string, endpoint: string, input: RunInput): Promise<Report> {
-  const { experiment, state, clock, signal, emit, run } = input
+  const { experiment, history, clock, signal, emit, run } = input
   const ending = endingOf(error, signal)
   const report: Report = {
     run,
@@ -266,7 +275,7 @@ async function notBegun(error: unknown, startedAt: string, endpoint: string, inp
     notes: [],
     exit_code: exitCodeOf({ ...ending, residue: [], journalFailed: false }),
   }
-  await state.writeReport(report).catch((cause: unknown) => emit({ type: 'run.warning', message: messageOf(cause) }))
+  await history.write(report).catch((cause: unknown) => emit({ type: 'run.warning', message: messageOf(cause) }))
   emit({ type: 'run.finished', report })
   return report
 }

@@ -9,7 +9,7 @@ import type { EventBody } from '../core/events.ts'
 import type { Inspection } from '../core/skill.ts'
 import type { Agent } from '../core/target.ts'
 import type { Journal, StepState } from '../journal/journal.ts'
-import type { StateDir } from '../journal/state-dir.ts'
+import type { Runs } from '../journal/runs.ts'
 import { answered } from './answered.ts'
 import type { PlannedStep } from './plan.ts'
 
@@ -20,7 +20,7 @@ const LANES = 8
 
 export interface SoakEndInput {
   run: string
-  state: StateDir
+  runs: Runs
   journal: Journal
   agentAt(place: string): Agent
   clock: Clock
@@ -40,7 +40,7 @@ export async function lookAgain(steps: readonly PlannedStep[], input: SoakEndInp
   const open = new Set<StepState>()
   try {
     await answered(LOOK_MS, input, async (signal) => {
-      const { steps: all } = await input.state.readJournal(input.run)
+      const { steps: all } = await input.runs.read(input.run)
       for (const one of all) if (asked.has(one.step) && one.state === 'applied' && inEffect(one) > 0) open.add(one)
       const lane = async (queue: StepState[]): Promise<void> => {
         for (let one = queue.shift(); one && !signal.aborted; one = queue.shift()) {
@@ -81,10 +81,10 @@ export async function lookAgain(steps: readonly PlannedStep[], input: SoakEndInp
 
 async function inspect(
   one: StepState,
-  { agentAt, state, run, clock }: SoakEndInput,
+  { agentAt, runs, run, clock }: SoakEndInput,
   signal: AbortSignal,
 ): Promise<Inspection> {
-  return agentAt(one.place).inspect(one.skill, await state.loadStep(run, one), {
+  return agentAt(one.place).inspect(one.skill, await runs.load(run, one), {
     ...{ version: one.version, mark: one.mark, clock, signal },
   })
 }

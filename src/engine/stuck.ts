@@ -6,7 +6,7 @@ import { stepOf } from '../core/target.ts'
 import type { Target } from '../core/target.ts'
 import { pendingSteps, placesOf } from '../journal/journal.ts'
 import type { RunState, StepState } from '../journal/journal.ts'
-import type { StateDir } from '../journal/state-dir.ts'
+import type { Runs } from '../journal/runs.ts'
 import { definedConfig, placeAt } from './of-run.ts'
 import { idAt } from './plan.ts'
 import { overlap } from './rollback.ts'
@@ -42,7 +42,7 @@ export interface StuckRun {
 
 /** `reason`: what kept the last attempt from everything, where that is known. Reads the journal only. */
 export async function stuckRun(
-  state: StateDir,
+  runs: Runs,
   journal: RunState,
   targets: readonly Pick<Target, 'name' | 'skills' | 'config' | 'endpoint' | 'places'>[],
   reason?: string,
@@ -65,7 +65,7 @@ export async function stuckRun(
     const byHand = async (): Promise<ByHand> => {
       const skill = skills.find(({ name }) => name === step.skill)
       if (!skill) throw new Error(`this version has no skill ${step.skill}: run the version that wrote the journal`)
-      const data = stepOf(skill, await state.loadStep(started.run, step), step.version)
+      const data = stepOf(skill, await runs.load(started.run, step), step.version)
       return skill.byHand(data, { mark, config: configAt(step.place) })
     }
     steps.push({
@@ -83,7 +83,7 @@ export async function stuckRun(
   )
   return {
     ...{ run: started.run, experiment: started.experiment, endpoint: started.endpoint },
-    ...{ identity: Object.fromEntries(parts) as Record<string, string>, journal: journal.file },
+    ...{ identity: Object.fromEntries(parts) as Record<string, string>, journal: runs.where(started.run) },
     ...(reason === undefined ? {} : { reason }),
     steps,
   }

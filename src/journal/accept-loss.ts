@@ -2,13 +2,22 @@
  * An operator's word that what is unreadable in a journal may be lost. What was readable has been undone before; the
  * damaged files and the secret are kept aside, the run is over, and its target may be used again.
  */
-import { basename, dirname, join } from 'node:path'
-import { JournalError, messageOf, RefusedError } from '../core/errors.ts'
+import { basename } from 'node:path'
+import { JournalError, RefusedError } from '../core/errors.ts'
 import type { Report } from '../core/report.ts'
-import type { Disk } from './disk.ts'
+import { forgetRun } from './forget.ts'
+import type { History } from './history.ts'
 import { pendingSteps } from './journal.ts'
 import type { RunState } from './journal.ts'
-import { partFile, partsOf } from './parts.ts'
+import type { Runs } from './runs.ts'
+import type { Secrets } from './secrets.ts'
+
+/** Where the parts of a run are kept. */
+export interface Kept {
+  runs: Runs
+  secrets: Secrets
+  history: History
+}
 
 export interface Loss {
   run: string
@@ -17,12 +26,26 @@ export interface Loss {
   now: number
 }
 
-/** How a file that was set aside ends, with when: no reader takes it for a journal, and it goes with old reports. */
-export const ASIDE = /\.damaged-(\d+)$/
+/**
+ * Ends a run whose journal is damaged: it gets its report, its journal and its secret are kept aside (returned). Throws
+ * RefusedError when it is not damaged, or what is readable in it is not undone yet, and JOURNAL_READ when it cannot be
+ * read: then nobody knows whether it is damaged.
+ */
+export async function acceptLoss(kept: Kept, loss: Loss): Promise<{ report: Report; aside: string[] }> {
+  const { runs, secrets, history } = kept
+  const { run, now } = loss
+  const damaged = (await runs.list(run))[0] ?? (await runs.read(run))
+  refuseAccepting(damaged)
+  const before = await history.read(run).catch(() => undefined)
+  const report = reportOfLoss(damaged, before, loss, (...of) => runs.where(...of))
+  await history.write(report, { ofUndo: true })
+  const aside = [...(await runs.setAside(run, now)), ...(await secrets.setAside(run, now))]
+  await forgetRun(kept, run)
+  return { report, aside }
+}
 
 /** Throws RefusedError where there is no loss to accept; JOURNAL_READ where nobody knows, because it cannot be read. */
-export function refuseUndamaged({ file, damage }: Pick<RunState, 'file' | 'damage'>): void {
-  const run = basename(file, '.jsonl')
+export function refuseUndamaged({ run, damage }: Pick<RunState, 'run' | 'damage'>): void {
   const hidden = damage.find((one) => one.unreadable)
   if (hidden) {
     throw new JournalError(
@@ -41,10 +64,9 @@ export function refuseUndamaged({ file, damage }: Pick<RunState, 'file' | 'damag
 }
 
 /** Throws what `refuseUndamaged` throws, and RefusedError where something can be undone first. */
-export function refuseAccepting(state: RunState): void {
+function refuseAccepting(state: RunState): void {
   refuseUndamaged(state)
-  const { file, started, steps } = state
-  const run = basename(file, '.jsonl')
+  const { run, started, steps } = state
   const pending = pendingSteps({ steps })
   // Without its start nobody knows where they would have to be undone: they are part of the loss.
   if (!started || pending.length === 0) return
@@ -55,13 +77,18 @@ export function refuseAccepting(state: RunState): void {
 }
 
 /** The report of a run whose loss was accepted: the one it had, or what can still be said. */
-export function reportOfLoss(state: RunState, before: Report | undefined, { run, note, now }: Loss): Report {
+function reportOfLoss(
+  state: RunState,
+  before: Report | undefined,
+  { run, note, now }: Loss,
+  where: Runs['where'],
+): Report {
   const at = new Date(now).toISOString()
   const { started, damage, steps } = state
-  const where = damage.map((d) => `${basename(partFile(state.file, d.part ?? 1))} at byte ${d.offset} (${d.reason})`)
+  const lost = damage.map((d) => `${basename(where(run, d.part))} at byte ${d.offset} (${d.reason})`)
   const unknown = started ? [] : pendingSteps(state).map((s) => `not undone, its target is not known: ${s.describe}`)
   const text = note === '' ? '' : `: ${note}`
-  const notes = [`an operator accepted at ${at} that this is lost: ${where.join(', ')}${text}`, ...unknown]
+  const notes = [`an operator accepted at ${at} that this is lost: ${lost.join(', ')}${text}`, ...unknown]
   if (before) return { ...before, residue: [], notes: [...before.notes, ...notes] }
   return {
     ...{ run, experiment: started?.experiment ?? '', target: started?.target ?? '', endpoint: started?.endpoint ?? '' },
@@ -75,35 +102,5 @@ export function reportOfLoss(state: RunState, before: Report | undefined, { run,
       state: now,
     })),
     ...{ notes, exit_code: 5 },
-  }
-}
-
-/** What the run connected with, beside its journal: who finds the journal readable after all needs it. */
-export async function keepAside(folder: string, run: string, disk: Disk, now: number): Promise<string[]> {
-  const to = join(folder, `${run}.damaged-${now}`)
-  try {
-    if (!(await disk.list(folder)).includes(run)) return []
-    await disk.rename(join(folder, run), to)
-    await disk.syncFolder(folder)
-    return [to]
-  } catch (error) {
-    throw new JournalError('JOURNAL_WRITE', `cannot set ${to} aside: ${messageOf(error)}`, { cause: error })
-  }
-}
-
-/** Renames every file of the run, the first one last, so that a crash in between leaves a run that is still damaged. */
-export async function setAside(file: string, disk: Disk, now: number): Promise<string[]> {
-  const aside: string[] = []
-  try {
-    for (const part of (await partsOf(file, disk)).reverse()) {
-      const from = partFile(file, part)
-      const to = join(dirname(file), `${basename(from)}.damaged-${now}`)
-      await disk.rename(from, to)
-      aside.push(to)
-    }
-    await disk.syncFolder(dirname(file))
-    return aside
-  } catch (error) {
-    throw new JournalError('JOURNAL_WRITE', `cannot set ${file} aside: ${messageOf(error)}`, { cause: error })
   }
 }

@@ -1,9 +1,10 @@
 /** The one writer of a run's journal: group commit, and another file to go on in when the disk has failed under one. */
-import { basename, dirname } from 'node:path'
+import { dirname } from 'node:path'
 import { JournalError, messageOf } from '../core/errors.ts'
 import type { JournalTotals } from '../core/events.ts'
 import { isCode, isFull, nodeDisk } from './disk.ts'
 import type { Disk } from './disk.ts'
+import { runOfFile } from './file-state.ts'
 import { MAX_RECORD_BYTES } from './format.ts'
 import type { Journal, JournalRecord, RunContinued, Stamped } from './journal.ts'
 import { LAST_PART, partFile } from './parts.ts'
@@ -174,7 +175,7 @@ export class FileJournal implements Journal {
       type: 'run.continued',
       // Whatever the run's: its first file says that, and is read first.
       format: 1,
-      run: basename(this.file, '.jsonl'),
+      run: runOfFile(this.file),
       after: this.#failed,
       error: messageOf(this.#failure),
       at: new Date().toISOString(),

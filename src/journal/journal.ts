@@ -110,15 +110,7 @@ export interface Journal {
   readonly totals?: JournalTotals
 }
 
-/** Where a record stands. */
-export interface Position {
-  /** 1 is the run's first file; more where it went on after an error of the disk. */
-  part: number
-  offset: number
-  length: number
-}
-
-/** One step as the journal tells it; payloads stay in the file and are found by their positions. */
+/** One step as the journal tells it; its data is loaded when it is needed. */
 export interface StepState extends Tried {
   step: number
   skill: string
@@ -132,8 +124,6 @@ export interface StepState extends Tried {
   mark: string
   /** When it was planned, ISO 8601: what it changed was changed after that. */
   since: string
-  planned: Position
-  facts: Position[]
   state: 'planned' | 'applied' | 'failed' | 'skipped' | 'reverted' | 'accepted'
   effect?: Inspection
   /** As it was read when the soak was over. */
@@ -163,24 +153,19 @@ export interface Damage {
 }
 
 export interface RunState {
-  /** The run's first; `part` says which is its newest. */
-  file: string
-  part: number
-  /** False when the newest could not be read to its end: nothing may be written to it. */
-  readable: boolean
+  run: string
   /** Absent when the file ended before its first record was durable: then no step was applied. */
   started?: RunStarted & { at: string }
   /** In the order they were planned, which is the order they were applied in where they touch the same things. */
   steps: StepState[]
   undo?: { reason: string; outcome: Outcome; at: string }
   finished?: { outcome: Outcome; at: string }
-  /** In the newest file, where the next record goes: before it are records, and damage that stays where it is. */
-  goodLength: number
-  /** What follows: what a crash leaves of a write that was never acknowledged. */
-  tornBytes: number
   damage: Damage[]
-  lastCrc: string
-  lastSeq: number
+}
+
+/** Of a journal that could not be read: it is all damage. */
+export function unreadState(run: string, damage: Damage): RunState {
+  return { run, steps: [], damage: [damage] }
 }
 
 /** The systems that a run is on; in format 1 the one, without a name. */
@@ -191,19 +176,19 @@ export function placesOf({ places, endpoint, identity }: RunStarted): PlaceStart
 const NO_SCOPES = { server: '', database: '', resource: '' }
 
 /** Steps whose undo has not been seen: planned, and neither skipped, reverted nor accepted. */
-export function pendingSteps(state: Pick<RunState, 'steps'>): StepState[] {
+export function pendingSteps<Step extends StepState>(state: { steps: readonly Step[] }): Step[] {
   return state.steps.filter((s) => s.state === 'planned' || s.state === 'applied' || s.state === 'failed')
 }
 
 /** Adds one record to the state. Pure but for `state`; unknown record types of a newer minor version are ignored. */
-export function fold(state: RunState, record: Stamped, at: Position): void {
+export function fold(state: RunState, record: Stamped): void {
   switch (record.type) {
     case 'run.started':
       state.started = record
       return
     case 'undo.started':
       if ('step' in record) {
-        foldStep(state, record, at)
+        foldStep(state, record)
         return
       }
       // One process at a time undoes a run: whatever an earlier one was at, it is dead.
@@ -223,12 +208,12 @@ export function fold(state: RunState, record: Stamped, at: Position): void {
       const { step, skill, version, place = '', resource, touches, describe, mark, at: since } = record
       state.steps.push({
         ...{ step, skill, version, place, resource, touches, describe, mark, since },
-        ...{ planned: at, facts: [], state: 'planned' },
+        state: 'planned',
       })
       return
     }
     default:
-      foldStep(state, record, at)
+      foldStep(state, record)
   }
 }
 
@@ -237,13 +222,12 @@ type StepRecord = Exclude<
   UndoStarted | { type: 'run.started' | 'run.continued' | 'run.finished' | 'step.planned' }
 >
 
-function foldStep(state: RunState, record: StepRecord, at: Position): void {
+function foldStep(state: RunState, record: StepRecord): void {
   const step = state.steps.findLast((s) => s.step === record.step)
   if (!step) return
   switch (record.type) {
     case 'step.recorded':
     case 'undo.progress':
-      step.facts.push(at)
       return
     case 'step.applied':
       Object.assign(step, { state: 'applied', effect: record.effect, apply_ms: record.ms })

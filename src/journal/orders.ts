@@ -1,98 +1,32 @@
-/**
- * What an operator has said and what must outlive a restart: `<state>/orders.json`. Frozen, disabled experiments, and
- * the systems that may be broken although they were not known before.
- */
-import { rename } from 'node:fs/promises'
-import { join } from 'node:path'
-import { JournalError, messageOf } from '../core/errors.ts'
-import { nodeDisk, writeFileDurably } from './disk.ts'
-import { readRegular } from './regular.ts'
-import { adviceFor, unreadableBy } from './unreadable.ts'
-import { exactly, fields, listOf, mapOf, nullable, optional, text, time } from './shape.ts'
+/** What an operator has said and what must outlive a restart: frozen, disabled experiments, and the systems that are trusted. */
 
 /** Times are ISO 8601, UTC. An `until` that has passed means that the order is over. */
-export interface Orders {
+export interface StandingOrders {
   frozen?: { since: string; reason: string; until?: string }
   disabled: Record<string, { since: string; until?: string }>
   trusted: { endpoint: string; identity: Record<string, string | null>; since: string }[]
 }
 
-export interface StandingOrders {
-  readonly current: Readonly<Orders>
+/** Where they are kept. */
+export interface Orders {
+  /** As they were known last. */
+  readonly current: Readonly<StandingOrders>
   /** Durable when it resolves; only then `current` shows it. Changes are made one after the other. */
-  change(next: (orders: Orders) => Orders): Promise<void>
-  /** Looks whether somebody has written them since, as commands do that nobody answers. Absent where they are on no disk. */
-  reread?(): Promise<void>
-}
-
-const NONE: Orders = { disabled: {}, trusted: [] }
-
-/** Orders that cannot be read could be "frozen": then that is what they are taken for, until somebody says otherwise. */
-export async function openOrders(stateDir: string, now: number): Promise<StandingOrders> {
-  const file = join(stateDir, 'orders.json')
-  let { orders, damaged } = await read(file, now)
-  let changing: Promise<void> = Promise.resolve()
-  const reread = async (): Promise<void> => {
-    const found = await read(file, now)
-    // Gone is no order: what was said still counts.
-    if (found.orders !== NONE) ({ orders, damaged } = found)
-  }
-  const write = async (next: (orders: Orders) => Orders): Promise<void> => {
-    await reread()
-    const changed = next(orders)
-    try {
-      if (damaged) await rename(file, `${file}.damaged-${now}`)
-      damaged = false
-      await writeFileDurably(nodeDisk, stateDir, 'orders.json', `${JSON.stringify(changed, null, 2)}\n`)
-    } catch (error) {
-      const advice = await adviceFor(file, unreadableBy(error, file)?.code ?? '')
-      const message = `cannot write ${file}: ${messageOf(error)}${advice === '' ? '' : `. ${advice}`}`
-      throw new JournalError('JOURNAL_WRITE', message, { cause: error })
-    }
-    orders = changed
-  }
-  return {
-    get current() {
-      return orders
-    },
-    change(next) {
-      const done = changing.then(() => write(next))
-      changing = done.catch(() => undefined)
-      return done
-    },
-    reread() {
-      changing = changing.then(reread)
-      return changing
-    },
-  }
-}
-
-/** What an order of a newer version forbids is not known here: then nothing may run. */
-const isOrders = exactly({
-  frozen: optional(fields({ since: time, reason: text, until: optional(time) })),
-  disabled: optional(mapOf(fields({ since: time, until: optional(time) }))),
-  trusted: optional(listOf(fields({ endpoint: text, identity: mapOf(nullable(text)), since: time }))),
-})
-
-async function read(file: string, now: number): Promise<{ orders: Orders; damaged: boolean }> {
-  try {
-    const found = JSON.parse((await readRegular(file)).toString()) as unknown
-    if (!isOrders(found)) throw new Error('it is not of the form that this version knows')
-    return { orders: { ...NONE, ...(found as Partial<Orders>) }, damaged: false }
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return { orders: NONE, damaged: false }
-    const advice = await adviceFor(file, unreadableBy(error, file)?.code ?? '')
-    const reason = `${file} cannot be read (${messageOf(error)}${advice === '' ? '' : `. ${advice}`}): whoever unfreezes begins it anew`
-    return { orders: { ...NONE, frozen: { since: new Date(now).toISOString(), reason } }, damaged: true }
-  }
+  change(next: (orders: StandingOrders) => StandingOrders): Promise<void>
+  /** Looks whether somebody else has changed them since, as commands do that no daemon answers. */
+  refresh(): Promise<void>
 }
 
 /** Why nothing may be started now; undefined when something may. */
-export function frozenNow(orders: Readonly<Orders>, now: number): Orders['frozen'] {
+export function frozenNow(orders: Readonly<StandingOrders>, now: number): StandingOrders['frozen'] {
   return orders.frozen && !isOver(orders.frozen, now) ? orders.frozen : undefined
 }
 
-export function disabledNow(orders: Readonly<Orders>, experiment: string, now: number): { until?: string } | undefined {
+export function disabledNow(
+  orders: Readonly<StandingOrders>,
+  experiment: string,
+  now: number,
+): { until?: string } | undefined {
   const order = Object.hasOwn(orders.disabled, experiment) ? orders.disabled[experiment] : undefined
   if (!order || isOver(order, now)) return undefined
   return order.until === undefined ? {} : { until: order.until }

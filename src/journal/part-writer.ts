@@ -2,7 +2,7 @@
 import { basename, dirname } from 'node:path'
 import type { Disk, DiskFile } from './disk.ts'
 import { CHAIN_START, lineOf, MAX_LINE_BYTES } from './format.ts'
-import type { RunState } from './journal.ts'
+import type { FileState } from './file-state.ts'
 
 /** Any error is final: the kernel may have dropped what it could not write, and say nothing the next time. */
 export class PartWriter {
@@ -32,7 +32,7 @@ export class PartWriter {
   }
 
   /** Goes on with a file that was read: cuts a torn tail (a copy of it is kept beside the file), and syncs what is there. */
-  static async resume(file: string, state: RunState, disk: Disk): Promise<PartWriter> {
+  static async resume(file: string, state: FileState, disk: Disk): Promise<PartWriter> {
     const handle = await disk.open(file, 'write')
     try {
       if (state.tornBytes > 0) {
@@ -73,7 +73,7 @@ export class PartWriter {
   }
 }
 
-async function keepTail(disk: Disk, handle: DiskFile, file: string, state: RunState): Promise<void> {
+async function keepTail(disk: Disk, handle: DiskFile, file: string, state: FileState): Promise<void> {
   const tail = await handle.read(state.goodLength, Math.min(state.tornBytes, MAX_LINE_BYTES))
   try {
     const copy = await disk.open(`${dirname(file)}/${basename(file)}.torn-${Date.now()}`, 'create')

@@ -3,9 +3,11 @@ import { JournalError, messageOf } from '../core/errors.ts'
 import { markOf } from '../core/skill.ts'
 import { nodeDisk } from './disk.ts'
 import type { Disk, DiskFile } from './disk.ts'
+import { emptyFileState } from './file-state.ts'
+import type { FileState, FileStep, Position } from './file-state.ts'
 import { CHAIN_START, decodeLine, MAX_TAIL_BYTES, wasWhole } from './format.ts'
 import { fold, JOURNAL_FORMAT } from './journal.ts'
-import type { Damage, RunState, Stamped, StepState } from './journal.ts'
+import type { Damage, Stamped } from './journal.ts'
 import { linesOf } from './lines.ts'
 import { partFile, partsOf } from './parts.ts'
 import { isRecord } from './record-shape.ts'
@@ -15,8 +17,8 @@ import { cannotRead, unreadableBy } from './unreadable.ts'
  * Everything the journal of a run says; `file` is its first, and those in which it went on are read with it. Throws
  * JournalError when none of them can be read, or one is of a newer format.
  */
-export async function readJournal(file: string, disk: Disk = nodeDisk): Promise<RunState> {
-  const state = emptyState(file)
+export async function readJournal(file: string, disk: Disk = nodeDisk): Promise<FileState> {
+  const state = emptyFileState(file)
   const found = await partsOf(file, disk)
   const parts = found.length > 0 ? found : [1]
   const unreadable: JournalError[] = []
@@ -39,7 +41,7 @@ export async function readJournal(file: string, disk: Disk = nodeDisk): Promise<
 }
 
 /** One file of the run, added to what the earlier ones say. */
-async function readPart(state: RunState, part: number, disk: Disk): Promise<void> {
+async function readPart(state: FileState, part: number, disk: Disk): Promise<void> {
   const file = partFile(state.file, part)
   Object.assign(state, { part, readable: false, goodLength: 0, tornBytes: 0, lastCrc: CHAIN_START, lastSeq: 0 })
   const damage = (offset: number, reason: string): void => void state.damage.push({ ...inPart(part), offset, reason })
@@ -73,7 +75,7 @@ async function readPart(state: RunState, part: number, disk: Disk): Promise<void
       const record = parse(line.json)
       const format = formatOf(record)
       if (format !== undefined && format > JOURNAL_FORMAT) throw newer(file, format)
-      if (isRecord(record)) fold(state, record as Stamped, { part, offset, length: bytes.length })
+      if (isRecord(record)) foldAt(state, record as Stamped, { part, offset, length: bytes.length })
       else damage(offset, `record ${line.seq} is none of a journal`)
       state.lastCrc = line.crc
       state.lastSeq = line.seq
@@ -84,6 +86,15 @@ async function readPart(state: RunState, part: number, disk: Disk): Promise<void
   }
   state.tornBytes = end - state.goodLength
   state.readable = true
+}
+
+/** Adds a record, and where the data of its step stands. */
+function foldAt(state: FileState, record: Stamped, at: Position): void {
+  const before = state.steps.length
+  fold(state, record)
+  for (const step of state.steps.slice(before)) Object.assign(step, { planned: at, facts: [] })
+  if (record.type === 'step.recorded' || record.type === 'undo.progress')
+    state.steps.findLast(({ step }) => step === record.step)?.facts.push(at)
 }
 
 /** Of a file of which nothing is known: damaged, unless the system did not let us read it. */
@@ -110,16 +121,8 @@ function inPart(part: number): { part?: number } {
   return part === 1 ? {} : { part }
 }
 
-/** Of a journal of which nothing has been read. */
-export function emptyState(file: string): RunState {
-  return {
-    ...{ file, part: 1, readable: false, steps: [], damage: [] },
-    ...{ goodLength: 0, tornBytes: 0, lastCrc: CHAIN_START, lastSeq: 0 },
-  }
-}
-
 /** The step's data: as planned, with every fact recorded since, read from the files. */
-export async function loadStep(file: string, step: StepState, disk: Disk = nodeDisk): Promise<object> {
+export async function loadStep(file: string, step: FileStep, disk: Disk = nodeDisk): Promise<object> {
   const handles = new Map<number, DiskFile>()
   const data = {}
   try {

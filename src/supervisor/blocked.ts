@@ -1,13 +1,14 @@
 /** Runs that are not clean: they keep new runs away from what they still have to undo. */
-import { basename } from 'node:path'
 import { counted } from '../core/counted.ts'
 import { CodedError, ERROR_CODES, JournalError, messageOf } from '../core/errors.ts'
 import type { Report } from '../core/report.ts'
 import { identityMismatch } from '../core/identity.ts'
 import type { Identity } from '../core/identity.ts'
+import { forgetRun } from '../journal/forget.ts'
 import { pendingSteps, placesOf } from '../journal/journal.ts'
 import type { RunState, StepState } from '../journal/journal.ts'
-import type { StateDir } from '../journal/state-dir.ts'
+import type { Runs } from '../journal/runs.ts'
+import type { Secrets } from '../journal/secrets.ts'
 
 /** A run that is not clean, and why. */
 export interface Blocked {
@@ -52,7 +53,7 @@ export class BlockedRuns {
 
   /** `seen`: what is left was looked at on the target. */
   set(state: RunState, reason: string, seen = true): void {
-    const run = runOf(state)
+    const { run } = state
     const { experiment = '', endpoint = '' } = state.started ?? {}
     const steps = pendingSteps(state)
     const pending = steps.length
@@ -97,26 +98,21 @@ function quarantinedIn(steps: readonly StepState[]): Pick<Blocked, 'quarantined'
   return quarantined.length === 0 ? {} : { quarantined }
 }
 
-/** The run that a journal is of. */
-export function runOf({ file }: Pick<RunState, 'file'>): string {
-  return basename(file, '.jsonl')
-}
-
 /** Journals that are not finished, without those of runs under way; what finished but was not cleared away is cleared now. */
 export async function openRuns(
-  state: StateDir,
+  kept: { runs: Runs; secrets: Secrets },
   workOn: (run: string) => 'run' | 'undo' | undefined,
   warn: (message: string) => void,
 ): Promise<RunState[]> {
   const open: RunState[] = []
-  for (const journal of await state.journals()) {
-    const run = runOf(journal)
+  for (const journal of await kept.runs.list()) {
+    const { run } = journal
     const work = workOn(run)
     if (work === 'run') continue
     if (!isOver(journal)) open.push(journal)
     else if (work === undefined) {
       // A disk that does not let it be removed must not keep the others from being undone.
-      await state.forget(run).catch((error: unknown) => {
+      await forgetRun(kept, run).catch((error: unknown) => {
         warn(`the files of run ${run}, which is over, stay: ${messageOf(error)}`)
       })
     }
@@ -158,12 +154,11 @@ export function whyNotClean({ residue, reason }: Report): string {
   return residue[0]?.error ?? reason ?? 'residue'
 }
 
-/** Without its start nobody knows where to undo it. */
-export function damagedStart({ file, damage }: RunState): JournalError {
+/** Without its start nobody knows where to undo it. `file`: what a person opens to read it. */
+export function damagedStart({ run, damage }: RunState, file: string): JournalError {
   const [first] = damage
   const hidden = damage.find((one) => one.unreadable)
   if (hidden) {
-    const run = runOf({ file })
     return new JournalError(
       'JOURNAL_READ',
       `${hidden.reason}. What run ${run} has changed, and where, is not known until it can be read; chaos recover --run ${run} undoes it then`,
@@ -173,6 +168,6 @@ export function damagedStart({ file, damage }: RunState): JournalError {
   if (whole) return new JournalError('JOURNAL_READ', `${file} says nothing of its own: ${whole.reason}`)
   return new JournalError(
     'JOURNAL_READ',
-    `${file} does not say any more which target it is of (byte ${first?.offset ?? 0}: ${first?.reason ?? 'no start'}). Read it, put back by hand what it names, then chaos recover --run ${runOf({ file })} --accept-loss --note WHY`,
+    `${file} does not say any more which target it is of (byte ${first?.offset ?? 0}: ${first?.reason ?? 'no start'}). Read it, put back by hand what it names, then chaos recover --run ${run} --accept-loss --note WHY`,
   )
 }

@@ -2,19 +2,24 @@
 import { readFile } from 'node:fs/promises'
 import { systemClock } from '../core/clock.ts'
 import { until } from '../core/until.ts'
-import type { StateDir } from '../journal/state-dir.ts'
+import type { Runs } from '../journal/runs.ts'
 import { peekHolder } from './lock.ts'
 
 /** How closely the file is watched: records are a disk sync apart. */
 const LOOK_MS = 1
 
 /** Resolves true when it has killed it; false when `over` came first. */
-export async function killAtRecord(state: StateDir, run: string, record: number, over: AbortSignal): Promise<boolean> {
-  const file = state.journalFile(run)
+export async function killAtRecord(
+  { path, runs }: { path: string; runs: Runs },
+  run: string,
+  record: number,
+  over: AbortSignal,
+): Promise<boolean> {
+  const file = runs.where(run)
   const reached = async (): Promise<boolean> => (await recordsIn(file)) >= record
   const asked = { clock: systemClock, signal: over, pauses: [LOOK_MS, LOOK_MS] as const }
   return until(reached, asked).then(
-    () => killWorker(state, run),
+    () => killWorker(path, run),
     () => false,
   )
 }
@@ -26,8 +31,8 @@ async function recordsIn(file: string): Promise<number> {
   return records
 }
 
-async function killWorker(state: StateDir, run: string): Promise<boolean> {
-  const worker = (await peekHolder(state.path))?.workers.find((w) => w.run === run)
+async function killWorker(stateDir: string, run: string): Promise<boolean> {
+  const worker = (await peekHolder(stateDir))?.workers.find((w) => w.run === run)
   try {
     return worker !== undefined && process.kill(worker.pid, 'SIGKILL')
   } catch {

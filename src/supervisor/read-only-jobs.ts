@@ -5,12 +5,12 @@ import type { Experiment } from '../core/experiment.ts'
 import type { PlanView } from '../core/plan-view.ts'
 import type { Survey } from '../core/survey.ts'
 import type { Swept } from '../engine/sweep.ts'
-import { mintRun } from '../journal/state-dir.ts'
-import type { StateDir } from '../journal/state-dir.ts'
+import { mintRun } from '../journal/names.ts'
 import type { Job, Result, SweepOrder } from './protocol.ts'
 
 export interface LooksOptions {
-  state: StateDir
+  /** The install id, and where the state folder is. */
+  state: { readonly install: string; readonly path: string }
   clock: Clock
   /** Does the job in a worker of its own. */
   work(job: Job): Promise<Result>

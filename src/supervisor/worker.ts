@@ -126,15 +126,15 @@ async function doJob(job: Job, targets: readonly Target[], link: Link): Promise<
     case 'run': {
       const state = await openStateDir(job.state_dir)
       const claim = (keys: string[], places: PlaceStarted[]): Promise<{ waited: boolean }> => link.claim(keys, places)
-      const input = { ...job, target, state, clock, signal, boot: bootId(), emit, claim }
+      const input = { ...state, ...job, target, clock, signal, boot: bootId(), emit, claim }
       return { kind: 'report', report: await runExperiment(input) }
     }
     case 'recover': {
       const state = await openStateDir(job.state_dir)
       const input = {
+        ...state,
         run: job.run,
         target,
-        state,
         targetConfigs: job.target_configs,
         clock,
         signal,

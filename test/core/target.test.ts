@@ -6,7 +6,7 @@ import type { SkillSpec } from '../../src/core/skill.ts'
 import { identityMismatch, machineDoubt, namesMachine } from '../../src/core/identity.ts'
 import { runSkills } from '../../src/core/target.ts'
 import type { AgentInspectContext, AgentRevertContext } from '../../src/core/target.ts'
-import { mintRun, randomName } from '../../src/journal/state-dir.ts'
+import { mintRun, randomName } from '../../src/journal/names.ts'
 
 test('identities differ in what both could read, and in nothing else', () => {
   const then = { id: 'a', address: '10.0.0.1', machine: null }

@@ -8,6 +8,7 @@ import type { ChaosEvent } from '../../src/core/events.ts'
 import type { Experiment } from '../../src/core/experiment.ts'
 import type { Report } from '../../src/core/report.ts'
 import type { Target } from '../../src/core/target.ts'
+import { LocalClaims } from '../../src/supervisor/claims.ts'
 import { lockState } from '../../src/supervisor/lock.ts'
 import type { StateLock } from '../../src/supervisor/lock.ts'
 import { Supervisor } from '../../src/supervisor/supervisor.ts'
@@ -51,7 +52,7 @@ export class Crashes {
     this.#state = state
     this.#lock = lock
     this.#supervisor = new Supervisor({
-      ...{ state, lock, main: join(dir, 'worker.mjs'), targets, clock: systemClock },
+      ...{ state, claims: new LocalClaims(), lock, main: join(dir, 'worker.mjs'), targets, clock: systemClock },
       emit: (event) => void this.#events.push(event),
       experiments: () => [],
     })
@@ -111,7 +112,7 @@ export class Crashes {
 
   async #left(): Promise<string[]> {
     const { path } = this.#state
-    for (const run of await this.#state.reports()) rmSync(join(path, 'history', `${run}.json`))
+    for (const run of await this.#state.history.list()) rmSync(join(path, 'history', `${run}.json`))
     return [
       ...readdirSync(path).filter((name) => !AT_REST.includes(name)),
       ...['journal', 'secrets'].flatMap((folder) => readdirSync(join(path, folder)).map((name) => `${folder}/${name}`)),

@@ -162,7 +162,7 @@ async function openOn(disk: SimulatedDisk): Promise<string[]> {
   const state = await openStateDir('/state', { disk })
   const isOver = (j: RunState): boolean =>
     pendingSteps(j).length === 0 && (j.finished !== undefined || (!j.started && j.damage.length === 0))
-  return (await state.journals()).filter((j) => !isOver(j)).map((j) => j.file)
+  return (await state.runs.list()).filter((j) => !isOver(j)).map((j) => j.run)
 }
 
 /** The power goes at every operation. */

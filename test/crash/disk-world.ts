@@ -4,6 +4,7 @@ import type { Experiment } from '../../src/core/experiment.ts'
 import type { Report } from '../../src/core/report.ts'
 import { recoverRun } from '../../src/engine/recover.ts'
 import { runExperiment } from '../../src/engine/run.ts'
+import { forgetRun, forgetLostSecrets } from '../../src/journal/forget.ts'
 import { pendingSteps } from '../../src/journal/journal.ts'
 import { openStateDir } from '../../src/journal/state-dir.ts'
 import type { StateDir } from '../../src/journal/state-dir.ts'
@@ -56,7 +57,7 @@ export async function runOn(
   path = STATE,
 ): Promise<Report> {
   return runExperiment({
-    ...{ experiment, run, target: fakeTarget(world), state: await open(disk, path), clock: new FakeClock(), seed: 's' },
+    ...{ experiment, run, target: fakeTarget(world), ...(await open(disk, path)), clock: new FakeClock(), seed: 's' },
     signal: new AbortController().signal,
     emit: () => undefined,
     claim: () => Promise.resolve({ waited: false }),
@@ -77,22 +78,22 @@ export async function recoverOn(
   path = STATE,
 ): Promise<Recovered> {
   const state = await open(disk, path)
-  await state.forgetLostSecrets()
+  await forgetLostSecrets(state)
   const out: Recovered = { open: [], reports: [] }
-  for (const journal of (await state.journals()).reverse()) {
-    const run = /([^/]+)\.jsonl$/.exec(journal.file)?.[1] ?? ''
+  for (const journal of (await state.runs.list()).reverse()) {
+    const { run } = journal
     const nothing = !journal.started && journal.steps.length === 0 && journal.damage.length === 0
     if (nothing || (journal.finished && pendingSteps(journal).length === 0)) {
-      await state.forget(run)
+      await forgetRun(state, run)
       continue
     }
     try {
       if (!journal.started) throw new JournalError('JOURNAL_READ', `no start: ${journal.damage[0]?.reason ?? ''}`)
       // The operator's shell has no password: only what was kept can be used.
-      const secret = await state.secret(run)
+      const secret = await state.secrets.read(run)
       if (secret === undefined) throw new CodedError('TARGET_UNREACHABLE', 'the stored configuration is gone')
       const report = await recoverRun({
-        ...{ run, state, target, targetConfigs: [secret], clock: new FakeClock() },
+        ...{ ...state, run, target, targetConfigs: [secret], clock: new FakeClock() },
         ...{ signal: new AbortController().signal, noProgressMs: 1_000, emit: () => undefined },
       })
       out.reports.push(report)
@@ -100,9 +101,8 @@ export async function recoverOn(
       out.open.push({ run, reason: messageOf(error) })
     }
   }
-  for (const { file, damage } of await state.journals()) {
-    if (!out.open.some(({ run }) => file.endsWith(`/${run}.jsonl`)))
-      out.open.push({ run: file, reason: damage[0]?.reason ?? 'not finished' })
+  for (const { run, damage } of await state.runs.list()) {
+    if (!out.open.some((one) => one.run === run)) out.open.push({ run, reason: damage[0]?.reason ?? 'not finished' })
   }
   return out
 }

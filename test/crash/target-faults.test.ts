@@ -12,7 +12,8 @@ import { seededRandom } from '../../src/core/random.ts'
 import type { Report } from '../../src/core/report.ts'
 import { recoverRun } from '../../src/engine/recover.ts'
 import { runExperiment } from '../../src/engine/run.ts'
-import { mintRun, openStateDir } from '../../src/journal/state-dir.ts'
+import { mintRun } from '../../src/journal/names.ts'
+import { openStateDir } from '../../src/journal/state-dir.ts'
 import type { StateDir } from '../../src/journal/state-dir.ts'
 import { database } from '../../src/targets/database/index.ts'
 import { tcpCutter } from '../fakes/tcp-cutter.ts'
@@ -49,7 +50,7 @@ async function run(experiment: Experiment, meddle?: () => Promise<unknown>): Pro
       )
   }
   return runExperiment({
-    ...{ experiment, target: database, state, run: mintRun(Date.now()), seed: 'faults', clock: systemClock },
+    ...{ experiment, target: database, ...state, run: mintRun(Date.now()), seed: 'faults', clock: systemClock },
     ...{ signal: stop.signal, emit, claim: () => Promise.resolve({ waited: false }) },
   })
 }
@@ -57,10 +58,10 @@ async function run(experiment: Experiment, meddle?: () => Promise<unknown>): Pro
 /** What a daemon does afterwards, until nothing is open; the residue that it names meanwhile. */
 async function recover(noProgressMs = 30_000): Promise<Report['residue']> {
   const residue: Report['residue'] = []
-  for (const { started } of await state.journals()) {
+  for (const { started } of await state.runs.list()) {
     if (!started) continue
     const report = await recoverRun({
-      ...{ run: started.run, state, target: database, targetConfigs: [world.target_config], noProgressMs },
+      ...{ ...state, run: started.run, target: database, targetConfigs: [world.target_config], noProgressMs },
       ...{ clock: systemClock, signal: new AbortController().signal, emit: () => undefined },
     })
     residue.push(...report.residue)
@@ -122,10 +123,10 @@ test('a server that is killed during the soak and comes back is put back', { tim
     await Promise.resolve()
   })
   assert.equal(report.outcome, 'aborted')
-  for (let tries = 0; tries < 20 && (await state.journals()).length > 0; tries++) {
+  for (let tries = 0; tries < 20 && (await state.runs.list()).length > 0; tries++) {
     await recover().catch(() => new Promise((resolve) => setTimeout(resolve, 1_000)))
   }
-  assert.deepEqual(await state.journals(), [])
+  assert.deepEqual(await state.runs.list(), [])
   assert.deepEqual(await picture.residue(), [])
 })
 
@@ -179,7 +180,7 @@ test('a table that somebody drops during the soak is nothing to put back any mor
   for (const entry of it.skills) entry.params = { ...entry.params, tables: ['doomed'] }
   const report = await run(it, () => world.server.sql('drop table doomed'))
   assert.deepEqual(report.residue, [])
-  assert.deepEqual(await state.journals(), [])
+  assert.deepEqual(await state.runs.list(), [])
   const left = (await picture.residue()).filter((line) => !line.includes('doomed'))
   assert.deepEqual(left, [])
 })

@@ -11,7 +11,8 @@ import { memoryHandled } from '../../src/schedule/watermark.ts'
 import type { Supervisor } from '../../src/supervisor/supervisor.ts'
 import { Tracker } from '../../src/daemon/tracker.ts'
 import { Trust } from '../../src/daemon/trust.ts'
-import type { Orders, StandingOrders } from '../../src/journal/orders.ts'
+import { LocalTurns } from '../../src/daemon/turns.ts'
+import type { StandingOrders, Orders } from '../../src/journal/orders.ts'
 import type { SlotRecord } from '../../src/journal/due-log.ts'
 import { fakeExperiment } from '../fakes/agent.ts'
 import { FakeClock, until } from '../fakes/clock.ts'
@@ -74,10 +75,13 @@ class Stub {
   }
 }
 
-class MemoryOrders implements StandingOrders {
-  current: Orders = { disabled: {}, trusted: [] }
-  change(next: (orders: Orders) => Orders): Promise<void> {
+class MemoryOrders implements Orders {
+  current: StandingOrders = { disabled: {}, trusted: [] }
+  change(next: (orders: StandingOrders) => StandingOrders): Promise<void> {
     this.current = next(this.current)
+    return Promise.resolve()
+  }
+  refresh(): Promise<void> {
     return Promise.resolve()
   }
 }
@@ -125,6 +129,7 @@ function start(
   const daemon = new Daemon({
     ...{ config, clock, stop: stop.signal, stateDir: '/state', orders, tracker, version: '0' },
     supervisor: supervisor as unknown as Supervisor,
+    turns: new LocalTurns(config.settings.max_concurrent),
     slotLog: {
       append: (record) => Promise.resolve(void slots.push(record)),
       read: () => Promise.resolve(slots),

@@ -112,14 +112,14 @@ test('two runs of one digest are compared with each other, each with the one bef
 test('it is read from the state folder, past reports and lines that are damaged, and finds the run to compare with', async (t) => {
   const path = folder(t)
   const state = await openStateDir(path)
-  await state.writeReport(report('a', -200, { run: '1', undo: [1_000] }))
-  await state.writeReport(report('a', -190, { run: '2', outcome: 'failed', steps: [] }))
-  await state.writeReport(report('a', 1, { run: '3', undo: [5_000] }))
+  await state.history.write(report('a', -200, { run: '1', undo: [1_000] }))
+  await state.history.write(report('a', -190, { run: '2', outcome: 'failed', steps: [] }))
+  await state.history.write(report('a', 1, { run: '3', undo: [5_000] }))
   writeFileSync(join(path, 'history', '4.json'), '{ half of')
   const slots = slotLog(path)
   writeFileSync(join(path, 'slots.jsonl'), '{"at":"2026')
   await slots.append({ at: iso(1), experiment: 'a', slot: iso(1), skipped: { cause: 'missed', reason: 'asleep' } })
-  const read = await readDigest({ state, slots, since: SINCE, until: UNTIL, running: new Set() })
+  const read = await readDigest({ ...state, slots, since: SINCE, until: UNTIL, running: new Set() })
   assert.deepEqual(read.ran, [{ outcome: 'completed', count: 1, experiments: ['a'] }])
   assert.deepEqual(
     read.slower.map((s) => s.before_run),
@@ -134,7 +134,7 @@ test('a journal that is damaged is pending, unless its run is under way', async 
   const state = await openStateDir(path)
   writeFileSync(join(path, 'journal', '260102t080000aaaa.jsonl'), 'this is no journal\nnot at all\n')
   const read = (running: string[]) =>
-    readDigest({ state, slots: slotLog(path), since: SINCE, until: UNTIL, running: new Set(running) })
+    readDigest({ ...state, slots: slotLog(path), since: SINCE, until: UNTIL, running: new Set(running) })
   assert.deepEqual((await read([])).pending, [
     { run: '260102t080000aaaa', experiment: '', endpoint: '', started_at: '', steps: 0 },
   ])

@@ -11,7 +11,8 @@ import type { CommandTargets } from '../../src/daemon/control/commands.ts'
 import { serveControl } from '../../src/daemon/control/server.ts'
 import { openHandled } from '../../src/daemon/schedule-file.ts'
 import { readHolder } from '../../src/supervisor/lock.ts'
-import { disabledNow, frozenNow, openOrders } from '../../src/journal/orders.ts'
+import { openOrders } from '../../src/journal/file-orders.ts'
+import { disabledNow, frozenNow } from '../../src/journal/orders.ts'
 import { slotLog } from '../../src/journal/due-log.ts'
 import { openStateDir } from '../../src/journal/state-dir.ts'
 import { folder } from '../supervisor/helpers.ts'
@@ -136,12 +137,12 @@ test('a report or a secret of any bytes is read, or a typed error that does not 
     fc.asyncProperty(changed(REPORT), async (bytes) => {
       writeFileSync(join(state.path, 'history', 'r.json'), bytes)
       writeFileSync(join(state.path, 'secrets', 'r'), Buffer.concat([Buffer.from('hunter2'), bytes]))
-      const report = await state.report('r').catch((error: unknown) => {
+      const report = await state.history.read('r').catch((error: unknown) => {
         assert.ok(error instanceof JournalError)
       })
       if (report) assert.ok(Array.isArray(report.steps) && Number.isFinite(Date.parse(report.finished_at)))
       await assert.rejects(
-        state.secret('r'),
+        state.secrets.read('r'),
         (error) => error instanceof JournalError && !/hunter2/.test(String(error)),
       )
     }),

@@ -83,7 +83,7 @@ async function attempt(at?: string): Promise<{ report: Report; passed: string[] 
   const emit = (event: EventBody): void => {
     if (event.type === 'run.phase') phase = event.phase
   }
-  const common = { run, target: application, state, clock: systemClock, signal: new AbortController().signal, emit }
+  const common = { run, target: application, ...state, clock: systemClock, signal: new AbortController().signal, emit }
   const experiment = experimentOf('app.error', world)
   let report = await runExperiment({
     ...{ ...common, experiment, seed: 'restarts' },
@@ -93,7 +93,7 @@ async function attempt(at?: string): Promise<{ report: Report; passed: string[] 
   await restarting
   restarting = undefined
   // What the run itself could not finish while nobody answered, the next recovery does.
-  if ((await state.journals()).length > 0)
+  if ((await state.runs.list()).length > 0)
     report = await recoverRun({ ...common, targetConfigs: [target_config], noProgressMs: 30_000 })
   return { report, passed }
 }
@@ -105,7 +105,7 @@ async function leftovers(): Promise<string[]> {
   return [
     ...(instances.length === 1 ? [] : [`${instances.length} instances`]),
     ...leases.flat().flatMap(({ mark, in_force }) => (in_force ? [mark] : [])),
-    ...(await state.journals()).map(({ file }) => file),
+    ...(await state.runs.list()).map((journal) => state.runs.where(journal.run)),
   ]
 }
 

@@ -12,7 +12,8 @@ import { recoverRun } from '../../src/engine/recover.ts'
 import type { HandOver } from '../../src/engine/recover.ts'
 import { runExperiment } from '../../src/engine/run.ts'
 import { stuckRun } from '../../src/engine/stuck.ts'
-import { mintRun, openStateDir } from '../../src/journal/state-dir.ts'
+import { mintRun } from '../../src/journal/names.ts'
+import { openStateDir } from '../../src/journal/state-dir.ts'
 import type { StateDir } from '../../src/journal/state-dir.ts'
 import { database } from '../../src/targets/database/index.ts'
 import { experimentOf } from '../crash/matrix.ts'
@@ -53,7 +54,7 @@ for (const skill of database.skills.map(({ name }) => name)) {
       const stop = new AbortController()
       const run = mintRun(Date.now())
       const report = await runExperiment({
-        ...{ experiment: { ...experimentOf(skill, world), duration_ms: 60_000 }, target: impossible, state, run },
+        ...{ experiment: { ...experimentOf(skill, world), duration_ms: 60_000 }, target: impossible, ...state, run },
         ...{ seed: 'by hand', clock: systemClock, signal: stop.signal },
         claim: () => Promise.resolve({ waited: false }),
         emit: (event) => {
@@ -61,7 +62,7 @@ for (const skill of database.skills.map(({ name }) => name)) {
         },
       })
       assert.equal(report.exit_code, 4)
-      const stuck = await stuckRun(state, await state.readJournal(run), [database])
+      const stuck = await stuckRun(state.runs, await state.runs.read(run), [database])
       const page = pageLines(stuck!, undefined).join('\n')
       for (const { by_hand, waits_for } of stuck!.steps) {
         // What is not in the page is in the file that it names; what waits is undone by us, once the others are.
@@ -72,10 +73,10 @@ for (const skill of database.skills.map(({ name }) => name)) {
       }
       assert.deepEqual(await picture.residue(), [])
       const recovered = await recoverRun({
-        ...{ run, state, target: database, targetConfigs: [world.target_config], noProgressMs: 30_000, handOver },
+        ...{ ...state, run, target: database, targetConfigs: [world.target_config], noProgressMs: 30_000, handOver },
         ...{ clock: systemClock, signal: new AbortController().signal, emit: () => undefined },
       })
-      assert.deepEqual([recovered.residue, await state.journals()], [[], []])
+      assert.deepEqual([recovered.residue, await state.runs.list()], [[], []])
       assert.deepEqual(await picture.residue(), [])
     })
   }

@@ -1,4 +1,6 @@
 /** A damaged journal: everything readable is undone, and only an operator's word ends the run. */
+import { forgetLostSecrets, pruneState } from '../../src/journal/forget.ts'
+import { acceptLoss } from '../../src/journal/accept-loss.ts'
 import assert from 'node:assert/strict'
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -24,13 +26,13 @@ async function damaged(t: TestContext, line: number) {
 
 test('a loss is not accepted while something readable is not undone', async (t) => {
   const { rig, world } = await damaged(t, 3)
-  await assert.rejects(rig.state.acceptLoss({ run: 'r1', note: '', now: NOW }), {
+  await assert.rejects(acceptLoss(rig.state, { run: 'r1', note: '', now: NOW }), {
     code: 'BLOCKED_BY_RESIDUE',
     message: /fake\.write b.*only what is unreadable/,
   })
   world.off('revert b')
   assert.deepEqual([(await rig.recover()).exit_code, world.state], [5, CLEAN])
-  assert.equal((await rig.state.journals()).length, 1, 'it stays open without that word')
+  assert.equal((await rig.state.runs.list()).length, 1, 'it stays open without that word')
 })
 
 test('an accepted loss ends the run: its files are kept aside, its report says who took it on', async (t) => {
@@ -39,50 +41,50 @@ test('an accepted loss ends the run: its files are kept aside, its report says w
   const recovered = await rig.recover()
   assert.match(recovered.reason ?? '', /damaged at byte \d+.*chaos recover --run r1 --accept-loss/)
   const before = readFileSync(rig.file)
-  const { report, aside } = await rig.state.acceptLoss({ run: 'r1', note: 'looked at it by hand', now: NOW })
+  const { report, aside } = await acceptLoss(rig.state, { run: 'r1', note: 'looked at it by hand', now: NOW })
   assert.equal(aside[0], `${rig.file}.damaged-${NOW}`)
   assert.deepEqual(readFileSync(aside[0]), before)
   assert.match(
     report.notes.at(-1) ?? '',
     /accepted at 2026-01-03T.*r1\.jsonl at byte \d+ \(unreadable\).*looked at it by hand/,
   )
-  assert.deepEqual(await rig.state.report('r1'), report)
-  assert.deepEqual([await rig.state.journals(), await rig.state.secret('r1')], [[], undefined])
-  await rig.state.prune(1000, NOW + 500)
+  assert.deepEqual(await rig.state.history.read('r1'), report)
+  assert.deepEqual([await rig.state.runs.list(), await rig.state.secrets.read('r1')], [[], undefined])
+  await pruneState(rig.state, 1000, NOW + 500)
   assert.equal(readdirSync(journal).length, 1)
-  await rig.state.prune(1000, NOW + 5000)
+  await pruneState(rig.state, 1000, NOW + 5000)
   assert.deepEqual(readdirSync(journal), [], 'it goes with old reports')
 })
 
 test('where the start is unreadable what else is readable is named in the report', async (t) => {
   const { rig } = await damaged(t, 0)
   await assert.rejects(rig.recover(), /has no start/)
-  const { report } = await rig.state.acceptLoss({ run: 'r1', note: '', now: NOW })
+  const { report } = await acceptLoss(rig.state, { run: 'r1', note: '', now: NOW })
   assert.ok(
     report.notes.some((note) => note === 'not undone, its target is not known: fake.write b'),
     report.notes.join('\n'),
   )
-  assert.deepEqual(await rig.state.journals(), [])
+  assert.deepEqual(await rig.state.runs.list(), [])
 })
 
 test('a journal that is whole has no loss to accept', async (t) => {
   const world = new FakeWorld().on('revert b', () => Promise.resolve())
   const rig = await makeRig(t, world)
   await rig.run(ab)
-  await assert.rejects(rig.state.acceptLoss({ run: 'r1', note: '', now: NOW }), { code: 'REFUSED_UNSUITABLE' })
+  await assert.rejects(acceptLoss(rig.state, { run: 'r1', note: '', now: NOW }), { code: 'REFUSED_UNSUITABLE' })
   assert.equal((await rig.recover({ noProgressMs: 1 })).residue.length, 1)
 })
 
 test('S1: a journal that cannot be read is not damaged, and is not given up', async (t) => {
   const rig = await makeRig(t, new FakeWorld())
   mkdirSync(rig.file)
-  await rig.state.keepSecret('r1', { password: 'p' })
-  await assert.rejects(rig.state.acceptLoss({ run: 'r1', note: 'why', now: NOW }), {
+  await rig.state.secrets.keep('r1', { password: 'p' })
+  await assert.rejects(acceptLoss(rig.state, { run: 'r1', note: 'why', now: NOW }), {
     code: 'JOURNAL_READ',
     message: /not known to be damaged.*cannot be read.*EISDIR.*It is a folder: move it away/,
   })
   assert.deepEqual(readdirSync(join(rig.state.path, 'journal')), ['r1.jsonl'])
-  assert.deepEqual(await rig.state.secret('r1'), { password: 'p' })
+  assert.deepEqual(await rig.state.secrets.read('r1'), { password: 'p' })
   rmSync(rig.file, { recursive: true })
 })
 
@@ -92,7 +94,7 @@ test('S1: a whole journal under another name is renamed back, and not given up',
   await rig.run(ab)
   const other = join(rig.state.path, 'journal', 'r2.jsonl')
   renameSync(rig.file, other)
-  await assert.rejects(rig.state.acceptLoss({ run: 'r2', note: 'why', now: NOW }), {
+  await assert.rejects(acceptLoss(rig.state, { run: 'r2', note: 'why', now: NOW }), {
     code: 'REFUSED_UNSUITABLE',
     message: /not damaged: it is the journal of run r1: rename it to r1\.jsonl/,
   })
@@ -103,17 +105,17 @@ test('S1: the secret of a damaged journal is kept with it, also where a crash ca
   const { rig, world } = await damaged(t, 3)
   world.off('revert b')
   await rig.recover()
-  await rig.state.keepSecret('r1', { password: 'p' })
-  const { aside } = await rig.state.acceptLoss({ run: 'r1', note: 'why', now: NOW })
+  await rig.state.secrets.keep('r1', { password: 'p' })
+  const { aside } = await acceptLoss(rig.state, { run: 'r1', note: 'why', now: NOW })
   const kept = join(rig.state.path, 'secrets', `r1.damaged-${NOW}`)
   assert.deepEqual(aside, [`${rig.file}.damaged-${NOW}`, kept])
   assert.deepEqual(JSON.parse(readFileSync(kept, 'utf8')), { password: 'p' })
   renameSync(kept, kept.replace(/\.damaged-\d+$/, ''))
-  await rig.state.forgetLostSecrets()
+  await forgetLostSecrets(rig.state)
   assert.ok(existsSync(kept), 'the next start sets it aside')
-  await rig.state.forgetLostSecrets()
+  await forgetLostSecrets(rig.state)
   assert.ok(existsSync(kept), 'and it stays there')
-  await rig.state.prune(1000, NOW + 5000)
+  await pruneState(rig.state, 1000, NOW + 5000)
   assert.ok(!existsSync(kept), 'until old reports go')
 })
 
@@ -122,7 +124,7 @@ test('a run that went on in a second file is set aside as a whole', async (t) =>
   world.off('revert b')
   await rig.recover()
   writeFileSync(join(journal, 'r1.2.jsonl'), 'garbage\n')
-  await rig.state.acceptLoss({ run: 'r1', note: '', now: NOW })
+  await acceptLoss(rig.state, { run: 'r1', note: '', now: NOW })
   assert.deepEqual(readdirSync(journal).sort(), [`r1.2.jsonl.damaged-${NOW}`, `r1.jsonl.damaged-${NOW}`])
-  assert.deepEqual(await rig.state.journals(), [])
+  assert.deepEqual(await rig.state.runs.list(), [])
 })

@@ -23,7 +23,7 @@ async function died(t: TestContext, parts: Identity['parts'], skill_name = 'fake
   await running
   writeFileSync(rig.file, journal)
   for (const [key, value] of Object.entries(changed)) world.values.set(key, value)
-  await rig.state.keepSecret('r1', {})
+  await rig.state.secrets.keep('r1', {})
   assert.notDeepEqual(world.state, { a: '1' })
   return rig
 }

@@ -77,7 +77,7 @@ describe('F5: before the first fault', () => {
       )
       assert.match(report.reason ?? '', new RegExp(`${phase} did not end within \\d+m: the target answers too slowly`))
       assert.deepEqual([report.steps, report.residue, world.state], [[], [], AS_BEFORE])
-      assert.deepEqual(await rig.state.journals(), [])
+      assert.deepEqual(await rig.state.runs.list(), [])
     })
 })
 

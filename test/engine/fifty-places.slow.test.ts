@@ -32,7 +32,7 @@ test(
     const troubled: string[] = [dead, anew, slow, stubborn]
     const at = new Map<string, number>()
     const { target } = places
-    const common = { run: 'r1', state, target, clock: systemClock, signal: new AbortController().signal }
+    const common = { ...state, run: 'r1', target, clock: systemClock, signal: new AbortController().signal }
     let rollback = 0
     const emit = (event: EventBody): void => {
       if (event.type === 'run.phase' && event.phase === 'quiesce') rollback = performance.now()
@@ -78,6 +78,6 @@ test(
     })
     assert.deepEqual([recovered.residue, recovered.exit_code], [[], 0])
     for (const name of places.names) assert.equal(places.valueOf(name), 'as it was', name)
-    assert.deepEqual(await state.journals(), [])
+    assert.deepEqual(await state.runs.list(), [])
   },
 )

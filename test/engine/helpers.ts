@@ -51,8 +51,8 @@ export async function makeRig(t: TestContext, world: FakeWorld): Promise<Rig> {
   const events: EventBody[] = []
   const target = fakeTarget(world)
   const emit = (event: EventBody): void => void events.push(event)
-  const common = { run: RUN, target, state, clock, signal: stop.signal, emit }
-  const file = state.journalFile(RUN)
+  const common = { ...state, run: RUN, target, clock, signal: stop.signal, emit }
+  const file = state.runs.where(RUN)
   const connect = () => target.connect({}, { install: state.install, run: RUN, clock, signal: stop.signal })
   const plan: Rig['plan'] = async (experiment, seed = 's') => {
     const agent = await connect()
@@ -79,7 +79,7 @@ export async function makeRig(t: TestContext, world: FakeWorld): Promise<Rig> {
     async runOnDisk(experiment, disk) {
       const onDisk = await openStateDir(state.path, { disk })
       const claim = () => Promise.resolve({ waited: false })
-      return runExperiment({ ...common, state: onDisk, experiment, seed: 's', claim })
+      return runExperiment({ ...common, ...onDisk, experiment, seed: 's', claim })
     },
     told: () =>
       events.flatMap((e) => ('step' in e ? [`${e.type} ${e.step.resource}`] : e.type === 'run.phase' ? [e.phase] : [])),

@@ -41,8 +41,8 @@ for (const [op, code] of [
       if (!seen.broke) break
       assert.deepEqual([report.exit_code, report.residue, world.state, applied], [5, [], CLEAN, 0], `${nth}`)
       assert.ok(rig.events.some((e) => e.type === 'run.warning' && e.message.includes(code)))
-      assert.deepEqual([await rig.state.journals(), await rig.state.secret('r1')], [[], undefined], `${nth}`)
-      assert.equal((await rig.state.report('r1'))?.residue.length, 0)
+      assert.deepEqual([await rig.state.runs.list(), await rig.state.secrets.read('r1')], [[], undefined], `${nth}`)
+      assert.equal((await rig.state.history.read('r1'))?.residue.length, 0)
     }
     assert.ok(nth > 10, `${nth} operations`)
   })
@@ -57,7 +57,7 @@ for (const [op, code] of [
       if (!seen.broke) break
       assert.deepEqual([report.exit_code, report.residue, world.state], [5, [], CLEAN], `${nth}`)
       const recovered = await rig.recover()
-      assert.deepEqual([recovered.residue, await rig.state.journals()], [[], []], `${nth}`)
+      assert.deepEqual([recovered.residue, await rig.state.runs.list()], [[], []], `${nth}`)
       assert.deepEqual(world.state, CLEAN)
     }
     assert.ok(nth > 10, `${nth} operations`)
@@ -67,13 +67,13 @@ for (const [op, code] of [
 test('a report that cannot be written keeps the run open, with exit code 5', async (t) => {
   const world = new FakeWorld()
   const rig = await makeRig(t, world)
-  const writeReport = (): Promise<void> => Promise.reject(new Error('no space left on device'))
-  const report = await rig.run(three, { state: { ...rig.state, writeReport } })
+  const write = (): Promise<void> => Promise.reject(new Error('no space left on device'))
+  const report = await rig.run(three, { history: { ...rig.state.history, write } })
   assert.deepEqual([report.exit_code, world.state], [5, CLEAN])
-  const [open] = await rig.state.journals()
+  const [open] = await rig.state.runs.list()
   assert.deepEqual([open?.started?.run, open?.finished], ['r1', undefined])
   assert.deepEqual((await rig.recover()).residue, [])
-  assert.deepEqual(await rig.state.journals(), [])
+  assert.deepEqual(await rig.state.runs.list(), [])
 })
 
 test('a journal that cannot be read back when all is over is not a run that never began', async (t) => {
@@ -100,9 +100,9 @@ for (const code of ['EROFS', 'EIO', 'ENOSPC']) {
       if (['create', 'write', 'datasync', 'truncate', 'rename', 'remove'].includes(op)) throw diskError(code)
     })
     const state = await openStateDir(rig.state.path, { disk })
-    const report = await rig.recover({ state })
+    const report = await rig.recover(state)
     assert.deepEqual([report.exit_code, report.residue, world.state], [5, [], CLEAN])
     assert.equal((await readJournal(rig.file)).finished, undefined)
-    assert.deepEqual([(await rig.recover()).residue, await rig.state.journals()], [[], []])
+    assert.deepEqual([(await rig.recover()).residue, await rig.state.runs.list()], [[], []])
   })
 }

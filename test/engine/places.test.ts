@@ -108,7 +108,7 @@ test('at a recovery a place that is away, and one that is another system now, ar
   assert.deepEqual(statesOf(report), ['p/db.a reverted', 'q/db.a residue', 'r/db.a residue'])
   assert.match(report.residue.map(({ error }) => error).join(), /no route to host.*r is not the system.*id differ/)
   assert.equal(world.state['r:a'], 'chaos by fake.write')
-  const [stuck] = [await stuckRun(rig.state, await rig.state.readJournal('r1'), [fakeTarget(world)])]
+  const [stuck] = [await stuckRun(rig.state.runs, await rig.state.runs.read('r1'), [fakeTarget(world)])]
   assert.deepEqual(Object.keys(stuck?.identity ?? {}), ['q/id', 'r/id'])
   world.off('q connect')
   world.partsAt.clear()
@@ -282,7 +282,7 @@ test('an undo that has killed its worker is tried when the other places are done
   const rig = await makeRig(t, world)
   for (const place of ['p', 'q', 'r']) world.on(`${place} revert a`, () => Promise.resolve())
   await turned(rig, rig.run(writing(['a'])))
-  const journal = await rig.state.resumeJournal('r1')
+  const journal = await rig.state.runs.resume('r1')
   await journal.append({ type: 'undo.started', step: 1, boot: 'b' })
   await journal.close()
   for (const place of ['p', 'q', 'r']) world.off(`${place} revert a`)
@@ -303,7 +303,7 @@ test('runs that meet on a system are undone there in the order in which they may
     const open = deferred()
     const left: string[] = []
     const recovering = recoverRun({
-      ...{ run: 'r1', state: rig.state, target: fakeTarget(world), clock: rig.clock, noProgressMs: 30_000 },
+      ...{ ...rig.state, run: 'r1', target: fakeTarget(world), clock: rig.clock, noProgressMs: 30_000 },
       ...{ targetConfigs: [{ url: 'fake://one', password: 'p' }], signal: new AbortController().signal },
       emit: (event) => void rig.events.push(event),
       begin: async (system) => {

@@ -24,7 +24,7 @@ async function died(t: TestContext): Promise<Rig> {
   await running
   writeFileSync(rig.file, journal)
   for (const [key, value] of Object.entries(changed)) world.values.set(key, value)
-  await rig.state.keepSecret('r1', {})
+  await rig.state.secrets.keep('r1', {})
   world.log.length = 0
   rig.events.length = 0
   return rig
@@ -39,9 +39,9 @@ test('recovery undoes what a dead run left, last first, after quiesce, and forge
   assert.deepEqual([report.recovered, report.outcome, report.residue], [true, 'aborted', []])
   assert.match(report.reason ?? '', /its process ended before the soak was over/)
   assert.equal(existsSync(rig.file), false)
-  assert.equal(await rig.state.secret('r1'), undefined)
+  assert.equal(await rig.state.secrets.read('r1'), undefined)
   assert.deepEqual(
-    (await rig.state.report('r1'))?.steps.map((s) => s.state),
+    (await rig.state.history.read('r1'))?.steps.map((s) => s.state),
     ['reverted', 'reverted', 'reverted'],
   )
 })
@@ -68,7 +68,7 @@ test('a residue is finished by the next recovery, and a second one finds no jour
     world.log.filter((l) => l.startsWith('revert')),
     ['revert b'],
   )
-  assert.deepEqual(await rig.state.journals(), [])
+  assert.deepEqual(await rig.state.runs.list(), [])
   world.log.length = 0
   await assert.rejects(rig.recover(), { code: 'JOURNAL_READ' })
   assert.deepEqual(world.log, [])

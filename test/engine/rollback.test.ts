@@ -105,7 +105,7 @@ test('what still reads as in effect after its undo is residue: exit code 4, and 
     [2],
   )
   assert.ok(!kindsIn(rig.file).includes('run.finished'))
-  assert.notEqual(await rig.state.secret('r1'), undefined)
+  assert.notEqual(await rig.state.secrets.read('r1'), undefined)
 })
 
 test('what cannot be read back is residue', async (t) => {

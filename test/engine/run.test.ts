@@ -48,7 +48,7 @@ test('every step is durably planned, then applied, then inspected, then recorded
 test('a clean run leaves its report and neither journal nor secret', async (t) => {
   const rig = await makeRig(t, new FakeWorld())
   const report = await rig.run(fakeExperiment([keys('a')]))
-  assert.deepEqual(await rig.state.report('r1'), report)
+  assert.deepEqual(await rig.state.history.read('r1'), report)
   assert.deepEqual(readdirSync(join(rig.state.path, 'journal')), [])
   assert.deepEqual(readdirSync(join(rig.state.path, 'secrets')), [])
 })
@@ -82,7 +82,7 @@ test('a journal that cannot be begun leaves no secret behind and touches nothing
   })
   const report = await rig.run(fakeExperiment([keys('a')]))
   assert.deepEqual([report.outcome, report.exit_code], ['failed', 5])
-  assert.equal(await rig.state.secret('r1'), undefined)
+  assert.equal(await rig.state.secrets.read('r1'), undefined)
   assert.ok(!world.log.includes('apply a'))
 })
 

@@ -17,6 +17,7 @@ import { CodedError, ERROR_CODES, messageOf } from '../../src/core/errors.ts'
 import { shown } from '../../src/core/foreign.ts'
 import { seededRandom } from '../../src/core/random.ts'
 import type { Random } from '../../src/core/random.ts'
+import { LocalClaims } from '../../src/supervisor/claims.ts'
 import { noLock } from '../../src/supervisor/lock.ts'
 import { Supervisor } from '../../src/supervisor/supervisor.ts'
 import type { WorkerHandle, WorkerOptions } from '../../src/supervisor/worker-process.ts'
@@ -221,7 +222,16 @@ async function recoverHere(context: Context, given: string): Promise<number> {
   refuseForeign(stateDir)
   const state = await openStateDir(stateDir, { ballastBytes: 4096 })
   const supervisor = new Supervisor({
-    ...{ state, lock: noLock, main: '', targets, clock: systemClock, experiments: () => [], startWorker: workerHere },
+    ...{
+      state,
+      lock: noLock,
+      claims: new LocalClaims(),
+      main: '',
+      targets,
+      clock: systemClock,
+      experiments: () => [],
+      startWorker: workerHere,
+    },
     emit: harmless(progress({ write: (text) => context.out(text), screen: { tty: false, env: {} } })),
   })
   const reports = await supervisor.recoverAll({ noProgressMs: NO_PROGRESS_MS })
@@ -238,7 +248,7 @@ function workerHere({ job, onEvent }: WorkerOptions): Promise<WorkerHandle> {
     const emit = (event: object): void =>
       onEvent({ ...event, at: new Date().toISOString(), run: job.run } as Parameters<typeof onEvent>[0])
     const report = await recoverRun({
-      ...{ run: job.run, state, target, targetConfigs: job.target_configs, noProgressMs: job.no_progress_ms, emit },
+      ...{ ...state, run: job.run, target, targetConfigs: job.target_configs, noProgressMs: job.no_progress_ms, emit },
       ...{ clock: systemClock, signal: new AbortController().signal, isLive: () => Promise.resolve(false) },
     })
     return { kind: 'report', report }

@@ -62,7 +62,7 @@ async function run(
   const target_config = { connection_url: server.url(), db_type: 'postgres', schemas: [] }
   const report = await runExperiment({
     experiment: fakeExperiment(skills, { target: 'database', target_config, duration_ms: 60_000, ...more }),
-    ...{ target, state, run: name, seed: 's', clock: systemClock, signal: new AbortController().signal },
+    ...{ target, ...state, run: name, seed: 's', clock: systemClock, signal: new AbortController().signal },
     emit(event) {
       told.push(event)
       watch(event)

@@ -64,7 +64,7 @@ describe('F9: answers of a hostile application', { timeout: 10 * 60_000 }, () =>
     const id = `r${++runs}`
     const state = await openStateDir(join(folder, id))
     const signal = new AbortController().signal
-    const common = { target: application, state, run: id, clock: systemClock, signal, emit: () => undefined }
+    const common = { target: application, ...state, run: id, clock: systemClock, signal, emit: () => undefined }
     const params = { error_code: 503, components: ['pay'], lease: '1s' }
     const report = await runExperiment({
       ...common,

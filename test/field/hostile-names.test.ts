@@ -155,7 +155,7 @@ describe('hostile names', { timeout: 20 * 60_000 }, () => {
       const was = await snapshot(server.url())
       const run = await left(skill, params())
       assert.match(run.outcome, /not now|enough/)
-      const steps = (await run.state.readJournal(run.run)).steps
+      const steps = (await run.state.runs.read(run.run)).steps
       assert.ok(
         steps.length > 0 && steps.every(({ state }) => state === 'applied'),
         `${run.outcome} ${JSON.stringify(steps.find(({ state }) => state !== 'applied'))}`,
@@ -173,7 +173,7 @@ describe('hostile names', { timeout: 20 * 60_000 }, () => {
       const was = await snapshot(server.url())
       const run = await left(skill, params())
       assert.match(run.outcome, /not now|enough/)
-      const stuck = await stuckRun(run.state, await run.state.readJournal(run.run), [database])
+      const stuck = await stuckRun(run.state.runs, await run.state.runs.read(run.run), [database])
       assert.ok(stuck && stuck.steps.length > 0, run.outcome)
       for (const { by_hand, resource } of stuck.steps) {
         const said = await runByHand(by_hand.lines).catch((error: unknown) => String(error))

@@ -33,7 +33,7 @@ async function run(name: string, skills: object[], watch: (event: EventBody) => 
   const target_config = { connection_url: server.url(), db_type: 'postgres', schemas: [] }
   const report = await runExperiment({
     experiment: fakeExperiment(skills, { target: 'database', target_config, duration_ms: 60_000 }),
-    ...{ target: database, state, run: name, seed: 's', clock: systemClock, signal: new AbortController().signal },
+    ...{ target: database, ...state, run: name, seed: 's', clock: systemClock, signal: new AbortController().signal },
     emit(event) {
       events.push(event)
       watch(event)

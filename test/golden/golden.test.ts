@@ -43,10 +43,10 @@ for (const golden of journals) {
     assert.ok(started && pendingSteps(read).length > 0 && read.damage.length === 0)
     const state = await openStateDir(join(temporaryFolder(t), 'state'))
     for (const part of await partsOf(golden, nodeDisk))
-      copyFileSync(partFile(golden, part), partFile(state.journalFile(started.run), part))
+      copyFileSync(partFile(golden, part), partFile(state.runs.where(started.run), part))
     const undone: string[] = []
     const report = await recoverRun({
-      ...{ run: started.run, state, target: understanding(read, undone), targetConfigs: [{}], noProgressMs: 1000 },
+      ...{ ...state, run: started.run, target: understanding(read, undone), targetConfigs: [{}], noProgressMs: 1000 },
       ...{ clock: new FakeClock(), signal: new AbortController().signal, emit: () => undefined },
     })
     assert.deepEqual(report.residue, [])
@@ -59,7 +59,7 @@ for (const golden of journals) {
       )
     }
     assert.equal(undone.length, pendingSteps(read).length)
-    assert.deepEqual(await state.journals(), [])
+    assert.deepEqual(await state.runs.list(), [])
   })
 }
 
@@ -77,20 +77,20 @@ for (const golden of journals.filter((file) => basename(file).startsWith('app.')
     // A folder that is moved keeps who it is.
     writeFileSync(join(folder, 'install'), `${install}\n`, { mode: 0o600 })
     const state = await openStateDir(folder)
-    copyFileSync(golden, state.journalFile(run))
-    const { lease_ms: lease } = z.object({ lease_ms: z.number() }).parse(await state.loadStep(run, read.steps[0]!))
+    copyFileSync(golden, state.runs.where(run))
+    const { lease_ms: lease } = z.object({ lease_ms: z.number() }).parse(await state.runs.load(run, read.steps[0]!))
     // As it was when the journal ended, on one of two instances.
     const client = applicationClient(config.parse(app.config))
     const signal = AbortSignal.timeout(60_000)
     for (const step of read.steps) {
-      const { component, fault, seed } = stepShape.parse(await state.loadStep(run, step))
+      const { component, fault, seed } = stepShape.parse(await state.runs.load(run, step))
       const grant = { mark: step.mark, faults: [fault as FaultConfig], components: [component], lease_ms: lease, seed }
       await client.grant(connection.address, grant, signal)
     }
     assert.ok(chaos.on)
     assert.notDeepEqual(await app.snapshot(), healthy)
     const report = await recoverRun({
-      ...{ run, state, targetConfigs: [app.config], noProgressMs: 10_000, clock: systemClock, signal },
+      ...{ ...state, run, targetConfigs: [app.config], noProgressMs: 10_000, clock: systemClock, signal },
       // It listens elsewhere: a copy of the application that the journal is about.
       target: { ...application, connect: (_, options) => connectTo(app, options, read) },
       emit: () => undefined,
@@ -99,7 +99,7 @@ for (const golden of journals.filter((file) => basename(file).startsWith('app.')
     // What had the fault then is another process, which is gone.
     assert.ok(report.steps.every((s) => s.kept === 1 && s.observed?.missing === 1))
     assert.deepEqual(await app.snapshot(), healthy)
-    assert.deepEqual(await state.journals(), [])
+    assert.deepEqual(await state.runs.list(), [])
   })
 }
 

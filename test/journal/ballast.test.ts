@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import type { TestContext } from 'node:test'
-import { BALLAST_BYTES, ballastOf } from '../../src/journal/ballast.ts'
+import { BALLAST_BYTES, ballastOf } from '../../src/journal/file-ballast.ts'
 import { openStateDir } from '../../src/journal/state-dir.ts'
 import { fakeExperiment, FakeWorld } from '../fakes/agent.ts'
 import { diskError, watched } from '../fakes/disk.ts'
@@ -45,7 +45,7 @@ test('without room for the ballast a run is refused with exit code 5, says so, a
   const report = await rig.runOnDisk(ab, disk)
   assert.deepEqual([report.exit_code, world.log.some((l) => l.startsWith('apply'))], [5, false])
   assert.match(report.reason ?? '', /no run begins without 4194304 bytes.*ENOSPC.*--state-dir/)
-  assert.deepEqual([await rig.state.journals(), await rig.state.secret('r1')], [[], undefined])
+  assert.deepEqual([await rig.state.runs.list(), await rig.state.secrets.read('r1')], [[], undefined])
   assert.equal(existsSync(join(rig.state.path, '.ballast.tmp')), false, 'what little it took is given back')
 })
 
@@ -75,17 +75,17 @@ for (const [kind, setUp] of [
         await record({ rows: 'r'.repeat(20_000) })
         await go()
       })
-      const report = await rig.run(ab, { state })
+      const report = await rig.run(ab, state)
       assert.deepEqual([report.exit_code, report.residue, world.state], [5, [], CLEAN], report.reason)
       assert.match(report.reason ?? '', /ENOSPC/)
-      assert.deepEqual([await state.journals(), existsSync(join(state.path, 'ballast'))], [[], false])
-      assert.equal((await state.report('r1'))?.exit_code, 5)
+      assert.deepEqual([await state.runs.list(), existsSync(join(state.path, 'ballast'))], [[], false])
+      assert.equal((await state.history.read('r1'))?.exit_code, 5)
       fill(join(mounted, 'somebody-else'))
-      assert.match((await rig.run(ab, { state, run: 'r2' })).reason ?? '', /no run begins without/)
+      assert.match((await rig.run(ab, { ...state, run: 'r2' })).reason ?? '', /no run begins without/)
       rmSync(join(mounted, 'somebody'))
       rmSync(join(mounted, 'somebody-else'), { force: true })
       world.off('apply b')
-      assert.equal((await rig.run(ab, { state, run: 'r3' })).exit_code, 0)
+      assert.equal((await rig.run(ab, { ...state, run: 'r3' })).exit_code, 0)
       assert.equal(existsSync(join(state.path, 'ballast')), true)
     },
   )

@@ -13,8 +13,8 @@ import { temporaryFolder } from './helpers.ts'
 const FILES = [
   { name: 'install', read: (path: string) => findStateDir(path) },
   { name: 'daemon.json', read: (path: string) => readHolder(path) },
-  { name: 'secrets/r1', read: async (path: string) => (await openStateDir(path)).secret('r1') },
-  { name: 'history/r1.json', read: async (path: string) => (await openStateDir(path)).report('r1') },
+  { name: 'secrets/r1', read: async (path: string) => (await openStateDir(path)).secrets.read('r1') },
+  { name: 'history/r1.json', read: async (path: string) => (await openStateDir(path)).history.read('r1') },
 ]
 for (const { name, read } of FILES) {
   test(`${name} of 8 GiB, as a FIFO, a device or a link is refused at once, with what to do`, async (t) => {

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { forgetRun, forgetLostSecrets } from '../../src/journal/forget.ts'
 import { FileJournal } from '../../src/journal/file-journal.ts'
 import { loadStep, readJournal } from '../../src/journal/read-journal.ts'
 import { pendingSteps } from '../../src/journal/journal.ts'
@@ -226,22 +227,22 @@ test('a full disk gets room once, and the undo goes on in the second file', asyn
 test('the files of a run are told from those of others, and are listed as one', async (t) => {
   const state = await openStateDir(temporaryFolder(t))
   for (const run of ['r1', 'r12']) {
-    await state.keepSecret(run, {})
-    const journal = await state.createJournal(run)
+    await state.secrets.keep(run, {})
+    const journal = await state.runs.create(run)
     await journal.append(started({ run }))
     await journal.close()
-    for (const part of [2, 3]) writeFileSync(partFile(state.journalFile(run), part), '')
-    writeFileSync(`${partFile(state.journalFile(run), 2)}.torn-1767323045000`, 'customer data')
+    for (const part of [2, 3]) writeFileSync(partFile(state.runs.where(run), part), '')
+    writeFileSync(`${partFile(state.runs.where(run), 2)}.torn-1767323045000`, 'customer data')
   }
   assert.deepEqual(
-    (await state.journals()).map((s) => [s.started?.run, s.part]),
+    (await state.runs.list()).map((s) => [s.started?.run, 'part' in s ? s.part : undefined]),
     [
       ['r1', 3],
       ['r12', 3],
     ],
   )
-  await state.forgetLostSecrets()
-  await state.forget('r1')
+  await forgetLostSecrets(state)
+  await forgetRun(state, 'r1')
   assert.deepEqual(readdirSync(join(state.path, 'secrets')), ['r12'])
   assert.deepEqual(readdirSync(join(state.path, 'journal')).sort(), [
     'r12.2.jsonl',

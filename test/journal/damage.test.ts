@@ -7,7 +7,8 @@ import { nodeDisk } from '../../src/journal/disk.ts'
 import { FileJournal } from '../../src/journal/file-journal.ts'
 import { loadStep, readJournal } from '../../src/journal/read-journal.ts'
 import { pendingSteps } from '../../src/journal/journal.ts'
-import type { JournalRecord, RunState } from '../../src/journal/journal.ts'
+import type { FileState } from '../../src/journal/file-state.ts'
+import type { JournalRecord } from '../../src/journal/journal.ts'
 import { diskError, MemoryDisk, watched } from '../fakes/disk.ts'
 import { applied, planned, reverted, started, temporaryFolder } from './helpers.ts'
 
@@ -34,7 +35,7 @@ async function diskWith(bytes: Buffer): Promise<MemoryDisk> {
   return disk
 }
 
-async function read(bytes: Buffer): Promise<RunState> {
+async function read(bytes: Buffer): Promise<FileState> {
   return readJournal('/j/r.jsonl', await diskWith(bytes))
 }
 

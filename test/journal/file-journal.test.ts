@@ -9,7 +9,7 @@ import { FileJournal } from '../../src/journal/file-journal.ts'
 import { loadStep, readJournal } from '../../src/journal/read-journal.ts'
 import { CHAIN_START, decodeLine, encodeLine } from '../../src/journal/format.ts'
 import { pendingSteps } from '../../src/journal/journal.ts'
-import type { JournalRecord, RunState } from '../../src/journal/journal.ts'
+import type { JournalRecord } from '../../src/journal/journal.ts'
 import { diskError, MemoryDisk, watched } from '../fakes/disk.ts'
 import { applied, planned, reverted, started, temporaryFolder } from './helpers.ts'
 
@@ -274,6 +274,6 @@ test('a file whose size is not a whole number of lines is not mistaken for one o
   const { bytes } = encodeLine(1, CHAIN_START, JSON.stringify(started()))
   await nodeDisk.mkdir(join(file, '..'))
   writeFileSync(file, Buffer.concat([bytes, bytes.subarray(0, 40)]))
-  const state: RunState = await readJournal(file)
+  const state = await readJournal(file)
   assert.deepEqual([state.lastSeq, state.goodLength, state.tornBytes], [1, bytes.length, 40])
 })

@@ -1,9 +1,10 @@
-/** Orders outlive the process, and a file of them that cannot be read is taken for "frozen". */
+/** StandingOrders outlive the process, and a file of them that cannot be read is taken for "frozen". */
 import assert from 'node:assert/strict'
 import { readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { disabledNow, frozenNow, openOrders } from '../../src/journal/orders.ts'
+import { openOrders } from '../../src/journal/file-orders.ts'
+import { disabledNow, frozenNow } from '../../src/journal/orders.ts'
 import { slotLog } from '../../src/journal/due-log.ts'
 import { folder } from '../supervisor/helpers.ts'
 

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { emptyState } from '../../src/journal/read-journal.ts'
 import { fold, pendingSteps } from '../../src/journal/journal.ts'
-import type { JournalRecord, StepState } from '../../src/journal/journal.ts'
+import type { JournalRecord, RunState, StepState } from '../../src/journal/journal.ts'
 import { hasDied, whyNotTried } from '../../src/journal/quarantine.ts'
 import { planned, started } from './helpers.ts'
 
@@ -13,10 +12,12 @@ const released = (step: number): JournalRecord => ({ type: 'step.released', step
 /** A process that begins to undo, comes to the step, and is never heard of again. */
 const dies = (step: number, boot = 'b1'): JournalRecord[] => [RECOVERS, tries(step, boot)]
 
+const emptyState = (): RunState => ({ run: 'r1', steps: [], damage: [] })
+
 function after(...records: (JournalRecord | JournalRecord[])[]): StepState[] {
-  const state = emptyState('r1.jsonl')
+  const state = emptyState()
   for (const record of [started(), planned(1), planned(2), ...records.flat(), RECOVERS])
-    fold(state, { ...record, at: '2026-11-25T00:00:00.000Z' }, { part: 1, offset: 0, length: 0 })
+    fold(state, { ...record, at: '2026-11-25T00:00:00.000Z' })
   assert.equal(pendingSteps(state).length, 2)
   return state.steps
 }
@@ -68,8 +69,7 @@ test('a released step is tried again, and one more death quarantines it again', 
 })
 
 test('an undo.started of a step does not say what the run has come to', () => {
-  const state = emptyState('r1.jsonl')
-  for (const record of [started(), planned(1), tries(1)])
-    fold(state, { ...record, at: '2026-11-25T00:00:00.000Z' }, { part: 1, offset: 0, length: 0 })
+  const state = emptyState()
+  for (const record of [started(), planned(1), tries(1)]) fold(state, { ...record, at: '2026-11-25T00:00:00.000Z' })
   assert.equal(state.undo, undefined)
 })

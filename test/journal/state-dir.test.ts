@@ -13,9 +13,11 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import type { Report } from '../../src/core/report.ts'
 import { JournalError } from '../../src/core/errors.ts'
+import { forgetRun, forgetLostSecrets, pruneState } from '../../src/journal/forget.ts'
 import { nodeDisk, writeFileDurably } from '../../src/journal/disk.ts'
 import { FileJournal } from '../../src/journal/file-journal.ts'
-import { findStateDir, mintRun, openStateDir, peekStateDir, randomName } from '../../src/journal/state-dir.ts'
+import { mintRun, randomName } from '../../src/journal/names.ts'
+import { findStateDir, openStateDir, peekStateDir } from '../../src/journal/state-dir.ts'
 import { diskError, MemoryDisk, watched } from '../fakes/disk.ts'
 import { planned, started, temporaryFolder } from './helpers.ts'
 
@@ -54,7 +56,10 @@ test('looking at a folder that was never used does not make it', async (t) => {
   const path = join(temporaryFolder(t), 'state')
   assert.equal(await findStateDir(path), undefined)
   const state = await peekStateDir(path)
-  assert.deepEqual([await state.journals(), await state.reports(), await state.report('r')], [[], [], undefined])
+  assert.deepEqual(
+    [await state.runs.list(), await state.history.list(), await state.history.read('r')],
+    [[], [], undefined],
+  )
   assert.equal(existsSync(path), false)
 })
 
@@ -63,9 +68,9 @@ test('folders are 0700 and files 0600, whatever the umask', async (t) => {
   t.after(() => process.umask(before))
   const path = join(temporaryFolder(t), 'above', 'state')
   const state = await openStateDir(path)
-  await state.keepSecret('r1', { password: 'x' })
-  await state.writeReport(report('r1', '2026-01-01T00:00:00Z'))
-  await (await FileJournal.create(state.journalFile('r1'))).close()
+  await state.secrets.keep('r1', { password: 'x' })
+  await state.history.write(report('r1', '2026-01-01T00:00:00Z'))
+  await (await FileJournal.create(state.runs.where('r1'))).close()
   const folders = ['../../above', '', 'journal', 'history', 'secrets'].map((f) => modeOf(join(path, f)))
   assert.deepEqual(folders, ['700', '700', '700', '700', '700'])
   const files = ['install', 'secrets/r1', 'history/r1.json', 'journal/r1.jsonl'].map((f) => modeOf(join(path, f)))
@@ -113,66 +118,66 @@ test('a write that fails at any operation leaves the old content', async () => {
 test('a secret is read back until its run is forgotten', async (t) => {
   const state = await openStateDir(temporaryFolder(t))
   const config = { url: 'x', password: 'canary' }
-  await state.keepSecret('r1', config)
-  assert.deepEqual(await state.secret('r1'), config)
-  await state.forget('r1')
-  assert.equal(await state.secret('r1'), undefined)
+  await state.secrets.keep('r1', config)
+  assert.deepEqual(await state.secrets.read('r1'), config)
+  await forgetRun(state, 'r1')
+  assert.equal(await state.secrets.read('r1'), undefined)
 })
 
 test('forgetting a run removes its journal, its secret and its torn tails, and nothing of another run', async (t) => {
   const state = await openStateDir(temporaryFolder(t))
   for (const run of ['r1', 'r12']) {
-    await state.keepSecret(run, {})
-    await (await FileJournal.create(state.journalFile(run))).close()
-    writeFileSync(`${state.journalFile(run)}.torn-1767323045000`, 'customer data')
+    await state.secrets.keep(run, {})
+    await (await FileJournal.create(state.runs.where(run))).close()
+    writeFileSync(`${state.runs.where(run)}.torn-1767323045000`, 'customer data')
   }
-  await state.forget('r1')
+  await forgetRun(state, 'r1')
   assert.deepEqual(readdirSync(join(state.path, 'journal')).sort(), ['r12.jsonl', 'r12.jsonl.torn-1767323045000'])
   assert.deepEqual(readdirSync(join(state.path, 'secrets')), ['r12'])
-  await state.forget('r1')
+  await forgetRun(state, 'r1')
 })
 
 test('secrets without a journal are forgotten, half-written ones too; those of open runs are not', async (t) => {
   const state = await openStateDir(temporaryFolder(t))
-  for (const run of ['open', 'lost']) await state.keepSecret(run, {})
+  for (const run of ['open', 'lost']) await state.secrets.keep(run, {})
   writeFileSync(join(state.path, 'secrets', '.half.tmp'), '{"password": "can')
-  await (await FileJournal.create(state.journalFile('open'))).close()
-  await state.forgetLostSecrets()
+  await (await FileJournal.create(state.runs.where('open'))).close()
+  await forgetLostSecrets(state)
   assert.deepEqual(readdirSync(join(state.path, 'secrets')), ['open'])
 })
 
 test('reports older than asked are pruned, younger ones and unreadable ones are not', async (t) => {
   const state = await openStateDir(temporaryFolder(t))
-  await state.writeReport(report('old', '2026-01-01T00:00:00.000Z'))
-  await state.writeReport(report('young', '2026-01-09T00:00:00.000Z'))
+  await state.history.write(report('old', '2026-01-01T00:00:00.000Z'))
+  await state.history.write(report('young', '2026-01-09T00:00:00.000Z'))
   writeFileSync(join(state.path, 'history', 'a-broken-one.json'), '{')
-  await state.prune(5 * 86_400_000, Date.parse('2026-01-10T00:00:00.000Z'))
-  assert.deepEqual(await state.reports(), ['a-broken-one', 'young'])
+  await pruneState(state, 5 * 86_400_000, Date.parse('2026-01-10T00:00:00.000Z'))
+  assert.deepEqual(await state.history.list(), ['a-broken-one', 'young'])
 })
 
 test('journals are listed oldest first', async (t) => {
   const state = await openStateDir(temporaryFolder(t))
   const runs = [3, 1, 2].map((n) => mintRun(Date.UTC(2026, 0, n)))
   for (const run of runs) {
-    const journal = await FileJournal.create(state.journalFile(run))
+    const journal = await FileJournal.create(state.runs.where(run))
     await journal.append(started({ run }))
     await journal.close()
   }
   assert.deepEqual(
-    (await state.journals()).map((s) => s.started?.run),
+    (await state.runs.list()).map((s) => s.started?.run),
     [runs[1], runs[2], runs[0]],
   )
 })
 
 test('a journal that cannot be read is all damage and does not hide the others', async (t) => {
   const state = await openStateDir(temporaryFolder(t))
-  const journal = await FileJournal.create(state.journalFile('r2'))
+  const journal = await FileJournal.create(state.runs.where('r2'))
   await journal.append(started({ run: 'r2' }))
   await journal.append(planned(1))
   await journal.close()
-  mkdirSync(state.journalFile('r1'))
-  symlinkSync('/nowhere/at/all', state.journalFile('r3'))
-  const states = await state.journals()
+  mkdirSync(state.runs.where('r1'))
+  symlinkSync('/nowhere/at/all', state.runs.where('r3'))
+  const states = await state.runs.list()
   assert.deepEqual(
     states.map((s) => [s.started?.run, s.steps.length, s.damage.length]),
     [
@@ -186,10 +191,10 @@ test('a journal that cannot be read is all damage and does not hide the others',
 
 test('a journal of a newer format is not passed over: the whole folder is left alone', async (t) => {
   const state = await openStateDir(temporaryFolder(t))
-  const journal = await FileJournal.create(state.journalFile('r1'))
+  const journal = await FileJournal.create(state.runs.where('r1'))
   await journal.append(started({ format: 9 }))
   await journal.close()
-  await assert.rejects(state.journals(), { code: 'JOURNAL_NEWER' })
+  await assert.rejects(state.runs.list(), { code: 'JOURNAL_NEWER' })
 })
 
 test('a folder that cannot be written is JOURNAL_WRITE and says which option to use', async (t) => {

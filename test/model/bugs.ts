@@ -1,16 +1,19 @@
 /** Deliberate bugs, each put between the engine and what it works with: the model must find every one. */
 import type { Agent } from '../../src/core/target.ts'
-import type { StateDir } from '../../src/journal/state-dir.ts'
+import type { Runs } from '../../src/journal/runs.ts'
 import type { Bug } from './workers.ts'
 
 /** What is read of a journal, changed on the way. */
 const reading =
-  (change: (read: Awaited<ReturnType<StateDir['readJournal']>>) => object): Required<Bug>['state'] =>
+  (change: (read: Awaited<ReturnType<Runs['read']>>) => object): Required<Bug>['state'] =>
   (state) => ({
     ...state,
-    async readJournal(run) {
-      const read = await state.readJournal(run)
-      return { ...read, ...change(read) }
+    runs: {
+      ...state.runs,
+      async read(run) {
+        const read = await state.runs.read(run)
+        return { ...read, ...change(read) }
+      },
     },
   })
 
@@ -37,6 +40,11 @@ export const BUGS: Record<string, Bug> = {
       identity: async (signal) => ({ ...(await agent.identity(signal)), parts: { id: 'any' } }),
     })),
   },
-  'the stored configuration is lost': { state: (state) => ({ ...state, keepSecret: () => Promise.resolve() }) },
+  'the stored configuration is lost': {
+    state: (state) => ({
+      ...state,
+      secrets: { ...state.secrets, keep: () => Promise.resolve() },
+    }),
+  },
   'a sync does nothing': { lazy: 'bytes' },
 }

@@ -201,7 +201,8 @@ async function start(
   if (!running) return
   for (const { outcomes } of Object.values(world.systems)) outcomes.splice(0, Infinity, ...steps)
   try {
-    running.daemon.runNow(name).report.catch(() => undefined)
+    const { report } = await running.daemon.runNow(name)
+    report.catch(() => undefined)
   } catch (error) {
     // Running already, blocked, or not configured: then nothing begins.
     if (!(error instanceof CodedError)) throw error

@@ -2,7 +2,7 @@
 import { rmSync } from 'node:fs'
 import type { Operation } from './operations.ts'
 import { perform } from './operations.ts'
-import { runOf } from '../../src/supervisor/blocked.ts'
+import { acceptLoss } from '../../src/journal/accept-loss.ts'
 import { pendingSteps, placesOf } from '../../src/journal/journal.ts'
 import { BOTH } from './configuration.ts'
 import type { TargetConfig } from './configuration.ts'
@@ -70,7 +70,7 @@ async function finish(world: World, service: Service): Promise<{ accepted: numbe
     await service.recover()
   }
   const moved = await handOver(world, service)
-  const damaged = await acceptLoss(world, service)
+  const damaged = await acceptDamage(world, service)
   for (const what of world.left) world.violation(`left behind: ${what}`)
   const state = await service.looking().open()
   await world.judgeKept(state, damaged)
@@ -91,9 +91,9 @@ async function finish(world: World, service: Service): Promise<{ accepted: numbe
 async function handOver(world: World, service: Service): Promise<number> {
   let moved = 0
   const state = await service.looking().open()
-  for (const { file, damage, started, steps } of await service.looking().journals()) {
+  for (const { run, damage, started, steps } of await service.looking().journals()) {
     if (damage.length > 0 || !started) continue
-    const stored = (await state.secret(runOf({ file }))) as TargetConfig | undefined
+    const stored = (await state.secrets.read(run)) as TargetConfig | undefined
     const configs = [stored, world.configuration.of(started.experiment)]
     const pending = new Set(pendingSteps({ steps }).map(({ place }) => place))
     // Where a place can be reached, what is left on another keeps the run open all the same.
@@ -112,11 +112,11 @@ async function handOver(world: World, service: Service): Promise<number> {
       return kept || configs.some(leads) || (place !== '' && !pending.has(place))
     })
     if (reached.length > 0 && reached.every(Boolean))
-      world.violation(`run ${runOf({ file })} is not undone, although its system answers`)
+      world.violation(`run ${run} is not undone, although its system answers`)
     for (const { place, identity } of placesOf(started)) {
       const id = identity.parts['id']
       if ((id !== 'one' && id !== 'two') || (place !== '' && !pending.has(place))) continue
-      await service.recover({ run: runOf({ file }), url: `model://${id}`, password: world.systems[id].password })
+      await service.recover({ run: run, url: `model://${id}`, password: world.systems[id].password })
     }
     moved++
   }
@@ -127,16 +127,16 @@ async function handOver(world: World, service: Service): Promise<number> {
  * By design a journal of which something is unreadable ends with exit code 5 and waits for a person, although all that can
  * be read is undone. That may come of a disk that failed or lost power, and of nothing else; and nothing may be left.
  */
-async function acceptLoss(world: World, service: Service): Promise<ReadonlySet<string>> {
+async function acceptDamage(world: World, service: Service): Promise<ReadonlySet<string>> {
   const damaged = new Set<string>()
   const state = await service.looking().open()
-  for (const journal of await state.journals()) {
-    const run = runOf(journal)
+  for (const journal of await state.runs.list()) {
+    const { run } = journal
     if (journal.damage.length === 0) world.violation(`run ${run} stays open, and its journal is whole`)
     else if (world.diskTroubles === 0) world.violation(`the journal of ${run} is damaged, and the disk never failed`)
     else {
       damaged.add(run)
-      await state.acceptLoss({ run, note: 'the model', now: world.clock.now })
+      await acceptLoss(state, { run, note: 'the model', now: world.clock.now })
     }
   }
   return damaged

@@ -8,15 +8,18 @@ import type { ChaosEvent } from '../../src/core/events.ts'
 import { Daemon } from '../../src/daemon/daemon.ts'
 import { memoryHandled } from '../../src/schedule/watermark.ts'
 import type { Handled, HandledStore } from '../../src/schedule/watermark.ts'
+import { LocalClaims } from '../../src/supervisor/claims.ts'
 import { lockState, noLock } from '../../src/supervisor/lock.ts'
 import type { StateLock } from '../../src/supervisor/lock.ts'
 import { Supervisor } from '../../src/supervisor/supervisor.ts'
 import { Tracker } from '../../src/daemon/tracker.ts'
+import { LocalTurns } from '../../src/daemon/turns.ts'
 import { Trust } from '../../src/daemon/trust.ts'
 import { pendingSteps } from '../../src/journal/journal.ts'
-import type { Orders, StandingOrders } from '../../src/journal/orders.ts'
+import type { StandingOrders, Orders } from '../../src/journal/orders.ts'
 import type { SlotLog } from '../../src/journal/due-log.ts'
 import { openStateDir } from '../../src/journal/state-dir.ts'
+import type { Runs } from '../../src/journal/runs.ts'
 import type { StateDir } from '../../src/journal/state-dir.ts'
 import { BALLAST, STATE } from '../crash/disk-world.ts'
 import type { TargetConfig } from './configuration.ts'
@@ -49,7 +52,7 @@ export class Service {
   /** A folder for the real lock, where the sequence has a second daemon in it: it takes a process to take it. */
   readonly #lockDir: string | undefined
   #running: Running | undefined
-  #orders: Orders = { disabled: {}, trusted: [] }
+  #orders: StandingOrders = { disabled: {}, trusted: [] }
   #handled = new Map<string, Handled>()
 
   constructor(world: World, { locks }: { locks: boolean }) {
@@ -89,8 +92,9 @@ export class Service {
     }
     const daemon = new Daemon({
       ...{ config: configuration.now, version: '0', supervisor, stateDir: STATE, orders, tracker, trust, clock: time },
+      turns: new LocalTurns(configuration.now.settings.max_concurrent),
       ...{ slotLog: noSlots, handled: this.#handledStore(life), install: state.install, stop: stop.signal },
-      hasReport: (run) => state.report(run).then((report) => report !== undefined),
+      hasReport: (run) => state.history.read(run).then((report) => report !== undefined),
       notified: () => ({ delivered: 0, failed: 0, dropped: 0, waiting: 0 }),
       reload: () => Promise.resolve(configuration.now),
     })
@@ -165,10 +169,10 @@ export class Service {
   looking(): StateDirOf {
     const { disk } = this.#world
     const open = (): Promise<StateDir> => openStateDir(STATE, { disk, ballastBytes: BALLAST })
-    const journals = async (): ReturnType<StateDir['journals']> => {
+    const journals = async (): ReturnType<Runs['list']> => {
       const { fault } = disk
       disk.fault = undefined
-      const found = await (await open()).journals()
+      const found = await (await open()).runs.list()
       disk.fault = fault
       return found
     }
@@ -220,6 +224,7 @@ export class Service {
     const supervisor = new Supervisor({
       ...{
         state,
+        claims: new LocalClaims(),
         lock: noLock,
         main: '',
         targets: [modelTarget(() => Promise.reject(new Error('it must not connect')) as never)],
@@ -239,12 +244,13 @@ export class Service {
     await this.#world.clock.settle()
   }
 
-  #standingOrders(): StandingOrders {
-    const current = (): Orders => this.#orders
+  #standingOrders(): Orders {
+    const current = (): StandingOrders => this.#orders
     return {
       get current() {
         return current()
       },
+      refresh: () => Promise.resolve(),
       change: (next) => {
         this.#orders = next(this.#orders)
         return Promise.resolve()
@@ -267,7 +273,7 @@ export class Service {
 }
 
 interface StateDirOf {
-  journals(): ReturnType<StateDir['journals']>
+  journals(): ReturnType<Runs['list']>
   open(): Promise<StateDir>
 }
 

@@ -80,7 +80,7 @@ async function doJob(job: Job, { world, life, signal, parent, options }: Place):
     },
   }
   // Without a boot id no undo is given up, however many workers die of it.
-  const common = { run: job.run, target: buggy, state, clock, signal, emit }
+  const common = { ...state, run: job.run, target: buggy, clock, signal, emit }
   let report: Report
   if (job.kind === 'run') {
     report = await runExperiment({

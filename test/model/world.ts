@@ -228,7 +228,7 @@ export class World {
       for (const { mark, key } of system.keptFrom) {
         const [run, step] = [runIn(mark), stepIn(mark)]
         if (excused.has(run)) continue
-        const names = (await state.report(run))?.steps.find((s) => s.step === step)?.kept_names
+        const names = (await state.history.read(run))?.steps.find((s) => s.step === step)?.kept_names
         if (!names?.includes(key))
           this.violation(`the report of ${run} does not say that ${key} of step ${step} was kept`)
       }

@@ -6,6 +6,7 @@ import { systemClock } from '../../src/core/clock.ts'
 import { recoverRun } from '../../src/engine/recover.ts'
 import { runExperiment } from '../../src/engine/run.ts'
 import { openStateDir } from '../../src/journal/state-dir.ts'
+import { LocalClaims } from '../../src/supervisor/claims.ts'
 import { noLock } from '../../src/supervisor/lock.ts'
 import { Supervisor } from '../../src/supervisor/supervisor.ts'
 import type { startWorker } from '../../src/supervisor/worker-process.ts'
@@ -35,7 +36,7 @@ test('two runs on p and q, and on q and r: on q the newer is undone first, on p 
   ] as const) {
     world.places = [...places]
     const report = await runExperiment({
-      ...{ run, state, target: away, clock, signal, emit, seed: 's' },
+      ...{ ...state, run, target: away, clock, signal, emit, seed: 's' },
       ...{ experiment: fakeExperiment([{ params: { keys: [key] } }]), claim: () => Promise.resolve({ waited: false }) },
     })
     assert.equal(report.residue.length, 2, report.reason)
@@ -51,7 +52,7 @@ test('two runs on p and q, and on q and r: on q the newer is undone first, on p 
   const worker: typeof startWorker = ({ job, onBegin, onLeft }) => {
     assert.equal(job.kind, 'recover')
     const result = recoverRun({
-      ...{ run: job.run, state, target, clock: systemClock, signal, emit, noProgressMs: 60_000 },
+      ...{ ...state, run: job.run, target, clock: systemClock, signal, emit, noProgressMs: 60_000 },
       targetConfigs: [{ url: 'fake://one', password: 'canary-password' }],
       begin: async (system) => {
         await onBegin?.(system)
@@ -61,7 +62,16 @@ test('two runs on p and q, and on q and r: on q the newer is undone first, on p 
     return Promise.resolve({ result, abort: emit, kill: emit })
   }
   const supervisor = new Supervisor({
-    ...{ state, lock: noLock, main: '', targets: [target], clock: systemClock, experiments: () => [], emit },
+    ...{
+      state,
+      lock: noLock,
+      claims: new LocalClaims(),
+      main: '',
+      targets: [target],
+      clock: systemClock,
+      experiments: () => [],
+      emit,
+    },
     startWorker: worker,
   })
   world.log.length = 0
@@ -76,7 +86,7 @@ test('two runs on p and q, and on q and r: on q the newer is undone first, on p 
     [[], []],
   )
   assert.deepEqual(world.state, { ...START, 'r:b': '5' })
-  assert.deepEqual([supervisor.blocked, await state.journals()], [[], []])
+  assert.deepEqual([supervisor.blocked, await state.runs.list()], [[], []])
 })
 
 function refused(): Promise<never> {

@@ -10,11 +10,13 @@ import { CodedError } from '../../src/core/errors.ts'
 import type { ChaosEvent } from '../../src/core/events.ts'
 import type { Experiment } from '../../src/core/experiment.ts'
 import { defineTarget } from '../../src/core/target.ts'
+import { LocalClaims } from '../../src/supervisor/claims.ts'
 import { noLock } from '../../src/supervisor/lock.ts'
 import type { StateLock } from '../../src/supervisor/lock.ts'
 import { Supervisor } from '../../src/supervisor/supervisor.ts'
 import { FileJournal } from '../../src/journal/file-journal.ts'
 import { openStateDir } from '../../src/journal/state-dir.ts'
+import type { Runs } from '../../src/journal/runs.ts'
 import type { StateDir } from '../../src/journal/state-dir.ts'
 import { fakeExperiment } from '../fakes/agent.ts'
 import { until } from '../fakes/clock.ts'
@@ -59,7 +61,15 @@ async function rigFor(t: TestContext, more: { lock?: StateLock } = {}): Promise<
   const state = await openStateDir(join(folder(t), 'state'))
   const events: ChaosEvent[] = []
   const supervisor = new Supervisor({
-    ...{ state, lock: noLock, main: MAIN, targets: [target], clock: systemClock, experiments: () => [] },
+    ...{
+      state,
+      lock: noLock,
+      claims: new LocalClaims(),
+      main: MAIN,
+      targets: [target],
+      clock: systemClock,
+      experiments: () => [],
+    },
     emit: (event) => void events.push(event),
     ...more,
   })
@@ -70,8 +80,8 @@ async function rigFor(t: TestContext, more: { lock?: StateLock } = {}): Promise<
     log: () =>
       existsSync(join(state.path, 'log')) ? readFileSync(join(state.path, 'log'), 'utf8').trim().split('\n') : [],
     async leave(run, orders) {
-      await state.keepSecret(run, orders)
-      const journal = await FileJournal.create(state.journalFile(run))
+      await state.secrets.keep(run, orders)
+      const journal = await FileJournal.create(state.runs.where(run))
       const { url } = orders
       const identity = { scopes: { server: url, database: url, resource: url }, parts: { id: url } }
       await journal.append(started({ run, endpoint: url, identity }))
@@ -119,7 +129,7 @@ test('a run that cannot be recovered is residue and blocks its target until it c
   assert.deepEqual([refused.outcome, refused.exit_code], ['refused', 4])
   assert.match(refused.reason ?? '', /blocked by run .*1 step on one not undone: the target is away/)
   assert.equal((await rig.supervisor.run(doing({ url: 'another' }), skip)).exit_code, 0)
-  await rig.state.keepSecret(report.run, { url: 'one', recover: 'undo' })
+  await rig.state.secrets.keep(report.run, { url: 'one', recover: 'undo' })
   await rig.supervisor.recoverAll(round)
   assert.deepEqual(rig.supervisor.blocked, [])
   assert.equal((await rig.supervisor.run(doing({ url: 'one' }), skip)).exit_code, 0)
@@ -146,7 +156,15 @@ test('a blocked target is known by identity too, when a run claims on it under a
   const sameTarget = doing({ url: 'one', do: 'hold a claim' })
   const named = { ...target, endpoint: () => ({ key: 'another name', names: [] }) }
   const supervisor = new Supervisor({
-    ...{ state: rig.state, lock: noLock, main: MAIN, targets: [named], clock: systemClock, experiments: () => [] },
+    ...{
+      state: rig.state,
+      lock: noLock,
+      claims: new LocalClaims(),
+      main: MAIN,
+      targets: [named],
+      clock: systemClock,
+      experiments: () => [],
+    },
     emit: () => undefined,
   })
   await supervisor.recoverAll(round)
@@ -235,7 +253,7 @@ test('a run whose journal failed is blocked although nothing is residue', async 
 test('a journal that does not say where it was blocks every target, and the others are still recovered', async (t) => {
   const rig = await rigFor(t)
   await rig.leave('r2', { url: 'two', recover: 'undo' })
-  writeFileSync(rig.state.journalFile('r1'), 'garbage\n')
+  writeFileSync(rig.state.runs.where('r1'), 'garbage\n')
   const reports = await rig.supervisor.recoverAll(round)
   assert.deepEqual(
     reports.map((r) => r.run),
@@ -248,13 +266,13 @@ test('a journal that does not say where it was blocks every target, and the othe
   const refused = await rig.supervisor.run(doing({ url: 'another' }), skip)
   assert.deepEqual([refused.outcome, refused.exit_code], ['refused', 4])
   assert.match(refused.reason ?? '', /does not say any more which target it is of/)
-  assert.ok(existsSync(rig.state.journalFile('r1')))
+  assert.ok(existsSync(rig.state.runs.where('r1')))
 })
 
 test('a journal of a newer format stops everything with JOURNAL_NEWER and is left alone', async (t) => {
   const rig = await rigFor(t)
   await rig.leave('r1', { url: 'one', recover: 'undo' })
-  const journal = await FileJournal.create(rig.state.journalFile('r2'))
+  const journal = await FileJournal.create(rig.state.runs.where('r2'))
   await journal.append(started({ run: 'r2', format: 7 }))
   await journal.close()
   await assert.rejects(rig.supervisor.recoverAll(round), { code: 'JOURNAL_NEWER' })
@@ -263,11 +281,11 @@ test('a journal of a newer format stops everything with JOURNAL_NEWER and is lef
 
 test('journals without a record and finished ones are cleared away, and so are secrets without a journal', async (t) => {
   const rig = await rigFor(t)
-  writeFileSync(rig.state.journalFile('r1'), '')
-  writeFileSync(rig.state.journalFile('r2'), '120 00000000 1234')
-  await rig.state.keepSecret('r3', {})
+  writeFileSync(rig.state.runs.where('r1'), '')
+  writeFileSync(rig.state.runs.where('r2'), '120 00000000 1234')
+  await rig.state.secrets.keep('r3', {})
   await rig.leave('r4', { url: 'one' })
-  const journal = await FileJournal.resume(rig.state.journalFile('r4'))
+  const journal = await FileJournal.resume(rig.state.runs.where('r4'))
   await journal.append({ type: 'step.accepted', step: 1, note: 'seen' })
   await journal.append({ type: 'run.finished', outcome: 'completed' })
   await journal.close()
@@ -280,10 +298,17 @@ test('a run that was left while the journals could not be read blocks every targ
   for (const orders of ['break and say 5', 'break and die'] as const) {
     const rig = await rigFor(t)
     let readable = false
-    const journals = (): ReturnType<StateDir['journals']> =>
-      readable ? rig.state.journals() : Promise.reject(new Error('input/output error'))
+    const list: Runs['list'] = () =>
+      readable ? rig.state.runs.list() : Promise.reject(new Error('input/output error'))
     const supervisor = new Supervisor({
-      ...{ state: { ...rig.state, journals }, lock: noLock, main: MAIN, targets: [target], clock: systemClock },
+      ...{
+        state: { ...rig.state, runs: { ...rig.state.runs, list } },
+        lock: noLock,
+        claims: new LocalClaims(),
+        main: MAIN,
+        targets: [target],
+        clock: systemClock,
+      },
       ...{ experiments: () => [], emit: () => undefined },
     })
     const { run, exit_code } = await supervisor.run(doing({ url: 'one', do: orders, recover: 'undo' }), skip)
@@ -298,11 +323,22 @@ test('a run that was left while the journals could not be read blocks every targ
 test('what is over and cannot be cleared away is told, and does not keep the others from being undone', async (t) => {
   const rig = await rigFor(t)
   await rig.leave('r1', { url: 'one', recover: 'undo' })
-  writeFileSync(rig.state.journalFile('r2'), '')
-  const state = { ...rig.state, forget: () => Promise.reject(new Error('read-only file system')) }
+  writeFileSync(rig.state.runs.where('r2'), '')
+  const state = {
+    ...rig.state,
+    runs: { ...rig.state.runs, forget: () => Promise.reject(new Error('read-only file system')) },
+  }
   const told: ChaosEvent[] = []
   const supervisor = new Supervisor({
-    ...{ state, lock: noLock, main: MAIN, targets: [target], clock: systemClock, experiments: () => [] },
+    ...{
+      state,
+      lock: noLock,
+      claims: new LocalClaims(),
+      main: MAIN,
+      targets: [target],
+      clock: systemClock,
+      experiments: () => [],
+    },
     emit: (event) => void told.push(event),
   })
   const reports = await supervisor.recoverAll(round)
@@ -362,7 +398,7 @@ test('what has not ended at the deadline is killed; its journal stays, and no re
     rig.supervisor.blocked.map((b) => b.run),
     [report.run],
   )
-  assert.ok(existsSync(rig.state.journalFile(report.run)))
+  assert.ok(existsSync(rig.state.runs.where(report.run)))
   assert.equal(count(rig, 'recover '), 0)
 })
 

@@ -10,8 +10,8 @@ import { askDaemon } from '../../daemon/control/client.ts'
 import type { Request } from '../../daemon/control/messages.ts'
 import { lockState } from '../../supervisor/lock.ts'
 import { pendingSteps } from '../../journal/journal.ts'
-import { openOrders } from '../../journal/orders.ts'
-import type { Orders } from '../../journal/orders.ts'
+import { openOrders } from '../../journal/file-orders.ts'
+import type { StandingOrders } from '../../journal/orders.ts'
 import { openStateDir, peekStateDir } from '../../journal/state-dir.ts'
 import { summaryLines } from '../../observe/progress.ts'
 import { plain } from '../../observe/paint.ts'
@@ -158,7 +158,7 @@ async function askOrWrite(
   context: Context,
   options: ControlOptions,
   request: Request,
-  change: (orders: Orders) => Orders,
+  change: (orders: StandingOrders) => StandingOrders,
 ): Promise<{ result?: unknown; silence?: string }> {
   let silence: string | undefined
   try {
@@ -189,7 +189,7 @@ function writtenLines(silence: string | undefined): string[] {
 }
 
 async function openSteps(stateDir: string): Promise<number> {
-  const journals = await (await peekStateDir(stateDir)).journals()
+  const journals = await (await peekStateDir(stateDir)).runs.list()
   return journals.reduce((sum, journal) => sum + pendingSteps(journal).length, 0)
 }
 

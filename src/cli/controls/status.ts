@@ -2,7 +2,6 @@
  * `chaos status`: is it up, what is in place, and is everything else put back? Exit code 0 up and running normally, 4
  * something is not undone or is in place while nobody runs it normally, 1 no daemon, or nobody answers.
  */
-import { basename } from 'node:path'
 import { counted } from '../../core/counted.ts'
 import { visibleData } from '../../core/foreign.ts'
 import { CodedError, ERROR_CODES } from '../../core/errors.ts'
@@ -15,8 +14,10 @@ import { isAlive } from '../../supervisor/lock.ts'
 import { elsewhereText } from '../../supervisor/pid-namespace.ts'
 import { pendingSteps } from '../../journal/journal.ts'
 import type { RunState } from '../../journal/journal.ts'
-import { frozenNow, openOrders } from '../../journal/orders.ts'
-import type { Orders } from '../../journal/orders.ts'
+import { openOrders } from '../../journal/file-orders.ts'
+import { frozenNow } from '../../journal/orders.ts'
+import type { StandingOrders } from '../../journal/orders.ts'
+import type { History } from '../../journal/history.ts'
 import { peekStateDir } from '../../journal/state-dir.ts'
 import { json, stateDirOf } from '../context.ts'
 import type { Context } from '../context.ts'
@@ -27,10 +28,10 @@ const NO_DAEMON = 1
 
 export async function status(context: Context, options: { stateDir?: string; json?: boolean }): Promise<number> {
   const stateDir = stateDirOf(options.stateDir, context.env)
-  const state = await peekStateDir(stateDir)
+  const { runs: journals, history } = await peekStateDir(stateDir)
   const holder = await holderOf(stateDir)
   const { daemon, silence } = await answerOf(stateDir, holder)
-  const runs = (await state.journals()).filter((j) => j.started !== undefined || j.damage.length > 0).map(openRun)
+  const runs = (await journals.list()).filter((j) => j.started !== undefined || j.damage.length > 0).map(openRun)
   const alive = await aliveIn(holder, daemon)
   const normal = (run: OpenRun): boolean => alive.has(run.run) && !isLeft(run, holder, daemon)
   const { frozen } = daemon ?? { frozen: frozenNow((await openOrders(stateDir, Date.now())).current, Date.now()) }
@@ -38,7 +39,7 @@ export async function status(context: Context, options: { stateDir?: string; jso
     up: holder.kind === 'none' ? null : upOf(holder),
     running: runs.filter(normal),
     pending: runs.filter((r) => !normal(r) && (r.steps_to_undo > 0 || r.damaged)),
-    last: await lastReport(state),
+    last: await lastReport(history),
   }
   const inPlace = files.running.reduce((sum, { steps_to_undo: steps }) => sum + steps, 0)
   const exitCode = exitCodeOf(files, inPlace, daemon, silence)
@@ -87,11 +88,11 @@ interface OpenRun {
 }
 
 function openRun(journal: RunState): OpenRun {
-  const { file, started, damage } = journal
+  const { run, started, damage } = journal
   const steps = pendingSteps(journal)
   const hidden = damage.find((one) => one.unreadable)
   return {
-    run: basename(file, '.jsonl'),
+    run,
     experiment: started?.experiment ?? '',
     endpoint: started?.endpoint ?? '',
     started_at: started?.at ?? '',
@@ -124,7 +125,7 @@ function isLeft({ run, started_at }: OpenRun, holder: Holder, daemon: DaemonStat
 
 interface Around {
   inPlace: number
-  frozen: Orders['frozen']
+  frozen: StandingOrders['frozen']
   daemon: DaemonStatus | undefined
   silence: string | undefined
   holder: Holder
@@ -189,10 +190,10 @@ async function answerOf(
   }
 }
 
-async function lastReport(state: Awaited<ReturnType<typeof peekStateDir>>): ReturnType<typeof state.report> {
-  for (const run of (await state.reports()).reverse()) {
+async function lastReport(history: History): Promise<Report | undefined> {
+  for (const run of (await history.list()).reverse()) {
     // One that is damaged is told by `chaos report`; here it must not hide what is left to undo.
-    const report = await state.report(run).catch(() => undefined)
+    const report = await history.read(run).catch(() => undefined)
     if (report) return report
   }
   return undefined

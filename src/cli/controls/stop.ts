@@ -1,5 +1,5 @@
 /** `chaos stop`: SIGTERM to the daemon, and to nobody else; waits until it is gone and says what is left. */
-import { basename, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import { systemClock } from '../../core/clock.ts'
 import { formatDuration, parseDuration } from '../../core/duration.ts'
 import { CodedError, ConfigError, ERROR_CODES, messageOf } from '../../core/errors.ts'
@@ -151,10 +151,8 @@ async function holdsWithin(is: () => Promise<boolean>, timeoutMs: number): Promi
 }
 
 async function pendingIn(stateDir: string): Promise<string[]> {
-  const journals = await (await peekStateDir(stateDir)).journals()
-  return journals
-    .filter((j) => pendingSteps(j).length > 0 || j.damage.length > 0)
-    .map((j) => basename(j.file, '.jsonl'))
+  const journals = await (await peekStateDir(stateDir)).runs.list()
+  return journals.filter((j) => pendingSteps(j).length > 0 || j.damage.length > 0).map((j) => j.run)
 }
 
 function usage(path: string, message: string): ConfigError {

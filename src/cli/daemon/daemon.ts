@@ -7,12 +7,12 @@ import type { Config } from '../../core/experiment.ts'
 import type { Report } from '../../core/report.ts'
 import type { CommandTargets } from '../../daemon/control/commands.ts'
 import type { Supervisor } from '../../supervisor/supervisor.ts'
-import { openOrders } from '../../journal/orders.ts'
+import { openOrders } from '../../journal/file-orders.ts'
 import { refuseForeign } from '../../journal/exposed.ts'
 import { slotLog } from '../../journal/due-log.ts'
 import { checkPidFile } from '../../daemon/pid-file.ts'
 import { peekStateDir } from '../../journal/state-dir.ts'
-import type { StateDir } from '../../journal/state-dir.ts'
+import type { History } from '../../journal/history.ts'
 import { logLevelOf } from '../../observe/log-level.ts'
 import { progress } from '../../observe/progress.ts'
 import { harmless } from '../../core/events.ts'
@@ -98,8 +98,9 @@ async function serve(
     const { Daemon } = await import('../../daemon/daemon.ts')
     const { openHandled } = await import('../../daemon/schedule-file.ts')
     const { Trust } = await import('../../daemon/trust.ts')
+    const { LocalTurns } = await import('../../daemon/turns.ts')
     const { state, supervisor, signals } = all
-    for (const report of await lastReports(state)) tracker.remember(report)
+    for (const report of await lastReports(state.history)) tracker.remember(report)
     const warn = (message: string): void => supervisor.tell({ type: 'warning', message })
     const orders = await openOrders(state.path, systemClock.now())
     const mode = (): 'warn' | 'require' => config.settings.trust
@@ -117,10 +118,11 @@ async function serve(
     }
     const running = new Daemon({
       ...{ config, supervisor, stateDir, orders, tracker, trust, reload, install: state.install },
-      hasReport: (run) => state.report(run).then((report) => report !== undefined),
+      hasReport: (run) => state.history.read(run).then((report) => report !== undefined),
       notified: () => told.notify,
       handled: await openHandled(state.path, warn),
       version: context.version,
+      turns: new LocalTurns(config.settings.max_concurrent),
       slotLog: slotLog(state.path),
       clock: systemClock,
       stop: signals.signal,
@@ -197,16 +199,16 @@ async function controlled<T>(
 const RECENT = 500
 
 /** The newest reports, for `status`. */
-async function lastReports(state: StateDir): Promise<Report[]> {
-  const runs = (await state.reports()).slice(-RECENT)
-  const found = await Promise.all(runs.map((run) => state.report(run).catch(() => undefined)))
+async function lastReports(history: History): Promise<Report[]> {
+  const runs = (await history.list()).slice(-RECENT)
+  const found = await Promise.all(runs.map((run) => history.read(run).catch(() => undefined)))
   return found.filter((report) => report !== undefined)
 }
 
 async function recoverOnly(context: Context, stateDir: string): Promise<void> {
   const state = await peekStateDir(stateDir)
   // Then the folder is not even made.
-  if ((await state.journals()).length === 0) return
+  if ((await state.runs.list()).length === 0) return
   const secrets = await storedSecrets(await context.targets(), state)
   const emit = harmless(
     scrubbed(secrets, progress({ write: (text) => context.err(text), screen: { tty: false, env: context.env } })),

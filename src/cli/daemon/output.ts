@@ -98,7 +98,7 @@ async function outputOf(
   if (json === true) return ndjson(write)
   if (context.tty || pretty === true) return progress({ write, screen: context })
   const { logSink } = await import('../../observe/log.ts')
-  const open = (await state.journals()).flatMap(({ started }) => started ?? [])
+  const open = (await state.runs.list()).flatMap(({ started }) => started ?? [])
   const experiments = new Map(open.map(({ run, experiment }) => [run, experiment]))
   return logSink({
     level,
@@ -137,7 +137,7 @@ export class Digests {
     const read = (since: number, until: number): Promise<Digest> => {
       const blocked = new Set(supervisor.blocked.map(({ run }) => run))
       const running = new Set(supervisor.running.filter((run) => !blocked.has(run)))
-      return readDigest({ state, slots, since, until, running, next: coming() })
+      return readDigest({ ...state, slots, since, until, running, next: coming() })
     }
     this.#stop = new AbortController()
     const next = nextByCron(settings.digest, settings.timezone)

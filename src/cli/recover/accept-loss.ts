@@ -1,15 +1,16 @@
 /** `chaos recover --accept-loss`: ends a run whose journal is damaged, once everything readable in it is undone. */
 import { systemClock } from '../../core/clock.ts'
 import { oneLine } from '../../core/foreign.ts'
-import type { StateDir } from '../../journal/state-dir.ts'
+import { acceptLoss } from '../../journal/accept-loss.ts'
+import type { Kept } from '../../journal/accept-loss.ts'
 import { json } from '../context.ts'
 import type { Context } from '../context.ts'
 
-export type AcceptedLoss = Awaited<ReturnType<StateDir['acceptLoss']>>
+export type AcceptedLoss = Awaited<ReturnType<typeof acceptLoss>>
 
 /** After a recovery of that run, and under the state folder's lock. */
-export function acceptLossOf(state: StateDir, run: string, note = ''): Promise<AcceptedLoss> {
-  return state.acceptLoss({ run, note, now: systemClock.now() })
+export function acceptLossOf(state: Kept, run: string, note = ''): Promise<AcceptedLoss> {
+  return acceptLoss(state, { run, note, now: systemClock.now() })
 }
 
 export function showAccepted(context: Context, { report, aside }: AcceptedLoss, asJson: boolean): number {

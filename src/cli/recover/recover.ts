@@ -1,5 +1,4 @@
 /** `chaos recover`: undoes what a crash left, now. */
-import { basename } from 'node:path'
 import { counted } from '../../core/counted.ts'
 import { CodedError, ConfigError, ERROR_CODES } from '../../core/errors.ts'
 import { visible, visibleData } from '../../core/foreign.ts'
@@ -178,16 +177,16 @@ interface OpenRun {
 
 /** Read from the journals alone; nothing is changed, not even a torn tail. */
 async function openRuns(stateDir: string): Promise<OpenRun[]> {
-  const state = await peekStateDir(stateDir)
-  return (await state.journals()).flatMap((journal) => {
+  const { runs } = await peekStateDir(stateDir)
+  return (await runs.list()).flatMap((journal) => {
     const { started, damage } = journal
     // A damaged start says neither where nor what; it is still something for a person to put right.
     if (!started && damage.length === 0) return []
     const steps = pendingSteps(journal)
     return [
       {
-        run: basename(journal.file, '.jsonl'),
-        file: journal.file,
+        run: journal.run,
+        file: runs.where(journal.run),
         experiment: started?.experiment ?? '',
         target: started?.target ?? '',
         endpoint: started?.endpoint ?? '',

@@ -1,7 +1,6 @@
 /** What `chaos recover` shows of runs that it could not undo. Read from the journals, whoever has tried. */
 import type { Report } from '../../core/report.ts'
 import type { Blocked } from '../../supervisor/blocked.ts'
-import { runOf } from '../../supervisor/blocked.ts'
 import { stuckRun } from '../../engine/stuck.ts'
 import type { StuckRun } from '../../engine/stuck.ts'
 import { peekStateDir } from '../../journal/state-dir.ts'
@@ -15,12 +14,12 @@ export async function stuckRuns(
   runs: ReadonlyMap<string, string | undefined>,
 ): Promise<StuckRun[]> {
   if (runs.size === 0) return []
-  const state = await peekStateDir(stateDir)
+  const { runs: journals } = await peekStateDir(stateDir)
   const targets = await context.targets()
   const found: StuckRun[] = []
-  for (const journal of await state.journals()) {
-    const run = runOf(journal)
-    const stuck = runs.has(run) ? await stuckRun(state, journal, targets, runs.get(run)) : undefined
+  for (const journal of await journals.list()) {
+    const { run } = journal
+    const stuck = runs.has(run) ? await stuckRun(journals, journal, targets, runs.get(run)) : undefined
     if (stuck) found.push(stuck)
   }
   return found

@@ -2,7 +2,8 @@
 import type { Clock } from '../../core/clock.ts'
 import { CodedError } from '../../core/errors.ts'
 import type { Config } from '../../core/experiment.ts'
-import type { StateDir } from '../../journal/state-dir.ts'
+import { acceptLoss } from '../../journal/accept-loss.ts'
+import type { Kept } from '../../journal/accept-loss.ts'
 import type { Request } from './messages.ts'
 import type { Daemon } from '../daemon.ts'
 import type { Supervisor } from '../../supervisor/supervisor.ts'
@@ -12,7 +13,8 @@ export interface CommandTargets {
   daemon: Daemon
   supervisor: Supervisor
   trust: Trust
-  state: StateDir
+  /** What an operator may give up a loss in. */
+  state: Kept
   clock: Clock
   /** As SIGTERM does, for whom no signal reaches. */
   stop(): void
@@ -35,7 +37,7 @@ export async function obey(
       return daemon.abort(request.run, request.reason)
     case 'run-now': {
       await daemon.ordersChanged()
-      const { run, report } = daemon.runNow(request.experiment)
+      const { run, report } = await daemon.runNow(request.experiment)
       if (!request.wait) {
         report.catch(() => undefined)
         return { run }
@@ -66,7 +68,7 @@ export async function obey(
       if (run === undefined || request.accept_loss === undefined) return { recovered, pending: supervisor.blocked }
       if (request.accept_loss.note.trim() === '')
         throw new CodedError('USAGE', '--note is needed: why what is unreadable may be lost, for the report')
-      const accepted = await state.acceptLoss({ run, note: request.accept_loss.note, now: clock.now() })
+      const accepted = await acceptLoss(state, { run, note: request.accept_loss.note, now: clock.now() })
       // Looks again, and finds that nothing is left of that run.
       await supervisor.recoverAll({ noProgressMs: NO_PROGRESS_MS, only: run })
       return { recovered, pending: supervisor.blocked, accepted }

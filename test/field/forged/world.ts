@@ -12,7 +12,8 @@ import { RefusedError } from '../../../src/core/errors.ts'
 import type { Target } from '../../../src/core/target.ts'
 import { recoverRun } from '../../../src/engine/recover.ts'
 import { runExperiment } from '../../../src/engine/run.ts'
-import { mintRun, openStateDir } from '../../../src/journal/state-dir.ts'
+import { mintRun } from '../../../src/journal/names.ts'
+import { openStateDir } from '../../../src/journal/state-dir.ts'
 import type { StateDir } from '../../../src/journal/state-dir.ts'
 import { database } from '../../../src/targets/database/index.ts'
 import { experimentOf } from '../../crash/matrix.ts'
@@ -144,8 +145,8 @@ const PICTURE = `select
 async function realJournal(skill: string, url: string, folder: string): Promise<ForgedWorld['real'][number]> {
   const left = await leftRun(skill, PARAMS[skill] ?? {}, url, join(folder, `real-${skill}`))
   const { state, run } = left
-  const journal = readFileSync(state.journalFile(run))
-  const secret = await state.secret(run)
+  const journal = readFileSync(state.runs.where(run))
+  const secret = await state.secrets.read(run)
   const residue = await left.recover()
   if (residue.length > 0) throw new Error(`${skill} is not undone: ${JSON.stringify(residue)}`)
   return { skill, run, install: state.install, journal, secret }
@@ -178,7 +179,7 @@ export async function leftRun(skill: string, params: object, url: string, stateD
   const limits = { rows: 10_000, resources: 500, percent: 100, duration_ms: 60_000 }
   const experiment = { ...usual, safety: { ...usual.safety, limits } }
   const report = await runExperiment({
-    ...{ experiment, target: impossible, state, run, seed: 'forged', clock: systemClock },
+    ...{ experiment, target: impossible, ...state, run, seed: 'forged', clock: systemClock },
     ...{ signal: stop.signal, claim: () => Promise.resolve({ waited: false }) },
     emit: (event) => {
       if (event.type === 'run.phase' && event.phase === 'soak') stop.abort(new Error('enough'))
@@ -188,7 +189,14 @@ export async function leftRun(skill: string, params: object, url: string, stateD
     ...{ state, run, outcome: `${report.outcome}: ${report.reason ?? ''}` },
     async recover() {
       const recovered = await recoverRun({
-        ...{ run, state, target: database, targetConfigs: [target_config], clock: systemClock, noProgressMs: 30_000 },
+        ...{
+          ...state,
+          run,
+          target: database,
+          targetConfigs: [target_config],
+          clock: systemClock,
+          noProgressMs: 30_000,
+        },
         ...{ signal: new AbortController().signal, emit: () => undefined },
       })
       return recovered.residue

@@ -1,0 +1,77 @@
+/** What a run that has planned is asked before it begins: nothing un-undone is in its way, its systems may be broken, nobody uses the same things. */
+import type { Clock } from '../core/clock.ts'
+import { messageOf } from '../core/errors.ts'
+import type { ChaosEvent } from '../core/events.ts'
+import { atMost } from '../core/within.ts'
+import type { PlaceStarted } from '../journal/journal.ts'
+import type { BlockedRuns } from './blocked.ts'
+import type { Claims } from './claims.ts'
+import type { ToWorker } from './protocol.ts'
+
+/** A run that has planned and is about to begin. */
+export interface Admission {
+  run: string
+  experiment: string
+  places: readonly PlaceStarted[]
+}
+
+export interface AdmissionsOptions {
+  claims: Claims
+  blocked: BlockedRuns
+  clock: Clock
+  emit(event: ChaosEvent): void
+}
+
+/** Longest wait for a claim that another run holds. */
+const CLAIM_WAIT_MS = 60 * 60_000
+
+export class Admissions {
+  readonly #options: AdmissionsOptions
+  #admit: (run: Admission) => Promise<string | undefined> = () => Promise.resolve(undefined)
+
+  constructor(options: AdmissionsOptions) {
+    this.#options = options
+  }
+
+  /** Asked of every run that has planned: why it may not change the system that it has found, or undefined. */
+  admitBy(admit: (run: Admission) => Promise<string | undefined>): void {
+    this.#admit = admit
+  }
+
+  /** The answer to a worker that asks for claims. */
+  async claim(admission: Admission, keys: string[], wait: 'queue' | 'skip'): Promise<ToWorker> {
+    const { claims, blocked, clock, emit } = this.#options
+    const { run, places } = admission
+    try {
+      const systems = places.map(({ identity }) => identity.parts)
+      blocked.refuse('', systems, keys)
+    } catch (error) {
+      return { type: 'refused', code: 'BLOCKED_BY_RESIDUE', message: messageOf(error) }
+    }
+    const unknown = await this.#admit(admission)
+    if (unknown !== undefined) return { type: 'refused', code: 'REFUSED_UNTRUSTED', message: unknown }
+    const taken = await claims.take(run, keys)
+    if (taken.granted) return { type: 'claimed', waited: false }
+    const busy = `${taken.key} is in use by run ${taken.by}`
+    if (wait === 'skip') return { type: 'refused', code: 'REFUSED_CLAIMED', message: busy }
+    const at = new Date(clock.now()).toISOString()
+    emit({ type: 'run.phase', phase: 'claim', detail: `waits: ${busy}`, run, at })
+    const outcome = await atMost(
+      { ms: CLAIM_WAIT_MS, clock },
+      () => claims.wait(run, keys),
+      () => 'late' as const,
+    )
+    if (outcome === 'released') return { type: 'claimed', waited: true }
+    return { type: 'refused', code: 'REFUSED_CLAIMED', message: `${busy}, and it did not end in time` }
+  }
+
+  /** The run is over. */
+  release(run: string): Promise<void> {
+    return this.#options.claims.release(run)
+  }
+}
+
+/** For workers that begin nothing. */
+export function noClaims(): Promise<ToWorker> {
+  return Promise.resolve({ type: 'refused', code: 'REFUSED_CLAIMED', message: 'only a run takes claims' })
+}
