@@ -33,7 +33,7 @@ async function run(name: string, skill: object, soakMs: number, inSoak: (mark: s
   const target_config = { connection_url: server.url(), db_type: 'postgres', schemas: [] }
   return runExperiment({
     experiment: fakeExperiment([skill], { target: 'database', target_config, duration_ms: soakMs }),
-    ...{ target: database, state, run: name, seed: 's', clock: systemClock, signal: new AbortController().signal },
+    ...{ target: database, ...state, run: name, seed: 's', clock: systemClock, signal: new AbortController().signal },
     emit(event: EventBody) {
       if (event.type === 'run.phase' && event.phase === 'soak') void inSoak(`chaos-${state.install}-${name}-0`)
     },

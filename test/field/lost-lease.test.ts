@@ -47,7 +47,7 @@ async function run(socket: string, lose: () => Promise<unknown>, lease = '2s') {
       experiment: fakeExperiment([{ skill_name: 'app.error', params }], {
         ...{ target: 'application', target_config, duration_ms: SOAK_MS },
       }),
-      ...{ target: application, state, run: name, seed: 's', clock: systemClock, signal },
+      ...{ target: application, ...state, run: name, seed: 's', clock: systemClock, signal },
       emit(event) {
         events.push(event)
         if (event.type === 'run.phase' && event.phase === 'soak') void lose()
