@@ -38,6 +38,28 @@ const DIALECT = /^targets\/database\/(postgres|mysql)\//
 const SQL =
   /\bselect\b.*\bfrom\b|\b(?:insert into|delete from|order by|group by|for update|returning|is not null|not exists)\b|::(?:[a-z]{2}|…)|\$\d|\bpg_\w|\bOPERATOR\b|\b(?:SELECT .|INSERT INTO|DELETE FROM|LOCK TABLE)\b|\b(?:coalesce|count|max|min)\(/s
 
+/** Files that wait in a way of their own, and why. The list can only get shorter. */
+const WAITS_BY_HAND: Record<string, string> = {
+  'core/clock.ts': 'what the others are made of: one long wait is several timers',
+  'core/until.ts': 'what the others are made of',
+  'core/within.ts': 'what the others are made of',
+  'daemon/control/client.ts': 'a silence, which begins anew with each line',
+  'daemon/control/server.ts': 'lets answers out before it ends their connections, and does not wait for that',
+  'engine/rollback.ts': 'an undo ends when it makes no progress, not after a time',
+  'engine/steps.ts': 'steps that are spread over the soak; an apply is aborted, and has a grace to end by itself then',
+  'journal/state-dir.ts': 'a few attempts at a file that another process is writing',
+  'mcp/http-proxy.ts': 'an answer or the cancellation of its caller, whatever comes first; no timer',
+  'mcp/stdio-proxy.ts': 'the end of the server or of the client, whatever comes first; no timer',
+  'schedule/schedule.ts': 'sleeps until the next due time, for as long as it runs',
+  'supervisor/worker-process.ts': 'a silence, which begins anew with each heartbeat',
+  'targets/application/fault-skill.ts': 'an undo that says between two looks that it is alive',
+  'targets/application/renewal.ts': 'a lease is renewed for as long as it is held',
+  'targets/database/postgres/blockers.ts': 'looks for as long as a session waits',
+  'targets/database/postgres/connect/connection.ts':
+    'ends with its signal alone: the driver never settles what is closed meanwhile',
+  'targets/database/postgres/fate.ts': 'a few attempts, each after an error of its own',
+}
+
 /** What the package exports. */
 const ENTRY = /^(?:index|faults\/(?:index|browser|library)|faults\/adapters\/index)\.ts$/
 
@@ -125,6 +147,15 @@ test('every exported function, class and constant is used by another file, of sr
       .map((name) => `${path}: ${name}`)
   })
   assert.deepEqual(unused, [])
+})
+
+test('a wait has its end from within, atMost or until: nobody else races a timer, or polls', () => {
+  const byHand = sources.filter(({ path, tree }) => !/^faults\//.test(path) && nodes(tree).some(isWaitByHand))
+  assert.deepEqual(
+    byHand.map(({ path }) => path),
+    Object.keys(WAITS_BY_HAND),
+    'use core/within.ts or core/until.ts; a file of the list that does must leave it',
+  )
 })
 
 test('only main.ts ends the process', () => {
@@ -227,6 +258,21 @@ function callsWhere(matches: (call: { object: string; method: string }) => boole
   )
 }
 
+/** A race, a loop that sleeps, or a promise of a timer. */
+function isWaitByHand(node: ts.Node): boolean {
+  if (ts.isIterationStatement(node, false)) return nodes(node.statement).some((n) => isCallOf(n, 'sleep'))
+  if (ts.isNewExpression(node))
+    return node.getText().startsWith('new Promise') && nodes(node).some((n) => isCallOf(n, 'setTimeout'))
+  return isCallOf(node, 'race')
+}
+
+/** `name(…)` or `object.name(…)`. */
+function isCallOf(node: ts.Node, name: string): boolean {
+  if (!ts.isCallExpression(node)) return false
+  const { expression: called } = node
+  return (ts.isPropertyAccessExpression(called) ? called.name.text : called.getText()) === name
+}
+
 /** Every `name: 'prefix.skill'` of a file. */
 function skillNames(tree: ts.SourceFile): string[] {
   return nodes(tree)
@@ -282,7 +328,7 @@ function importsOf(path: string, tree: ts.SourceFile): string[] {
   return [...new Set(texts.filter((t) => t.startsWith('.')).map((t) => posix.join(dirname(path), t)))]
 }
 
-function nodes(tree: ts.SourceFile): ts.Node[] {
+function nodes(tree: ts.Node): ts.Node[] {
   const all: ts.Node[] = []
   const visit = (node: ts.Node) => {
     all.push(node)

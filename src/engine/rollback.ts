@@ -10,6 +10,7 @@ import type { StepView } from '../core/plan-view.ts'
 import type { Outcome } from '../core/report.ts'
 import type { Holdable, Inspection } from '../core/skill.ts'
 import type { Agent } from '../core/target.ts'
+import { atMost } from '../core/within.ts'
 import { pendingSteps } from '../journal/journal.ts'
 import type { Journal, JournalRecord, StepState } from '../journal/journal.ts'
 import { hasDied, whyNotTried } from '../journal/quarantine.ts'
@@ -202,11 +203,11 @@ async function closeHeld({ held, clock }: RollbackInput): Promise<void> {
 
 /** Closes what may hang or fail; neither stops an undo. */
 export async function closeWithin(resource: Holdable, clock: Clock, ms = 5_000): Promise<void> {
-  const end = new AbortController()
-  const late = clock.sleep(ms, end.signal).catch(() => undefined)
-  const closing = (async () => resource.close())().catch(() => undefined)
-  await Promise.race([closing, late])
-  end.abort()
+  await atMost(
+    { ms, clock },
+    async () => resource.close(),
+    () => undefined,
+  ).catch(() => undefined)
 }
 
 /** Reverts one step and reads back. Undefined when it reads as restored; the error otherwise. */

@@ -11,6 +11,7 @@ import type { HealthSettings } from '../core/experiment.ts'
 import { boundedData, jsonLine } from '../core/foreign.ts'
 import { isSameToken } from '../core/same-token.ts'
 import type { DaemonStatus } from '../core/status.ts'
+import { atMost } from '../core/within.ts'
 import type { Metrics } from './metrics/index.ts'
 import { notReady } from './ready.ts'
 
@@ -134,7 +135,10 @@ function cannotListen(host: string, port: number, error: Error): ConfigError {
 async function close(server: Server): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()))
   server.closeIdleConnections()
-  const late = setTimeout(() => server.closeAllConnections(), CLOSE_MS)
+  await atMost(
+    CLOSE_MS,
+    () => closed,
+    () => server.closeAllConnections(),
+  )
   await closed
-  clearTimeout(late)
 }

@@ -9,6 +9,7 @@ import { isAbsolute, join } from 'node:path'
 import lockfile from 'proper-lockfile'
 import type { Clock } from '../core/clock.ts'
 import { CodedError, JournalError, messageOf } from '../core/errors.ts'
+import { until } from '../core/until.ts'
 import { ballastOf } from '../journal/file-ballast.ts'
 import { isCode, isFull } from '../journal/disk.ts'
 import { giveToOwner, replaceAsOwner } from '../journal/owner.ts'
@@ -59,6 +60,8 @@ export const noLock: StateLock = {
 
 /** How long a newcomer lets orphaned workers roll back by themselves before it ends them. */
 const ORPHAN_MS = 20_000
+/** How long a killed worker may take to let go of the lock. */
+const KILLED_MS = 2_000
 
 /** Takes the lock; throws CodedError LOCKED naming the holder. `onLost` is called if the lock breaks while it is held. */
 export async function lockState(
@@ -124,9 +127,7 @@ async function take(
   clock: Clock,
   onLost: (error: Error) => void,
 ): Promise<() => Promise<void>> {
-  const patience = clock.monotonic() + ORPHAN_MS
-  let ended = false
-  for (;;) {
+  const attempt = async (): Promise<(() => Promise<void>) | undefined> => {
     const got = flock(fd)
     if (got === 'unavailable') return takeLockfile(stateDir, onLost)
     if (got) {
@@ -134,21 +135,25 @@ async function take(
       return () => Promise.resolve()
     }
     const note = await peekHolder(stateDir)
-    // Whoever has it is there: neither its pid nor those of its workers are any that we may signal.
+    // Its holder is alive: we may signal neither it nor its workers.
     if (note && (await isElsewhere(note))) throw lockedBy(stateDir, note, elsewhereText(note))
     if (note && (await isAlive(note))) throw lockedBy(stateDir, note)
-    if (clock.monotonic() > patience) {
-      if (ended)
-        throw new CodedError('LOCKED', `${stateDir} is locked by a process that left no note; end it, then start again`)
-      // Their supervisor is dead and they have had their time: only after their death is the journal the whole truth.
-      const lock = fstatSync(fd)
-      for (const worker of note?.workers ?? [])
-        if (worker.start_time !== '' && (await isAlive(worker)) && (await holdsOpen(worker.pid, lock))) kill(worker.pid)
-      ended = true
-      await clock.sleep(2_000)
-    }
-    await clock.sleep(100)
+    return undefined
   }
+  const own = await until(attempt, { clock, ms: ORPHAN_MS, pauses: [100, 100] })
+  if (own) return own
+  await endOrphans(stateDir, fd)
+  const afterThem = await until(attempt, { clock, ms: KILLED_MS, pauses: [100, 100] })
+  if (afterThem) return afterThem
+  throw new CodedError('LOCKED', `${stateDir} is locked by a process that left no note; end it, then start again`)
+}
+
+/** Their supervisor is dead and they have had their time: only after their death is the journal the whole truth. */
+async function endOrphans(stateDir: string, fd: number): Promise<void> {
+  const note = await peekHolder(stateDir)
+  const lock = fstatSync(fd)
+  for (const worker of note?.workers ?? [])
+    if (worker.start_time !== '' && (await isAlive(worker)) && (await holdsOpen(worker.pid, lock))) kill(worker.pid)
 }
 
 function lockedBy(stateDir: string, note: HolderNote, who?: string): CodedError {

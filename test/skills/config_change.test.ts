@@ -13,7 +13,12 @@ import type { DbClient, DbReader } from '../../src/targets/database/client.ts'
 import type { SettingChange } from '../../src/targets/database/dialect.ts'
 import { PostgresClient } from '../../src/targets/database/postgres/client.ts'
 import { isQuotedList, isUnknownList } from '../../src/targets/database/postgres/settings/auto-conf.ts'
-import { readValue, sameSetting } from '../../src/targets/database/postgres/settings/rules.ts'
+import {
+  dangerousCategories,
+  readValue,
+  sameSetting,
+  whyRefused,
+} from '../../src/targets/database/postgres/settings/rules.ts'
 import { readSettings } from '../../src/targets/database/postgres/settings/live.ts'
 import { postgres } from '../../src/targets/database/postgres/index.ts'
 import { configChange as anyConfigChange } from '../../src/targets/database/skills/config_change.ts'
@@ -573,6 +578,26 @@ for (const { name, start, missing } of [
         }
         await client.end()
         assert.ok([...quoted.values()].filter(Boolean).length >= 5)
+      })
+
+      test('a role without rights sees which kinds of settings are dangerous, as a superuser does', async () => {
+        const verdicts = async (connectionUrl: string): Promise<Map<string, string | undefined>> => {
+          const client = await PostgresClient.connect({
+            connectionUrl,
+            mark: 'chaos-test',
+            signal: AbortSignal.timeout(10_000),
+          })
+          const known = await readSettings(client).finally(() => client.close())
+          const dangerous = dangerousCategories(known)
+          return new Map([...known].map(([name, setting]) => [name, whyRefused(setting, dangerous)]))
+        }
+        await server.sql('create role seer login')
+        const all = await verdicts(server.url())
+        const seen = await verdicts(server.url().replace('postgres@', 'seer@'))
+        assert.ok(seen.size > 300 && all.size > seen.size)
+        assert.deepEqual(seen, new Map([...all].filter(([name]) => seen.has(name))))
+        const never = ['fsync', 'archive_timeout', 'primary_slot_name', 'wal_keep_size', 'ssl', 'password_encryption']
+        for (const name of never) assert.notEqual(seen.get(name), undefined, name)
       })
 
       test('every value it shows is read as it means it', async () => {

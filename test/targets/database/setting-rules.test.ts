@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import {
+  dangerousCategories,
   readValue,
-  riskyCategories,
   sameSetting,
   whyRefused,
 } from '../../../src/targets/database/postgres/settings/rules.ts'
@@ -11,7 +11,7 @@ import type { Setting } from '../../../src/targets/database/postgres/settings/ru
 
 function setting(more: Partial<Setting>): Setting {
   const base = { name: 'x', setting: '', unit: null, context: 'user', category: '', vartype: 'integer' }
-  return { ...base, source: 'default', min_val: null, max_val: null, enumvals: [], boot_val: null, ...more }
+  return { ...base, source: 'default', min_val: null, max_val: null, enumvals: [], boot_val: null, flags: [], ...more }
 }
 
 const work_mem = setting({ name: 'work_mem', unit: 'kB', min_val: '64', max_val: '2147483647' })
@@ -61,18 +61,40 @@ describe('a value of a setting', () => {
 })
 
 describe('a setting', () => {
-  const facts = { context: 'sighup', vartype: 'bool', category: 'Query Tuning' }
-  const refused = (name: string, more: Partial<typeof facts> = {}, risky: ReadonlySet<string> = new Set()) =>
-    whyRefused({ name, ...facts, ...more }, risky)
+  // As a server tells them in another language.
+  const CATEGORIES: Record<string, string> = {
+    'Écriture des journaux / Paramétrages': 'fsync full_page_writes commit_delay synchronous_commit wal_skip_flush',
+    'Options pour le développeur': 'zero_damaged_pages ignore_checksum_failure allow_system_table_mods trace_sort',
+    Archivage: 'archive_command archive_timeout',
+    Restauration: 'restore_command',
+    'Serveurs en attente': 'hot_standby primary_conninfo primary_slot_name hot_standby_feedback',
+    'Serveurs émetteurs': 'max_slot_wal_keep_size wal_keep_size wal_sender_timeout',
+    'Serveur primaire': 'synchronous_standby_names synchronized_standby_slots',
+    'Gestion des erreurs': 'restart_after_crash exit_on_error',
+    'Préchargement de bibliothèques': 'local_preload_libraries session_preload_libraries',
+    SSL: 'ssl ssl_ca_file ssl_min_protocol_version',
+    Authentification: 'password_encryption authentication_timeout scram_iterations db_user_namespace',
+  }
+  const categories = new Map(
+    Object.entries(CATEGORIES).flatMap(([category, names]) => names.split(' ').map((name) => [name, category])),
+  )
+  const dangerous = dangerousCategories(new Map([...categories].map(([name, category]) => [name, { category }])))
+  const refused = (name: string, more: Partial<Setting> = {}) =>
+    whyRefused(
+      setting({ name, context: 'sighup', vartype: 'bool', category: categories.get(name) ?? 'Mémoire', ...more }),
+      dangerous,
+    )
 
   test('is refused when data, access or the way back could be lost', () => {
     const never =
-      'fsync full_page_writes zero_damaged_pages ignore_checksum_failure archive_command restore_command recovery_target ' +
-      'primary_conninfo session_replication_role ssl ssl_ca_file hba_file data_directory local_preload_libraries ' +
-      'session_preload_libraries krb_server_keyfile password_encryption authentication_timeout allow_alter_system ' +
-      'max_slot_wal_keep_size wal_keep_size db_user_namespace transaction_read_only dynamic_library_path'
+      'fsync full_page_writes zero_damaged_pages ignore_checksum_failure archive_command archive_timeout restore_command ' +
+      'primary_conninfo primary_slot_name session_replication_role ssl ssl_ca_file ssl_min_protocol_version ' +
+      'local_preload_libraries session_preload_libraries password_encryption authentication_timeout allow_alter_system ' +
+      'max_slot_wal_keep_size wal_keep_size db_user_namespace transaction_read_only client_encoding restart_after_crash'
     for (const name of never.split(' ')) assert.notEqual(refused(name), undefined, name)
-    assert.match(refused('Fsync') ?? '', /data/)
+    for (const name of ['hba_file', 'data_directory', 'dynamic_library_path', 'krb_server_keyfile'])
+      assert.notEqual(refused(name, { vartype: 'string', setting: '/etc' }), undefined, name)
+    assert.match(refused('FSYNC', { category: categories.get('fsync')! }) ?? '', /data/)
   })
 
   test('is refused when only a restart, or nothing, could change it', () => {
@@ -80,11 +102,17 @@ describe('a setting', () => {
     assert.match(refused('block_size', { context: 'internal' }) ?? '', /cannot be changed/)
   })
 
+  test('is refused when the server says by its flags that it belongs to one transaction', () => {
+    assert.match(refused('transaction_of_tomorrow', { flags: ['NO_RESET', 'NOT_IN_SAMPLE'] }) ?? '', /one transaction/)
+    assert.equal(refused('jit_of_tomorrow', { flags: ['EXPLAIN', 'NOT_IN_SAMPLE'] }), undefined)
+  })
+
   test('is allowed when it only hurts while it lasts', () => {
     const fine =
       'work_mem statement_timeout lock_timeout default_transaction_read_only search_path DateStyle autovacuum ' +
       'max_wal_size log_statement idle_session_timeout transaction_timeout synchronous_standby_names enable_seqscan ' +
-      'random_page_cost deadlock_timeout log_min_duration_statement commit_delay pg_stat_statements.track'
+      'random_page_cost deadlock_timeout log_min_duration_statement commit_delay pg_stat_statements.track trace_sort ' +
+      'hot_standby_feedback wal_sender_timeout synchronous_commit'
     for (const name of fine.split(' ')) assert.equal(refused(name, { vartype: 'string' }), undefined, name)
   })
 
@@ -93,20 +121,17 @@ describe('a setting', () => {
       'output_plugin_libraries Output_Plugin_Libraries decoder_library pager_command on_shutdown_script jail_dir ' +
       'wal_key_file crypto_provider trusted_hooks key_location tool.helper_program plperl.on_init'
     for (const name of code.split(' '))
-      assert.match(refused(name, { vartype: 'string' }) ?? '', /code|names libraries|lost/, name)
+      assert.match(refused(name, { vartype: 'string' }) ?? '', /names libraries/, name)
+    // The name says nothing, the server's value does.
+    for (const value of ['/usr/bin/true', './helper', '$libdir/tool', 'tool.so', 'C:\\tools'])
+      for (const known of [{ setting: value }, { boot_val: value }])
+        assert.match(refused('tool.helper', { vartype: 'string', ...known }) ?? '', /names libraries/, value)
     // Numbers and switches name nothing.
     for (const name of ['temp_file_limit', 'max_library_cache'])
       assert.equal(refused(name, { vartype: 'integer' }), undefined)
 
-    const settings = new Map([
-      ['fsync', { category: 'Écriture des journaux / Paramétrages' }],
-      ['work_mem', { category: 'Utilisation des ressources / Mémoire' }],
-    ])
-    const risky = riskyCategories(settings)
-    const [wal, memory] = [...settings.values()]
-    assert.match(refused('wal_skip_flush', wal, risky) ?? '', /does not know it.*journaux/)
-    assert.equal(refused('wal_compression', wal, risky), undefined)
-    assert.equal(refused('sort_mem_limit', memory, risky), undefined)
-    assert.equal(refused('work_mem', memory, risky), undefined)
+    const [wal, memory] = [{ category: categories.get('fsync')! }, { category: 'Mémoire' }]
+    assert.match(refused('wal_skip_flush', wal) ?? '', /destroy data for good, as others of its kind .*journaux/)
+    assert.equal(refused('sort_mem_limit', memory), undefined)
   })
 })

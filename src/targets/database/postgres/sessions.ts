@@ -1,6 +1,7 @@
 /** Ends the sessions of a run, and waits until they are gone. What only has their name is left alone and named. */
 import type { Clock } from '../../../core/clock.ts'
 import { RollbackError } from '../../../core/errors.ts'
+import { until } from '../../../core/until.ts'
 import { OWN_ROLE, OWN_SESSION } from './own-session.ts'
 import type { PostgresClient } from './client.ts'
 
@@ -22,26 +23,24 @@ export async function endSessions(
   const begun = clock.monotonic()
   /** By process, when each began that was told to end: it lets go of what shows that it is ours before it is gone. */
   const told = new Map<string, string>()
-  for (let pause = 5; ; pause = Math.min(pause * 2, 250)) {
+  let left: Found[] = []
+  const strangersAlone = async (): Promise<Found[] | undefined> => {
     const found = await client.query<Found>(FIND_AND_END, [
       prefix,
       client.otherPids(),
       [...told.keys()],
       [...told.values()],
     ])
-    const ours = found.filter((one) => one.ours === 'true')
+    left = found.filter((one) => one.ours === 'true')
     const strangers = found.filter((one) => one.ours !== 'true')
-    for (const { pid, start } of ours) told.set(pid, start ?? '')
-    const waited = clock.monotonic() - begun
-    if (ours.length === 0 && (waited > DOUBT_MS || strangers.every((one) => one.own_role !== 'true'))) {
-      return strangers.map(({ pid, role, name }) => `session ${pid} of role ${role} (${name})`)
-    }
-    if (ours.length > 0 && waited > ENDING_MS) {
-      const names = ours.map(({ name, pid }) => `${name} (pid ${pid})`).join(', ')
-      throw new RollbackError('RESIDUE', `sessions of this run do not end: ${names}; end them on the server`)
-    }
-    await clock.sleep(pause, signal)
+    for (const { pid, start } of left) told.set(pid, start ?? '')
+    const isOver = clock.monotonic() - begun > DOUBT_MS || strangers.every((one) => one.own_role !== 'true')
+    return left.length === 0 && isOver ? strangers : undefined
   }
+  const strangers = await until(strangersAlone, { clock, ms: ENDING_MS, signal, pauses: [5, 250] })
+  if (strangers) return strangers.map(({ pid, role, name }) => `session ${pid} of role ${role} (${name})`)
+  const names = left.map(({ name, pid }) => `${name} (pid ${pid})`).join(', ')
+  throw new RollbackError('RESIDUE', `sessions of this run do not end: ${names}; end them on the server`)
 }
 
 interface Found extends Record<string, string | null> {

@@ -11,6 +11,7 @@ import {
   TargetError,
 } from '../../../core/errors.ts'
 import type { ConfigProblem } from '../../../core/errors.ts'
+import { until } from '../../../core/until.ts'
 import type { DbReader, DbSession } from '../client.ts'
 import type { Blockers, DatabaseSkill, Dialect, Locks, SessionOf } from '../dialect.ts'
 import { resolveTables, splitName } from '../rows/names.ts'
@@ -138,15 +139,13 @@ export const tableLock: DatabaseSkill<Params, Step> = (dialect) => ({
   },
 
   async revert({ target, mark, clock, signal }, step) {
-    const deadline = clock.monotonic() + GONE_MS
-    for (let pause = 5; ; pause = Math.min(pause * 2, 250)) {
-      const left = await dialect.sessions.end(target, sessionOf(mark, step))
-      if (left.length === 0) return
-      if (clock.monotonic() > deadline) {
-        throw new RollbackError('RESIDUE', `the session that holds the locks does not end (pid ${left.join(', ')})`)
-      }
-      await clock.sleep(pause, signal)
+    let left: string[] = []
+    const areGone = async (): Promise<boolean> => {
+      left = await dialect.sessions.end(target, sessionOf(mark, step))
+      return left.length === 0
     }
+    if (!(await until(areGone, { clock, ms: GONE_MS, signal, pauses: [5, 250] })))
+      throw new RollbackError('RESIDUE', `the session that holds the locks does not end (pid ${left.join(', ')})`)
   },
 
   byHand: (step, { mark, config }) => ({

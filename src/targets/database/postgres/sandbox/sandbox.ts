@@ -1,7 +1,9 @@
 /** The sandbox of the database target: two small tables in a schema of its own, on a given server or on one it starts. */
 import type pg from 'pg'
+import { systemClock } from '../../../../core/clock.ts'
 import type { Sandbox, SandboxOptions } from '../../../../core/sandbox.ts'
 import { runMark } from '../../../../core/skill.ts'
+import { until } from '../../../../core/until.ts'
 import { Connection, openingOf } from '../connect/connection.ts'
 import { placeOf } from '../../config.ts'
 import { startOwnServer } from './server.ts'
@@ -74,10 +76,8 @@ async function pictureOf(client: pg.Client, schema: string, install: string): Pr
   )
   const sessions = `select format('session %s', pid) as name, application_name as value from pg_stat_activity where starts_with(application_name, $1)`
   const marks = [runMark(install, '')]
-  for (const end = Date.now() + SESSIONS_MS; Date.now() < end;) {
-    if ((await client.query(sessions, marks)).rows.length === 0) break
-    await new Promise((resolve) => setTimeout(resolve, 50))
-  }
+  const areGone = async (): Promise<boolean> => (await client.query(sessions, marks)).rows.length === 0
+  await until(areGone, { clock: systemClock, ms: SESSIONS_MS })
   await read(sessions, marks)
   return picture
 }

@@ -4,9 +4,11 @@ import { once } from 'node:events'
 import { mkdir, readFile, rm } from 'node:fs/promises'
 import { Socket } from 'node:net'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
+import { systemClock } from '../../../../core/clock.ts'
 import { messageOf, TargetError } from '../../../../core/errors.ts'
+import { until } from '../../../../core/until.ts'
+import { atMost } from '../../../../core/within.ts'
 import { copyBinaries, platformPackage } from './embedded-binaries.ts'
 import { cleanEnv, serverUser, temporaryFolder } from './server-user.ts'
 
@@ -73,11 +75,11 @@ export async function startOwnServer(): Promise<OwnServer> {
   const stop = async (): Promise<void> => {
     shell.ref()
     shell.stdin.end()
-    const end = new AbortController()
-    const late = sleep(STOP_MS, undefined, { signal: end.signal }).then(() => killGroup(shell.pid))
-    await Promise.race([gone, late])
-    end.abort()
-    await late.catch(() => undefined)
+    await atMost(
+      STOP_MS,
+      () => gone,
+      () => killGroup(shell.pid),
+    )
     await rm(dir, { recursive: true, force: true })
   }
   try {
@@ -103,11 +105,10 @@ function killGroup(pid: number | undefined): void {
 /** As pg_ctl sees it: the eighth line of postmaster.pid is the state. */
 async function ready(dir: string, ended: () => boolean): Promise<void> {
   const read = (name: string): Promise<string> => readFile(join(dir, name), 'utf8').catch(() => '')
-  const deadline = Date.now() + START_MS
-  while (Date.now() < deadline) {
-    if ((await read('data/postmaster.pid')).split('\n')[7]?.trim() === 'ready') return
-    if (ended() || /\b(FATAL|PANIC):/.test(await read('log'))) break
-    await sleep(20)
+  const state = async (): Promise<'ready' | 'failed' | undefined> => {
+    if ((await read('data/postmaster.pid')).split('\n')[7]?.trim() === 'ready') return 'ready'
+    return ended() || /\b(FATAL|PANIC):/.test(await read('log')) ? 'failed' : undefined
   }
+  if ((await until(state, { clock: systemClock, ms: START_MS })) === 'ready') return
   throw new Error((await read('log')).trim().split('\n').slice(-3).join('; ') || 'it says nothing')
 }

@@ -15,7 +15,7 @@ import {
   sameValue,
   setLine,
 } from './auto-conf.ts'
-import { readFiles, readSettings, reload, seenByNewClient } from './live.ts'
+import { readFiles, readSettings, reload, seenByNewClient, vartypeOf } from './live.ts'
 import { planSettings } from './plan.ts'
 import { decidesCode, readValue, sameSetting } from './rules.ts'
 
@@ -36,7 +36,7 @@ export const settings: Settings = {
   stillRuns,
   // The catalog is asked only where the name alone says so.
   async decidesCode(on, change) {
-    return writesCode(change) && writesCode(change, (await readSettings(on)).get(change.name.toLowerCase())?.vartype)
+    return writesCode(change) && writesCode(change, await vartypeOf(on, change.name))
   },
   putBack: undoLines,
 }

@@ -1,6 +1,7 @@
 /** Settings of a running PostgreSQL: what they are, who may change them, and when a change has reached new sessions. */
 import type { Clock } from '../../../../core/clock.ts'
 import { CodedError, TargetError } from '../../../../core/errors.ts'
+import { until } from '../../../../core/until.ts'
 import type { DbClient, DbReader } from '../../client.ts'
 import { readValue } from './rules.ts'
 import type { Setting } from './rules.ts'
@@ -12,14 +13,26 @@ type Query = Pick<DbReader, 'query'>
 const RELOAD_MS = 10_000
 
 /** Every setting we may see, by name in lower case. */
-export async function readSettings(db: Query): Promise<Map<string, Setting>> {
+export async function readSettings(db: Pick<DbReader, 'query' | 'serverVersion'>): Promise<Map<string, Setting>> {
+  const flags = db.serverVersion < 150_000 ? 'null::text[]' : 'pg_catalog.pg_settings_get_flags(name)'
   const rows = await db.query<Record<keyof Setting, string>>(
     `select name, setting, unit, context, category, vartype, source, min_val, max_val, boot_val,
-            array_to_json(coalesce(enumvals, '{}'))::text as enumvals from pg_catalog.pg_settings`,
+            array_to_json(coalesce(enumvals, '{}'))::text as enumvals,
+            array_to_json(coalesce(${flags}, '{}'))::text as flags from pg_catalog.pg_settings`,
   )
+  const list = (text: string): string[] => JSON.parse(text) as string[]
   return new Map(
-    rows.map((row) => [row.name.toLowerCase(), { ...row, enumvals: JSON.parse(row.enumvals) as string[] }]),
+    rows.map((row) => [row.name.toLowerCase(), { ...row, enumvals: list(row.enumvals), flags: list(row.flags) }]),
   )
+}
+
+/** Undefined for a setting that the server does not have, or does not show us. */
+export async function vartypeOf(db: Query, name: string): Promise<string | undefined> {
+  const [row] = await db.query<{ vartype: string }>(
+    'select vartype from pg_catalog.pg_settings where lower(name) = lower($1)',
+    [name],
+  )
+  return row?.vartype
 }
 
 /** Whether a connection of ours has its own value, which hides the server's. */
@@ -152,16 +165,12 @@ export async function reload(db: Query, clock: Clock, signal: AbortSignal): Prom
     (await db.query('select pg_catalog.pg_conf_load_time()::text as at'))[0]?.['at']
   const before = await loaded()
   await db.query('select pg_catalog.pg_reload_conf()')
-  const deadline = clock.monotonic() + RELOAD_MS
-  for (let pause = 5; (await loaded()) === before; pause = Math.min(pause * 2, 250)) {
-    if (clock.monotonic() > deadline) {
-      throw new TargetError(
-        'TARGET_FAILED',
-        `the server has not loaded its configuration within ${RELOAD_MS / 1000} s; look for errors in pg_file_settings and in its log`,
-      )
-    }
-    await clock.sleep(pause, signal)
-  }
+  const isLoaded = async (): Promise<boolean> => (await loaded()) !== before
+  if (await until(isLoaded, { clock, ms: RELOAD_MS, signal, pauses: [5, 250] })) return
+  throw new TargetError(
+    'TARGET_FAILED',
+    `the server has not loaded its configuration within ${RELOAD_MS / 1000} s; look for errors in pg_file_settings and in its log`,
+  )
 }
 
 /** What a new client gets; `ended` when the setting itself ended the session before it could say. */

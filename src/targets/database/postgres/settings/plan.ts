@@ -16,7 +16,7 @@ import {
 import type { SettingChange } from '../../dialect.ts'
 import type { Line } from './auto-conf.ts'
 import type { DbReader } from '../../client.ts'
-import { caution, readValue, riskyCategories, sameSetting, whyRefused, whyValueRefused } from './rules.ts'
+import { caution, readValue, dangerousCategories, sameSetting, whyRefused, whyValueRefused } from './rules.ts'
 import type { Setting } from './rules.ts'
 import { isPinned, overridesOf, readFiles, readSettings, requirePrivileges, tryValue, unloaded } from './live.ts'
 
@@ -27,9 +27,9 @@ export async function planSettings(
 ): Promise<Plan<SettingChange>> {
   const settings = await readSettings(target)
   const wanted = findSettings(changes, settings, taken)
-  const risky = riskyCategories(settings)
+  const dangerous = dangerousCategories(settings)
   for (const { setting } of wanted) {
-    const why = whyRefused(setting, risky)
+    const why = whyRefused(setting, dangerous)
     if (why !== undefined) throw new RefusedError('REFUSED_UNSUITABLE', `${setting.name} is not changed: ${why}`)
   }
   const names = wanted.map(({ setting }) => setting.name)

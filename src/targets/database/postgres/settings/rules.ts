@@ -15,62 +15,40 @@ export interface Setting {
   max_val: string | null
   enumvals: string[]
   boot_val: string | null
+  /** As pg_settings_get_flags tells them; none before PostgreSQL 15. */
+  flags: string[]
 }
 
-/** Settings that are refused, and why. The first match counts. */
-const REFUSED: readonly [RegExp, string][] = [
-  [/^allow_alter_system$/, 'without ALTER SYSTEM the change could not be undone'],
-  [/^transaction_(isolation|read_only|deferrable)$/, 'it belongs to one transaction and cannot stand in a file'],
-  [
-    /^(fsync|full_page_writes|wal_sync_method|zero_damaged_pages|ignore_.*|data_sync_retry|allow_system_table_mods|allow_in_place_tablespaces)$/,
-    'it can destroy data for good',
-  ],
-  [
-    /^(archive_.*|restore_.*|recovery_.*|primary_.*|promote_.*|wal_keep_.*|max_slot_wal_keep_size|idle_replication_slot_timeout|sync_replication_slots|synchronized_standby_slots|wal_summary_keep_time|summarize_wal|wal_consistency_checking)$/,
-    'it can break backups, archives or standbys for good',
-  ],
-  [/^restart_after_crash$/, 'the server would stay down after a crash, with the change in place'],
-  [
-    /^(session_replication_role|event_triggers)$/,
-    'foreign keys and triggers would not be enforced, and what slips in meanwhile stays',
-  ],
-  [
-    /^(password_encryption|scram_iterations|createrole_self_grant|lo_compat_privileges)$/,
-    'it weakens who may do what, and what is created meanwhile stays that way',
-  ],
-  [
-    /^(ssl|ssl_.*|krb_.*|gss_.*|oauth_.*|db_user_namespace|authentication_timeout|(pre|post)_auth_delay)$/,
-    'nobody might be able to connect any more, and neither could the undo',
-  ],
-  [
-    /(_preload_libraries|_library|_library_path|_control_path|_destdir|_command)$/,
-    "it decides which code the server runs, and with a wrong one no session starts, not even the undo's",
-  ],
-  [
-    /(_file|_dir|_directory|_directories|_filename)$|^(log_truncate_on_rotation|jit_dump_bitcode|jit_profiling_support)$/,
-    'files would be lost, or others left behind',
-  ],
-  [/^client_encoding$/, 'text would be stored in wrong letters, and stay that way'],
+const CUTS_OFF =
+  'nobody might be able to connect any more, and neither could the undo, or who may do what changes for good'
+const DAMAGES = 'it can destroy data for good'
+const BREAKS_COPIES = 'it can break backups, archives or standbys for good'
+const RUNS_CODE = "it decides which code the server runs, and with a wrong one no session starts, not even the undo's"
+
+/**
+ * Kinds of settings that can do lasting damage. A kind is a category of the server, and the server tells categories in its own
+ * language: so each is told by one setting that stands in it and that every role may see. All of a kind are refused, those of tomorrow too, but the harmless.
+ */
+const DANGEROUS: readonly [string, string][] = [
+  ['fsync', DAMAGES],
+  ['zero_damaged_pages', DAMAGES],
+  ['archive_command', BREAKS_COPIES],
+  ['restore_command', BREAKS_COPIES],
+  ['recovery_target', BREAKS_COPIES],
+  ['recovery_prefetch', BREAKS_COPIES],
+  ['summarize_wal', BREAKS_COPIES],
+  ['hot_standby', BREAKS_COPIES],
+  ['max_slot_wal_keep_size', BREAKS_COPIES],
+  ['synchronous_standby_names', BREAKS_COPIES],
+  ['restart_after_crash', 'the server would stay down after a crash, with the change in place'],
+  ['local_preload_libraries', RUNS_CODE],
+  ['ssl', CUTS_OFF],
+  ['password_encryption', CUTS_OFF],
+  ['listen_addresses', CUTS_OFF],
+  ['tcp_keepalives_idle', CUTS_OFF],
 ]
 
-/** A text that names code or files, whatever server or extension it is of. */
-const NAMES_CODE =
-  /(^|[._])(library|libraries|plugins?|modules?|providers?|commands?|cmd|programs?|scripts?|hooks?|executables?|shell|files?|filename|dirs?|destdir|directory|directories|folders?|paths?|libdir|location|on_(plperlu?_)?init|start_proc)($|_)/
-/** `search_path` is a path of schemas; the file of `timezone_abbreviations` only says how dates are read. */
-const NAMES_NO_CODE = ['search_path', 'timezone_abbreviations']
-
-/** Has such a word in its name, and is on or off. */
-const TELLS_NO_CODE = ['log_replication_commands']
-
-/** Of each category of the server that has dangerous settings, one: categories are told in the server's language. */
-const RISKY = [
-  ...['fsync', 'archive_command', 'restore_command', 'recovery_target', 'recovery_prefetch', 'summarize_wal'],
-  ...['primary_conninfo', 'max_slot_wal_keep_size', 'synchronous_standby_names', 'zero_damaged_pages'],
-  ...['restart_after_crash', 'data_directory', 'session_preload_libraries'],
-  ...['ssl', 'password_encryption', 'listen_addresses', 'tcp_keepalives_idle'],
-]
-
-/** The settings of those categories that only hurt while they last. What is not here is newer than this program. */
+/** Exceptions: settings of a dangerous kind that only hurt while they last. */
 const HARMLESS = `
   wal_compression wal_init_zero wal_recycle wal_skip_threshold wal_writer_delay wal_writer_flush_after commit_delay
   commit_siblings synchronous_commit synchronous_standby_names vacuum_defer_cleanup_age wal_sender_timeout
@@ -85,28 +63,64 @@ const HARMLESS = `
   .trim()
   .split(/\s+/)
 
-/** Categories of this server in which a setting that we do not know may be dangerous. */
-export function riskyCategories(settings: ReadonlyMap<string, Pick<Setting, 'category'>>): ReadonlySet<string> {
-  return new Set(RISKY.flatMap((name) => settings.get(name)?.category ?? []))
+/** Exceptions: dangerous settings of which neither category nor type nor flags tell, because their like are harmless. */
+const REFUSED: readonly [RegExp, string][] = [
+  [/^allow_alter_system$/, 'without ALTER SYSTEM the change could not be undone'],
+  [
+    /^(session_replication_role|event_triggers)$/,
+    'foreign keys and triggers would not be enforced, and what slips in meanwhile stays',
+  ],
+  [
+    /^(createrole_self_grant|lo_compat_privileges)$/,
+    'it weakens who may do what, and what is created meanwhile stays that way',
+  ],
+  [/^log_truncate_on_rotation$/, 'files would be lost, or others left behind'],
+  [/^client_encoding$/, 'text would be stored in wrong letters, and stay that way'],
+  // A server before 15 tells no flags.
+  [/^transaction_(isolation|read_only|deferrable)$/, 'it belongs to one transaction and cannot stand in a file'],
+]
+
+/** A text that names code or files, whatever server or extension it is of. */
+const NAMES_CODE =
+  /(^|[._])(library|libraries|plugins?|modules?|providers?|commands?|cmd|programs?|scripts?|hooks?|executables?|shell|files?|filename|dirs?|destdir|directory|directories|folders?|paths?|libdir|location|on_(plperlu?_)?init|start_proc)($|_)/
+/** Exceptions: `search_path` is a path of schemas; the file of `timezone_abbreviations` only says how dates are read. */
+const NAMES_NO_CODE = ['search_path', 'timezone_abbreviations']
+/** A value that is the path of a file or a folder, or the name of a library. */
+const FILE = /^(?:\.{0,2}\/|[a-z]:[\\/])|\$libdir|\$system|\.(?:so|dll|dylib)\b/i
+
+/** Exception: has such a word in its name, and is on or off. */
+const TELLS_NO_CODE = ['log_replication_commands']
+
+/** Why settings are refused, by the categories of this server that are dangerous. */
+export function dangerousCategories(
+  settings: ReadonlyMap<string, Pick<Setting, 'category'>>,
+): ReadonlyMap<string, string> {
+  return new Map(
+    DANGEROUS.flatMap(([name, why]) => {
+      const category = settings.get(name)?.category
+      return category === undefined ? [] : [[category, why] as const]
+    }),
+  )
 }
 
-/** Why this setting is never changed by us; undefined when it may be. `risky` as riskyCategories gives it. */
-export function whyRefused(
-  setting: Pick<Setting, 'name' | 'context' | 'category' | 'vartype'>,
-  risky: ReadonlySet<string>,
-): string | undefined {
+/** Why this setting is never changed by us; undefined when it may be. `dangerous` as dangerousCategories gives it. */
+export function whyRefused(setting: Setting, dangerous: ReadonlyMap<string, string>): string | undefined {
   const name = setting.name.toLowerCase()
   if (setting.context === 'internal') return 'it cannot be changed'
-  const dangerous = REFUSED.find(([pattern]) => pattern.test(name))?.[1]
-  if (dangerous !== undefined) return dangerous
-  if (setting.vartype === 'string' && NAMES_CODE.test(name) && !NAMES_NO_CODE.includes(name)) {
+  const exception = REFUSED.find(([pattern]) => pattern.test(name))?.[1]
+  if (exception !== undefined) return exception
+  if (setting.flags.includes('NO_RESET')) return 'it belongs to one transaction and cannot stand in a file'
+  if (namesCode(setting))
     return 'it names libraries, commands or files of the server, and with a wrong one nobody might get in, not even the undo'
-  }
+  const why = HARMLESS.includes(name) ? undefined : dangerous.get(setting.category)
+  if (why !== undefined) return `${why}, as others of its kind (${setting.category})`
   if (setting.context === 'postmaster') return 'a change takes effect only when the server restarts'
-  if (risky.has(setting.category) && !HARMLESS.includes(name)) {
-    return `this version of chaos-agents does not know it, and others of its kind (${setting.category}) can do lasting damage`
-  }
   return undefined
+}
+
+function namesCode({ name, vartype, setting, boot_val }: Setting): boolean {
+  if (vartype !== 'string' || NAMES_NO_CODE.includes(name.toLowerCase())) return false
+  return NAMES_CODE.test(name.toLowerCase()) || FILE.test(setting) || FILE.test(boot_val ?? '')
 }
 
 /**
