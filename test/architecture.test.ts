@@ -47,7 +47,7 @@ const WAITS_BY_HAND: Record<string, string> = {
   'daemon/control/server.ts': 'lets answers out before it ends their connections, and does not wait for that',
   'engine/rollback.ts': 'an undo ends when it makes no progress, not after a time',
   'engine/steps.ts': 'steps that are spread over the soak; an apply is aborted, and has a grace to end by itself then',
-  'journal/state-dir.ts': 'a few attempts at a file that another process is writing',
+  'journal/install.ts': 'a few attempts at a file that another process is writing',
   'mcp/http-proxy.ts': 'an answer or the cancellation of its caller, whatever comes first; no timer',
   'mcp/stdio-proxy.ts': 'the end of the server or of the client, whatever comes first; no timer',
   'schedule/schedule.ts': 'sleeps until the next due time, for as long as it runs',
@@ -55,9 +55,10 @@ const WAITS_BY_HAND: Record<string, string> = {
   'targets/application/fault-skill.ts': 'an undo that says between two looks that it is alive',
   'targets/application/renewal.ts': 'a lease is renewed for as long as it is held',
   'targets/database/postgres/blockers.ts': 'looks for as long as a session waits',
+  'targets/database/postgres/claims.ts': 'the first of its connections to end; no timer',
   'targets/database/postgres/connect/connection.ts':
     'ends with its signal alone: the driver never settles what is closed meanwhile',
-  'targets/database/postgres/fate.ts': 'a few attempts, each after an error of its own',
+  'targets/database/rows/retry.ts': 'a few attempts, each after an error of its own',
 }
 
 /** What the package exports. */
