@@ -6,13 +6,13 @@ import type { Limits, Safety, ScheduledExperiment, Timing } from '../core/experi
 import { protectedNames } from '../core/guard.ts'
 import type { Target } from '../core/target.ts'
 import { check } from './check.ts'
-import { where } from './kinds.ts'
+import { pace, where } from './kinds.ts'
 import { checkSchedule, sixFields, warnOfSchedule } from './schedule.ts'
 import type { Cron, TimeContext } from './schedule.ts'
 import { experimentSchema, flatEntrySchema, homes, limitsSchema, wrapperSchema } from './schema.ts'
 import type { settingsSchema } from './schema.ts'
 import type { Source } from './source.ts'
-import { checkSkills, checkTargetConfig, checkWhere, findTarget } from './targets.ts'
+import { checkPace, checkSkills, checkTargetConfig, checkWhere, findTarget } from './targets.ts'
 import type { Path } from './tree.ts'
 
 type SettingsPart = z.output<typeof settingsSchema>
@@ -37,12 +37,16 @@ export function readEntry(source: Source, path: Path, context: EntryContext): Sc
   const configPath = [...body, 'target_config']
   const config = target && checkTargetConfig(source, configPath, target)
   if (target) checkWhere(source, [...body, 'where'], target)
+  const soak = experimentSchema.shape.duration.safeParse(source.get([...body, 'duration']))
+  checkPace(source, body, soak.data)
   const skills = checkSkills(source, [...body, 'skills'], {
     target,
     targets: context.targets,
     configPath,
     config,
     spread: source.get([...body, 'spread']) === true,
+    pace: pace.read(source.get([...body, 'pace'])),
+    soakMs: soak.data,
     where: where.read(source.get([...body, 'where'])),
   })
   checkSoak(source, path, context.settings)
@@ -60,6 +64,7 @@ export function readEntry(source: Source, path: Path, context: EntryContext): Sc
       skills,
       duration_ms: experiment.duration,
       parallel: experiment.parallel,
+      ...(experiment.pace === undefined ? {} : { pace: experiment.pace }),
       resource_filters: experiment.resource_filters,
       safety,
       ...(filled.length === 0 ? {} : { filled }),

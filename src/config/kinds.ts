@@ -3,6 +3,8 @@ import { z } from 'zod'
 import { parseDuration } from '../core/duration.ts'
 import { messageOf } from '../core/errors.ts'
 import type { Where } from '../core/experiment.ts'
+import { parsePace } from '../core/pace.ts'
+import type { Pace } from '../core/pace.ts'
 import type { Seen } from './source.ts'
 
 export interface Kind<T> {
@@ -55,6 +57,17 @@ export const where: Kind<Where> = {
     return percent !== undefined && Number(percent) >= 1 && Number(percent) <= 100 ? `${Number(percent)}%` : undefined
   },
   explain: ({ text }) => `must be all, a number of places such as 2, or a share of them such as 50%, got ${text}`,
+}
+
+/** When the steps may go. */
+export const pace: Kind<Pace> = {
+  read: (value) => (typeof value === 'string' ? parsePace(value) : undefined),
+  explain({ value, text }) {
+    const kinds = 'at_once, spread, a rate such as 10/s or 30/m, or "ramp 2m" (all within the first two minutes)'
+    const [, count, unit] = /^(\d+)\s*(?:\/|per)\s*(s|m|h)/i.exec(String(value)) ?? []
+    const rate = count === undefined ? '' : `${count}/${unit?.toLowerCase() ?? ''}`
+    return parsePace(rate) === undefined ? `must be ${kinds}, got ${text}` : `is not a pace: write "${rate}"`
+  },
 }
 
 /** What a person calls an experiment; it is printed, logged and typed after `--only`. */

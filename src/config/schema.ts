@@ -1,7 +1,7 @@
 /** The keys of a configuration file, section by section. What targets and skills accept comes from the registry. */
 import { z } from 'zod'
 import { address, healthToken } from './address.ts'
-import { duration, experimentName, filter, kindSchema, where } from './kinds.ts'
+import { duration, experimentName, filter, kindSchema, pace, where } from './kinds.ts'
 import { timezone } from './time-zones.ts'
 import { periodSchema } from './periods.ts'
 
@@ -58,6 +58,7 @@ const experimentKeys = {
   duration: kindSchema(duration).default(5 * 60_000),
   parallel: z.boolean().default(false),
   spread: z.boolean().default(false),
+  pace: kindSchema(pace).optional(),
   where: kindSchema(where).optional(),
   resource_filters: z.array(kindSchema(filter)).default([]),
 }
@@ -85,6 +86,7 @@ export const skillSchema = z.strictObject({
   params: z.record(z.string(), z.unknown()).default({}),
   count: z.int().min(1).max(1000).default(1),
   spread: z.boolean().optional(),
+  pace: kindSchema(pace).optional(),
   where: kindSchema(where).optional(),
 })
 

@@ -103,7 +103,7 @@ export function openSource(file: string, text: string, scope: Scope): Source {
 /** Where only words of the product may stand, or a name that everybody calls an experiment by. */
 const WORDS: ReadonlySet<unknown> = new Set([
   ...['name', 'target', 'skill_name', 'db_type', 'timezone', 'on_busy', 'on_missed', 'failsafe', 'trust'],
-  ...['lock_mode', 'template', 'sslmode', 'parallel', 'enabled', 'spread', 'where'],
+  ...['lock_mode', 'template', 'sslmode', 'parallel', 'enabled', 'spread', 'pace', 'where'],
 ])
 
 function isHidden({ secret, path }: FilledAt): boolean {

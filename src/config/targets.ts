@@ -1,8 +1,11 @@
 /** The part of an experiment that its target decides: `target`, `target_config` and the `skills` with their params. */
+import { formatDuration } from '../core/duration.ts'
 import type { SkillEntry, Where } from '../core/experiment.ts'
+import type { Pace } from '../core/pace.ts'
 import type { SkillInfo } from '../core/skill.ts'
 import type { Target } from '../core/target.ts'
 import { check } from './check.ts'
+import { pace } from './kinds.ts'
 import { laterSkill, laterTarget, NOT_HERE } from './later.ts'
 import { homes, skillSchema } from './schema.ts'
 import { fieldsOf } from './shape.ts'
@@ -43,6 +46,10 @@ export interface SkillsContext {
   config: unknown
   /** The experiment's `spread`, for skills that do not say. */
   spread: boolean
+  /** The experiment's `pace`: an entry that says `spread: false` does not have it. */
+  pace: Pace | undefined
+  /** The experiment's soak, milliseconds. */
+  soakMs: number | undefined
   /** The experiment's `where`, likewise. */
   where: Where | undefined
 }
@@ -60,14 +67,32 @@ function checkSkill(source: Source, path: Path, context: SkillsContext): SkillEn
   const elsewhere = () => ({ ...homes('skill'), ...homesInParams(skill) })
   const entry = check(source, skillSchema, path, { elsewhere })
   if (context.target) checkWhere(source, [...path, 'where'], context.target)
+  checkPace(source, path, context.soakMs)
   if (!isMap(source.get(path)) || skill === undefined) return undefined
   const params = checkParams(source, [...path, 'params'], skill, context)
   if (entry === undefined || params === undefined) return undefined
   const where = entry.where ?? context.where
+  const own = entry.pace ?? (entry.spread === false && context.pace !== undefined ? 'at_once' : undefined)
   return {
     ...{ skill_name: entry.skill_name, params, count: entry.count, spread: entry.spread ?? context.spread },
+    ...(own === undefined ? {} : { pace: own }),
     ...(where === undefined ? {} : { where }),
   }
+}
+
+/** Of an experiment or a skill: one of `pace` and `spread`, and a ramp that ends within the soak. */
+export function checkPace(source: Source, path: Path, soakMs: number | undefined): void {
+  const written = source.get([...path, 'pace'])
+  if (written === undefined) return
+  if (source.get([...path, 'spread']) !== undefined)
+    source.problem(
+      [...path, 'spread'],
+      'says the same as pace: write pace: spread or pace: at_once, and leave this out',
+    )
+  const read = pace.read(written)
+  if (soakMs === undefined || typeof read !== 'object' || !('ramp_ms' in read) || read.ramp_ms < soakMs) return
+  const longest = `the duration is ${formatDuration(soakMs)}`
+  source.problem([...path, 'pace'], `is not over before the soak is: ${longest}; write a shorter ramp, or pace: spread`)
 }
 
 /** Places are for targets whose configuration may name several systems. */
@@ -131,6 +156,7 @@ function checkParams(
       ...homes('skill'),
       count: BESIDE_PARAMS,
       spread: BESIDE_PARAMS,
+      pace: BESIDE_PARAMS,
       where: BESIDE_PARAMS,
       skill_name: BESIDE_PARAMS,
     }),

@@ -2,6 +2,7 @@
 import type { CalendarRules } from './periods.ts'
 import type { Filled } from './filled.ts'
 import type { NotifySink } from './notify.ts'
+import type { Pace } from './pace.ts'
 
 export interface SkillEntry {
   skill_name: string
@@ -11,6 +12,8 @@ export interface SkillEntry {
   count: number
   /** Its steps are spread over the soak instead of all being applied before it. */
   spread: boolean
+  /** When its steps may go, by themselves; the experiment's pace when absent. */
+  pace?: Pace
   /** On how many of the run's places; all of them when absent. */
   where?: Where
 }
@@ -39,6 +42,8 @@ export interface Experiment {
   duration_ms: number
   /** Invocations are applied concurrently instead of one after the other. */
   parallel: boolean
+  /** When the steps of all entries that do not say may go, together; all before the soak when absent. */
+  pace?: Pace
   /** Anchored regular expressions over resource ids and bare names; they restrict what skills pick by themselves. */
   resource_filters: string[]
   safety: Safety

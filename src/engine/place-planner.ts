@@ -8,6 +8,7 @@ import type { Plan, Resource, SkillInfo } from '../core/skill.ts'
 import type { Discovery } from '../core/target.ts'
 import type { Allowance } from './allowance.ts'
 import type { Member } from './fleet.ts'
+import type { Paced } from './pace.ts'
 
 /** What was found on one place of the run. */
 export interface Found extends Member {
@@ -21,7 +22,7 @@ export interface Invocation {
   place: string
   /** Of the place's claims: places with one scope are one system to whoever counts resources. */
   system: string
-  spread: boolean
+  paced: Paced
   plan: Plan<object>
 }
 
@@ -63,12 +64,13 @@ export class PlacePlanner {
     skill: SkillInfo,
     entry: SkillEntry,
     label: string,
+    paced: Paced,
   ): Promise<Invocation | { problems: readonly ConfigProblem[]; instead: Invocation }> {
     const { experiment, signal } = this.#input
     const { place, agent, identity, discovery, resources } = this.#found
     const taken = this.#taken.get(skill.name) ?? new Set<string>()
     this.#taken.set(skill.name, taken)
-    const invocation = { skill, place, system: identity.scopes.resource, spread: entry.spread }
+    const invocation = { skill, place, system: identity.scopes.resource, paced }
     try {
       const plan = await agent.plan(entry.skill_name, entry.params, {
         resources: this.#allowance.open(resources),

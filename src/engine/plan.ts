@@ -6,6 +6,7 @@ import type { Experiment } from '../core/experiment.ts'
 import { bounded } from '../core/foreign.ts'
 import { protectedNames } from '../core/guard.ts'
 import { namesMachine } from '../core/identity.ts'
+import { paceText } from '../core/pace.ts'
 import { viewOf } from '../core/plan-view.ts'
 import type { PlaceView, PlanView, StepView } from '../core/plan-view.ts'
 import { markOf } from '../core/skill.ts'
@@ -14,17 +15,18 @@ import type { ClaimKey, Endpoint } from '../core/target.ts'
 import { Allowance } from './allowance.ts'
 import { matching } from './filters.ts'
 import type { Fleet } from './fleet.ts'
+import { paceOf, refuseTooSlow } from './pace.ts'
+import type { Paced } from './pace.ts'
 import { PlacePlanner } from './place-planner.ts'
 import type { Found, Invocation } from './place-planner.ts'
 import { placesOfEntries } from './where.ts'
 
-export interface PlannedStep extends StepView {
+export interface PlannedStep extends StepView, Paced {
   /** The place it is on; empty where the run's one place has no name. */
   place: string
   /** Index of the invocation it belongs to; invocations may be applied concurrently. */
   invocation: number
   phase: Phase
-  spread: boolean
   version: number
   /** Ids on its place. */
   touches: string[]
@@ -75,6 +77,7 @@ export async function planRun(input: PlanInput): Promise<RunPlan> {
   const steps = number(invocations, input)
   checkLimits(experiment, invocations)
   refuseImpossible(steps, input.skills)
+  refuseTooSlow(steps, experiment.duration_ms)
   refuseWithoutMachine(invocations, found)
   const skipped = invocations.flatMap(({ skill, place, plan }) =>
     (plan.skipped ?? []).map((s) => ({ ...s, resource: idAt(place, s.resource), skill: skill.name })),
@@ -206,7 +209,9 @@ async function planInvocations(input: PlanInput, found: readonly Found[]): Promi
     }
     const here = planners.filter(({ place }) => places[index]?.includes(place))
     for (let n = 0; n < entry.count; n++) {
-      const answers = await allOf(here.map((planner) => planner.plan(skill, entry, `${index}/${n}`)))
+      const answers = await allOf(
+        here.map((planner) => planner.plan(skill, entry, `${index}/${n}`, paceOf(entry, index, experiment))),
+      )
       const plans = answers.filter((answer) => 'plan' in answer)
       const wrong = answers.filter((answer) => 'problems' in answer)
       // What is there on some places only is no mistake.
@@ -255,7 +260,7 @@ function number(invocations: Invocation[], input: PlanInput): PlannedStep[] {
 
 function toStep(
   planned: Planned<object>,
-  { skill, place, spread }: Invocation,
+  { skill, place, paced }: Invocation,
   invocation: number,
   step: number,
   input: PlanInput,
@@ -265,7 +270,7 @@ function toStep(
     place,
     invocation,
     phase: skill.phase,
-    spread,
+    ...paced,
     skill: skill.name,
     version: skill.version,
     resource: idAt(place, planned.resource),
@@ -297,7 +302,7 @@ function checkLimits(experiment: Experiment, invocations: Invocation[]): void {
   }
 }
 
-/** A step spread over the soak would wait behind a lock that this run holds itself. */
+/** A step that goes in the soak would wait behind a lock that this run holds itself. */
 function refuseImpossible(steps: PlannedStep[], skills: readonly SkillInfo[]): void {
   const phases = new Map<string, Phase>(skills.map(({ name, phase }) => [name, phase]))
   /** Of each id the first two that hold it: one of them is another step than the one that is looked at. */
@@ -307,14 +312,14 @@ function refuseImpossible(steps: PlannedStep[], skills: readonly SkillInfo[]): v
       const some = holders.get(id) ?? []
       if (some.length < 2) holders.set(id, [...some, step])
     }
-  for (const step of steps.filter(({ spread }) => spread)) {
+  for (const step of steps.filter(({ pace }) => pace !== 'at_once')) {
     const blocker = touchedBy(step)
       .flatMap((id) => holders.get(id) ?? [])
       .find((h) => h !== step)
     if (blocker) {
       throw new RefusedError(
         'REFUSED_UNSUITABLE',
-        `${step.skill} on ${step.resource} is spread over the soak, but ${blocker.skill} of the same run holds ${blocker.resource}; leave out spread or use two experiments`,
+        `${step.skill} on ${step.resource} goes in the soak (pace ${paceText(step.pace)}), but ${blocker.skill} of the same run holds ${blocker.resource}; leave out pace or spread, or use two experiments`,
       )
     }
   }

@@ -10,6 +10,7 @@ import type { Holdable, Inspection } from '../core/skill.ts'
 import type { Agent, Claim } from '../core/target.ts'
 import type { Journal } from '../journal/journal.ts'
 import { KeyedMutex } from './keyed-mutex.ts'
+import { releases } from './pace.ts'
 import { PHASES, touchedBy } from './plan.ts'
 import type { PlannedStep } from './plan.ts'
 import { closeWithin } from './rollback.ts'
@@ -47,12 +48,11 @@ export async function applySteps(
   input: StepsInput,
 ): Promise<{ effective: boolean; failed?: Error }> {
   const runner = new StepRunner(steps, input)
-  const overTime = steps.filter((s) => s.spread)
   try {
     await runner.atOnce()
     runner.throwIfOver()
     input.emit({ type: 'run.phase', phase: 'soak' })
-    await runner.spread(overTime)
+    await runner.soak()
     for (const resource of input.held) resource.stopRenewing?.()
   } finally {
     // What ends from here on is ended by us.
@@ -100,10 +100,13 @@ class StepRunner {
   readonly #lanes = new Map<string, Lane>()
   readonly #input: StepsInput
   readonly #busy = new KeyedMutex()
+  readonly #releases: ReadonlyMap<PlannedStep, number>
+  #soakBegan = 0
   /** Ends everything: nothing is left in effect, or the journal cannot be written. */
   readonly #end = new AbortController()
 
   constructor(steps: readonly PlannedStep[], input: StepsInput) {
+    this.#releases = releases(steps, input.soakMs)
     const byPlace = new Map<string, PlannedStep[]>()
     for (const step of steps) {
       const mine = byPlace.get(step.place)
@@ -124,24 +127,41 @@ class StepRunner {
     this.#input.signal.throwIfAborted()
   }
 
-  /** All that is not spread over the soak, places side by side. */
-  async atOnce(): Promise<void> {
-    const work = [...this.#lanes.values()].map((lane) => {
-      const mine = lane.steps.filter(({ spread }) => !spread)
-      return this.#input.parallel ? this.#concurrently(mine, lane) : this.#inOrder(mine, lane)
-    })
-    await this.#settled(work)
+  /** All that does not go in the soak. */
+  atOnce(): Promise<void> {
+    return this.#applyAll((step) => !this.#releases.has(step))
   }
 
-  /** The soak, with steps at even distances in it. */
-  async spread(steps: readonly PlannedStep[]): Promise<void> {
+  /** The soak, with the steps that go in it. One that comes late, because those before it took long, goes all the same. */
+  async soak(): Promise<void> {
     const { clock, soakMs, signal } = this.#input
-    const start = clock.monotonic()
-    for (const [i, step] of steps.entries()) {
-      await clock.sleep(Math.max(0, start + (i * soakMs) / steps.length - clock.monotonic()), signal)
-      await this.#settled([this.#apply(step, this.#laneOf(step))])
-    }
-    await clock.sleep(Math.max(0, start + soakMs - clock.monotonic()), signal)
+    this.#soakBegan = clock.monotonic()
+    await this.#applyAll((step) => this.#releases.has(step))
+    await clock.sleep(Math.max(0, this.#soakBegan + soakMs - clock.monotonic()), signal)
+  }
+
+  /** Places side by side. */
+  #applyAll(isDue: (step: PlannedStep) => boolean): Promise<void> {
+    const work = [...this.#lanes.values()].map((lane) => {
+      const mine = lane.steps.filter(isDue).sort((a, b) => this.#releaseOf(a) - this.#releaseOf(b))
+      return this.#input.parallel ? this.#concurrently(mine, lane) : this.#inOrder(mine, lane)
+    })
+    return this.#settled(work)
+  }
+
+  /** Milliseconds after the beginning of the soak. */
+  #releaseOf(step: PlannedStep): number {
+    return this.#releases.get(step) ?? 0
+  }
+
+  /** Until the step may go; a place that is over is not waited for. */
+  async #released(step: PlannedStep, lane: Lane): Promise<void> {
+    const { clock, signal } = this.#input
+    const due = this.#soakBegan + this.#releaseOf(step)
+    if (!this.#releases.has(step) || lane.error) return
+    await clock.sleep(Math.max(0, due - clock.monotonic()), AbortSignal.any([signal, lane.signal])).catch(() => {
+      signal.throwIfAborted()
+    })
   }
 
   /** Waits for all of it. A place that has failed throws only where no other is left. */
@@ -180,6 +200,7 @@ class StepRunner {
   }
 
   async #apply(step: PlannedStep, lane: Lane): Promise<void> {
+    await this.#released(step, lane)
     await this.#busy.run(touchedBy(step), () => this.#applyNow(step, lane))
     lane.open.delete(step)
   }

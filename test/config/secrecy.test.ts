@@ -22,6 +22,7 @@ test('a filled-in value is never shown, wherever it does not belong; its express
       'duration',
       'parallel',
       'spread',
+      'pace',
       'where',
       'enabled',
       'timezone',

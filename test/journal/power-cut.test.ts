@@ -60,7 +60,16 @@ async function everyMoment(options: { parallel: boolean; disk?: (memory: MemoryD
   const journal = await FileJournal.create(FILE, disk)
   await journal.append(started(), { durable: true })
   const steps = KEYS.map((key, i): PlannedStep => ({
-    ...{ step: i + 1, place: '', invocation: i, phase: 'data', spread: false, version: 1, skill: 'fake.write' },
+    ...{
+      step: i + 1,
+      place: '',
+      invocation: i,
+      phase: 'data',
+      pace: 'at_once' as const,
+      sequence: 'experiment',
+      version: 1,
+      skill: 'fake.write',
+    },
     ...{ resource: key, touches: [key], describe: key, mark: `chaos-abcdef-r1-${i + 1}`, apply_ms: 1_000 },
     data: { key, value: 'chaos' },
   }))
