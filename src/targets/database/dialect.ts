@@ -55,6 +55,7 @@ export interface Dialect {
   removals: Removals
   updates: Updates
   byHand: ByHandWords
+  examples: Examples
 }
 
 /** `refers`: a row of others refers to it, or its parent is gone. `serialization`: trying again may well work. */
@@ -124,6 +125,12 @@ export type SettingState = 'ours' | 'moved' | 'strays' | 'restored' | 'foreign'
 
 /** Settings of the whole server. */
 export interface Settings {
+  /** What changes one: `ALTER SYSTEM`. */
+  statement: string
+  /** Where one is written, for people. */
+  whereWritten(name: string): string
+  /** Sources of a value over which the statement has no effect. */
+  stronger: readonly string[]
   plan(ctx: PlanContext<DbReader>, changes: readonly { param: string; value: string }[]): Promise<Plan<SettingChange>>
   /** What a new client gets; `ended` when the setting itself ended its session before it could say. */
   seen(
@@ -176,4 +183,16 @@ export interface ByHandWords {
   putSettingBack(config: unknown, change: SettingChange): ByHand
   remove(config: unknown, step: InsertedRows, proven: ProvenByHand): ByHand
   swapBack(config: unknown, rows: OverwrittenRows): ByHand
+}
+
+/** What a first configuration, and a survey, try out. */
+export interface Examples {
+  /** A setting that every application feels and none depends on, with two values, since one may be what it has already. */
+  setting: { param: string; values: readonly [string, string] }
+  /** What that does, and what its undo leaves, for people. */
+  settingComment: string
+  /** A lock with which reading goes on and writing waits. */
+  lock: string
+  /** A name of a table, where nobody has looked. */
+  table: string
 }

@@ -34,7 +34,7 @@ export const database = defineTarget<DatabaseConfig>({
   },
   warnings: (config) => warningsOf(config, process.env),
   url: { form: URL_FORM, read: (url) => readUrl(url, (written) => config.parse(written)) },
-  suggest,
+  suggest: (survey) => suggest(postgres.examples, survey),
   async sandbox(options) {
     const { openSandbox } = await import('./postgres/sandbox/sandbox.ts')
     return openSandbox(options)

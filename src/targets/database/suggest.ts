@@ -1,5 +1,6 @@
 /** A first configuration for a database: modest, one kind of fault each, on tables that can take it. */
 import type { Suggestion, SkillSurvey, Survey } from '../../core/survey.ts'
+import type { Examples } from './dialect.ts'
 
 const INSERTED_ROWS = 200
 const UPDATED_ROWS = 20
@@ -7,8 +8,8 @@ const UPDATED_ROWS = 20
 const CANDIDATES = 6
 
 /** With nothing looked at, tables are left to the skills, or to be named by hand. */
-export function suggest(survey?: Survey): Suggestion[] {
-  return [inserts(survey), updates(survey), settings(survey), locks(survey)]
+export function suggest(examples: Examples, survey?: Survey): Suggestion[] {
+  return [inserts(survey), updates(survey), settings(examples, survey), locks(examples, survey)]
 }
 
 function inserts(survey: Survey | undefined): Suggestion {
@@ -45,16 +46,13 @@ function updates(survey: Survey | undefined): Suggestion {
   }
 }
 
-function settings(survey: Survey | undefined): Suggestion {
+function settings({ setting, settingComment }: Examples, survey: Survey | undefined): Suggestion {
   const found = look(survey, 'db.config_change')
   return {
     name: 'less-memory',
-    comment: [
-      'Less memory for sorts and joins, for every session of the whole server.',
-      'Undone: the line in postgresql.auto.conf is as it was, or gone.',
-    ].join('\n'),
+    comment: settingComment,
     skill: 'db.config_change',
-    params: found ? found.params : [{ changes: [{ param: 'work_mem', value: '1MB' }] }],
+    params: found ? found.params : [{ changes: [{ param: setting.param, value: setting.values[0] }] }],
     duration: '10m',
     // Whether our role may do that is not known before somebody has looked.
     enabled: found !== undefined,
@@ -62,9 +60,9 @@ function settings(survey: Survey | undefined): Suggestion {
   }
 }
 
-function locks(survey: Survey | undefined): Suggestion {
+function locks(examples: Examples, survey: Survey | undefined): Suggestion {
   const found = look(survey, 'db.table_lock')
-  const lock = (table: string): Record<string, unknown> => ({ tables: [table], lock_mode: 'SHARE', wait: '2s' })
+  const lock = (table: string): Record<string, unknown> => ({ tables: [table], lock_mode: examples.lock, wait: '2s' })
   return {
     name: 'read-only-table',
     comment: [
@@ -72,7 +70,7 @@ function locks(survey: Survey | undefined): Suggestion {
       `Writers wait for the whole duration: ${found ? '' : 'name a table of yours, and '}set enabled to true when they may.`,
     ].join('\n'),
     skill: 'db.table_lock',
-    params: found ? found.tables.slice(0, CANDIDATES).map(lock) : [lock('public.name_of_a_table')],
+    params: found ? found.tables.slice(0, CANDIDATES).map(lock) : [lock(examples.table)],
     duration: '30s',
     enabled: false,
     ...otherwise(found),

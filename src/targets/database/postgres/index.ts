@@ -66,6 +66,15 @@ export const postgres: Dialect = {
   trials,
   inserts: { path: pathOf, batch: insertBatch, firstAdopting },
   removals,
+  examples: {
+    setting: { param: 'work_mem', values: ['1MB', '2MB'] },
+    settingComment: [
+      'Less memory for sorts and joins, for every session of the whole server.',
+      'Undone: the line in postgresql.auto.conf is as it was, or gone.',
+    ].join('\n'),
+    lock: 'SHARE',
+    table: 'public.name_of_a_table',
+  },
   updates: { lockRows, overwrite, asTyped, states: statesOf, swapBack, swapStrays },
   byHand: {
     endSession: endSessionByHand,

@@ -10,6 +10,20 @@ interface Page {
   entry: number
 }
 
+/** How a column is stored, as the catalog was read. */
+interface Stored {
+  /** Bytes; -1: as many as the value has. */
+  length: number
+  /** `c`, `s`, `i` or `d`. */
+  align: string
+  /** Whether long values are moved away; `p`: never. */
+  storage: string
+}
+
+function stored(column: Column): Stored {
+  return column.stored as Stored
+}
+
 /** Of a row, without its bitmap of NULLs. */
 const HEADER = 23
 /** A value that is stored elsewhere leaves a pointer; one that is not longer than `STAYS` stays. */
@@ -55,7 +69,8 @@ export async function staysFitting(
   changed: readonly Column[],
 ): Promise<string | undefined> {
   const columnsOf = (index: Index): Column[] => table.columns.filter((c) => index.columns.includes(c.name))
-  const others = (index: Index): Column[] => columnsOf(index).filter((c) => !changed.includes(c) && c.length < 0)
+  const others = (index: Index): Column[] =>
+    columnsOf(index).filter((c) => !changed.includes(c) && stored(c).length < 0)
   const indexes = table.indexes.filter(
     (i) => isBtree(i) && others(i).length > 0 && columnsOf(i).some((c) => changed.includes(c)),
   )
@@ -64,10 +79,14 @@ export async function staysFitting(
   const page = await pageOf(reader)
   const size = (c: Column): string => `coalesce(pg_catalog.pg_column_size(t.${quoteIdent(c.name)}), 0)`
   const inRow = (c: Column): string => {
-    if (c.length > 0) return String(c.length + 7)
-    return changed.includes(c) ? String(STAYS) : c.storage === 'p' ? `${size(c)} + 7` : `least(${size(c)}, ${STAYS})`
+    const { length, storage } = stored(c)
+    if (length > 0) return String(length + 7)
+    return changed.includes(c) ? String(STAYS) : storage === 'p' ? `${size(c)} + 7` : `least(${size(c)}, ${STAYS})`
   }
-  const inEntry = (c: Column): string => (c.length > 0 ? String(c.length + 7) : changed.includes(c) ? OURS : size(c))
+  const inEntry = (c: Column): string => {
+    const { length } = stored(c)
+    return length > 0 ? String(length + 7) : changed.includes(c) ? OURS : size(c)
+  }
   const row = [`${HEADER + bitmap(table) + 8}`, ...table.columns.map(inRow)].join(' + ')
   return [
     ...(wide ? [`${row} <= ${page.row}`] : []),
@@ -89,8 +108,10 @@ async function pageOf(reader: Queries): Promise<Page> {
 
 /** The most that a row needs once everything that can be is stored elsewhere. */
 function mostOf(table: Table): number {
-  const most = ({ length, storage }: Column): number =>
-    length > 0 ? length + 7 : storage === 'p' ? SMALLEST_ROW : STAYS
+  const most = (column: Column): number => {
+    const { length, storage } = stored(column)
+    return length > 0 ? length + 7 : storage === 'p' ? SMALLEST_ROW : STAYS
+  }
   return table.columns.reduce((sum, column) => sum + most(column), HEADER + bitmap(table) + 8)
 }
 
@@ -119,19 +140,21 @@ function rowOf(table: Table, sizes: ReadonlyMap<string, number>, filled: Readonl
   const there = ({ name, notNull }: Column): boolean => filled.has(name) || (notNull && !sizes.has(name))
   let at = align(HEADER + (table.columns.every(there) ? 0 : bitmap(table)), 8)
   for (const column of table.columns.filter(there)) {
-    const size = sizes.get(column.name) ?? Math.max(1, column.length)
-    const stored = storedSize(column, size)
-    at = (stored === size ? align(at, ALIGNED[column.align] ?? 1) : at) + leaves(column, stored)
+    const size = sizes.get(column.name) ?? Math.max(1, stored(column).length)
+    const shorter = storedSize(column, size)
+    at = (shorter === size ? align(at, ALIGNED[stored(column).align] ?? 1) : at) + leaves(column, shorter)
   }
   return align(at, 8)
 }
 
 /** A short value of a type without a fixed length has a header of one byte and stands anywhere. */
-function storedSize({ length, storage }: Column, size: number): number {
+function storedSize(column: Column, size: number): number {
+  const { length, storage } = stored(column)
   return length < 0 && storage !== 'p' && size > 3 && size - 3 <= 127 ? size - 3 : size
 }
 
-function leaves({ length, storage }: Column, size: number): number {
+function leaves(column: Column, size: number): number {
+  const { length, storage } = stored(column)
   return length > 0 || storage === 'p' || size <= STAYS ? size : POINTER
 }
 
@@ -147,8 +170,11 @@ function isBtree({ columns, equality }: Index): boolean {
 
 /** Whether it is worth a question to the server how long an entry would be. */
 function mayBeLong(table: Table, index: Index, longest: ReadonlyMap<string, string | null>): boolean {
-  const length = ({ name, length: fixed, value }: Column): number =>
-    fixed > 0 ? fixed : Math.max(Buffer.byteLength(longest.get(name) ?? ''), 4 * (value.length ?? 0))
+  const length = (column: Column): number => {
+    const { length: fixed } = stored(column)
+    const most = Math.max(Buffer.byteLength(longest.get(column.name) ?? ''), 4 * (column.value.length ?? 0))
+    return fixed > 0 ? fixed : most
+  }
   const columns = table.columns.filter((c) => index.columns.includes(c.name))
   return isBtree(index) && columns.reduce((sum, column) => sum + length(column), 0) > 2_000
 }
@@ -163,7 +189,7 @@ function entryOf(
   const columns = table.columns.filter((c) => index.columns.includes(c.name))
   return columns.reduce((sum, column) => {
     const size = storedSize(column, sizes.get(column.name) ?? 0)
-    const packs = 'xm'.includes(column.storage) && size > COMPRESSED
+    const packs = 'xm'.includes(stored(column).storage) && size > COMPRESSED
     return sum + (packs ? packed(longest.get(column.name) ?? '', size) : size)
   }, ENTRY_HEADER)
 }

@@ -44,10 +44,8 @@ export interface Column {
   uses: string[]
   /** Domain CHECKs over `value`. */
   domainChecks: string[]
-  /** As it is stored: bytes (-1: as many as the value has), alignment (`c`, `s`, `i`, `d`) and whether long values are moved away (`p`: never). */
-  length: number
-  align: string
-  storage: string
+  /** How it is stored; only its dialect reads that. */
+  stored: unknown
   mayInsert: boolean
   mayUpdate: boolean
   /** Why the default must not be evaluated: it would run code of others as us. */

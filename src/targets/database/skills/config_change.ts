@@ -1,4 +1,4 @@
-/** db.config_change: changes server settings with ALTER SYSTEM, and takes every line of the file back to where it stood. */
+/** db.config_change: changes settings of the whole server, and puts back what was written of them, where it was written. */
 import { z } from 'zod'
 import { RollbackError, StaleError, StepError } from '../../../core/errors.ts'
 import type { DatabaseSkill, SettingChange } from '../dialect.ts'
@@ -34,9 +34,9 @@ const step = z.strictObject({
   list: z.boolean().optional(),
 })
 
-export const configChange: DatabaseSkill<z.infer<typeof params>, SettingChange> = ({ settings, byHand }) => ({
+export const configChange: DatabaseSkill<z.infer<typeof params>, SettingChange> = ({ settings, byHand, examples }) => ({
   name: 'db.config_change',
-  summary: 'Change server settings (ALTER SYSTEM); rollback puts the old values back, or removes the lines',
+  summary: `Change server settings (${settings.statement}); rollback puts the old values back, or removes the lines`,
   params,
   step,
   version: 1,
@@ -44,19 +44,20 @@ export const configChange: DatabaseSkill<z.infer<typeof params>, SettingChange> 
   phase: 'setting',
   failsafe: 'none',
 
-  // The setting that every application feels and none depends on; two values, since one may be what it has already.
   asks: () =>
-    ['1MB', '2MB'].map((value) => ({
-      resource: 'setting:work_mem',
-      params: { changes: [{ param: 'work_mem', value }] },
+    examples.setting.values.map((value) => ({
+      resource: `setting:${examples.setting.param}`,
+      params: { changes: [{ param: examples.setting.param, value }] },
     })),
 
   plan: (ctx, { changes }) => settings.plan(ctx, changes),
 
   async apply({ target, mark, clock, signal }, step) {
     const before = await settings.seen(target, mark, step.name, signal)
-    if (typeof before === 'object' && ['command line', 'environment variable'].includes(before.source)) {
-      throw new StaleError(`${step.name} comes from the server's ${before.source}: ALTER SYSTEM has no effect on it`)
+    if (typeof before === 'object' && settings.stronger.includes(before.source)) {
+      throw new StaleError(
+        `${step.name} comes from the server's ${before.source}: ${settings.statement} has no effect on it`,
+      )
     }
     if (step.visible && typeof before === 'object' && before.setting === step.expected) {
       throw new StaleError(`${step.name} has that value by now`)
@@ -64,7 +65,7 @@ export const configChange: DatabaseSkill<z.infer<typeof params>, SettingChange> 
     const session = await target.session(mark, signal)
     try {
       if (!(await settings.isAsPlanned(session, step))) {
-        throw new StaleError(`somebody has changed the line of ${step.name} in postgresql.auto.conf since the plan`)
+        throw new StaleError(`somebody has changed ${settings.whereWritten(step.name)} since the plan`)
       }
       await settings.write(session, step)
       await settings.reload(session, clock, signal)

@@ -26,7 +26,7 @@ export async function loadColumns(reader: Queries, oids: string[]): Promise<Map<
                  where a.attgenerated <> '' and x.refclassid = 'pg_class'::regclass and x.refobjid = a.attrelid and u.attnum <> a.attnum
                    and ((x.classid = 'pg_attrdef'::regclass and x.objid = d.oid)
                      or (x.classid = 'pg_class'::regclass and x.objid = a.attrelid and x.objsubid = a.attnum))), '[]'),
-              'length', a.attlen, 'align', a.attalign, 'storage', a.attstorage,
+              'stored', json_build_object('length', a.attlen, 'align', a.attalign, 'storage', a.attstorage),
               'mayInsert', has_column_privilege(a.attrelid, a.attnum, 'INSERT'),
               'mayUpdate', has_column_privilege(a.attrelid, a.attnum, 'UPDATE'))::text as facts
        from pg_attribute a left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum

@@ -20,6 +20,9 @@ import { planSettings } from './plan.ts'
 import { decidesCode, readValue, sameSetting } from './rules.ts'
 
 export const settings: Settings = {
+  statement: 'ALTER SYSTEM',
+  whereWritten: (name) => `the line of ${name} in postgresql.auto.conf`,
+  stronger: ['command line', 'environment variable'],
   plan: planSettings,
   seen: seenByNewClient,
   reload,
