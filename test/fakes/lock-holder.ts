@@ -1,7 +1,7 @@
 /** A process that holds a table lock and waits to be killed: `lock-holder.ts URL RUN TABLE SOAK_MS`. Prints `held`. */
 import { systemClock } from '../../src/core/clock.ts'
 import { markOf } from '../../src/core/skill.ts'
-import { connectPostgres } from '../../src/targets/database/agent.ts'
+import { connectPostgres } from '../../src/targets/database/postgres/agent.ts'
 import { tableLock } from '../labs/postgres-skills.ts'
 
 const [url = '', run = '', table = '', heldMs = ''] = process.argv.slice(2)

@@ -1,7 +1,7 @@
 /** D8: empty tables that were refused for a CHECK, because no value was found although there are many: each is loaded and taken back. */
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
-import { connectPostgres } from '../../src/targets/database/agent.ts'
+import { connectPostgres } from '../../src/targets/database/postgres/agent.ts'
 import { insertLoad } from '../labs/postgres-skills.ts'
 import { openRig } from '../contract/skill.ts'
 import { startPostgres } from '../labs/embedded-postgres.ts'

@@ -1,7 +1,7 @@
 /** F11: a journal is data, never SQL: types and operators in forged steps are not run by an undo, nor by what people run by hand. */
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
-import { connectPostgres } from '../../src/targets/database/agent.ts'
+import { connectPostgres } from '../../src/targets/database/postgres/agent.ts'
 import { insertLoad, updateLoad } from '../labs/postgres-skills.ts'
 import type { InsertStep } from '../../src/targets/database/skills/insert_load.ts'
 import type { UpdateStep } from '../../src/targets/database/skills/update_load.ts'

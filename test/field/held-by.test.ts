@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import pg from 'pg'
-import { connectPostgres } from '../../src/targets/database/agent.ts'
+import { connectPostgres } from '../../src/targets/database/postgres/agent.ts'
 import { insertLoad, tableLock, updateLoad } from '../labs/postgres-skills.ts'
 import { openRig } from '../contract/skill.ts'
 import type { Rig } from '../contract/skill.ts'

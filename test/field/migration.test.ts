@@ -1,7 +1,7 @@
 /** D7: a migration in the soak renames, retypes, moves or drops what a step names; the undo finds it by its number. */
 import assert from 'node:assert/strict'
 import { after, afterEach, before, describe, test } from 'node:test'
-import { connectPostgres } from '../../src/targets/database/agent.ts'
+import { connectPostgres } from '../../src/targets/database/postgres/agent.ts'
 import { insertLoad, updateLoad } from '../labs/postgres-skills.ts'
 import { messageOf } from '../../src/core/errors.ts'
 import { runByHand } from '../fakes/by-hand.ts'

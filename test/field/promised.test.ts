@@ -1,7 +1,7 @@
 /** D20: rows that a plan promised and that never went in, because every row that they could refer to was taken. */
 import assert from 'node:assert/strict'
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test'
-import { connectPostgres } from '../../src/targets/database/agent.ts'
+import { connectPostgres } from '../../src/targets/database/postgres/agent.ts'
 import { insertLoad } from '../labs/postgres-skills.ts'
 import { openRig } from '../contract/skill.ts'
 import type { Rig } from '../contract/skill.ts'

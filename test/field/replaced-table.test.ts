@@ -1,7 +1,7 @@
 /** D1: the table is not the one that was written to any more, and strangers' rows have keys of ours. */
 import assert from 'node:assert/strict'
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test'
-import { connectPostgres } from '../../src/targets/database/agent.ts'
+import { connectPostgres } from '../../src/targets/database/postgres/agent.ts'
 import { insertLoad } from '../labs/postgres-skills.ts'
 import type { InsertStep } from '../../src/targets/database/skills/insert_load.ts'
 import { openRig } from '../contract/skill.ts'

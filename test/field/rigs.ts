@@ -1,7 +1,7 @@
 /** What most field tests stand on: a server of their own, and rigs for skills on it that are closed after each test. */
 import { after, afterEach, before } from 'node:test'
 import type { AnySkill } from '../../src/core/target.ts'
-import { connectPostgres } from '../../src/targets/database/agent.ts'
+import { connectPostgres } from '../../src/targets/database/postgres/agent.ts'
 import type { DbClient, DbReader } from '../../src/targets/database/client.ts'
 import type { DatabaseConfig } from '../../src/targets/database/config.ts'
 import { openRig } from '../contract/skill.ts'

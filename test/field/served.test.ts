@@ -1,7 +1,7 @@
 /** Tables that were refused without need (field case D8): each is loaded, taken back, and the database is as before. */
 import assert from 'node:assert/strict'
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test'
-import { connectPostgres } from '../../src/targets/database/agent.ts'
+import { connectPostgres } from '../../src/targets/database/postgres/agent.ts'
 import { insertLoad, updateLoad } from '../labs/postgres-skills.ts'
 import { openRig } from '../contract/skill.ts'
 import type { Rig } from '../contract/skill.ts'

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test'
 import { ConfigError, RefusedError, StaleError, TargetError } from '../../src/core/errors.ts'
-import { connectPostgres } from '../../src/targets/database/agent.ts'
+import { connectPostgres } from '../../src/targets/database/postgres/agent.ts'
 import { postgres } from '../../src/targets/database/postgres/index.ts'
 import { insertLoad as anyInsertLoad } from '../../src/targets/database/skills/insert_load.ts'
 import type { InsertStep } from '../../src/targets/database/rows/insert-step.ts'

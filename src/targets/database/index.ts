@@ -41,7 +41,7 @@ export const database = defineTarget<DatabaseConfig>({
   },
   async connect(config, options) {
     // The driver is loaded only where it is used: a supervisor never connects.
-    const { connectPostgres } = await import('./agent.ts')
+    const { connectPostgres } = await import('./postgres/agent.ts')
     return connectPostgres(config, skills, options)
   },
 })

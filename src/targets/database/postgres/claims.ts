@@ -10,6 +10,7 @@ import { oneLine } from '../../../core/foreign.ts'
 import type { Claim, ClaimKey } from '../../../core/target.ts'
 import { until } from '../../../core/until.ts'
 import type { Queries } from '../client.ts'
+import type { ServerClaims } from '../verbs/server.ts'
 import type { PostgresClient } from './client.ts'
 
 /** How long the server may be away before what was claimed on it counts as lost. */
@@ -18,7 +19,7 @@ const AWAY_MS = 30_000
 type Client = Pick<PostgresClient, 'query' | 'auxiliary' | 'gone'>
 type Session = Queries & { gone: Promise<Error> }
 
-export class ServerClaims {
+export class AdvisoryClaims implements ServerClaims {
   readonly #client: Client
   readonly #clock: Clock
   readonly #held: ClaimKey[] = []

@@ -1,46 +1,40 @@
-/** Ends the sessions of a run, and waits until they are gone. What only has their name is left alone and named. */
-import type { Clock } from '../../../core/clock.ts'
-import { RollbackError } from '../../../core/errors.ts'
-import { until } from '../../../core/until.ts'
+/** Sessions with a mark: ended where they are ours, and listed. */
+import type { Leftover } from '../../../core/target.ts'
+import type { Queries } from '../client.ts'
+import type { MarkedSession, Told } from '../verbs/server.ts'
 import { OWN_ROLE, OWN_SESSION } from './own-session.ts'
-import type { PostgresClient } from './client.ts'
 
-/** How long a session may take to go that was told to end. */
-const ENDING_MS = 30_000
-/** How long one of our role that nothing shows to be ours may take. Ours is like that while it ends, and before it has done anything. */
-const DOUBT_MS = 1_000
-
-/**
- * Resolves with a word about each session that has such a name and cannot be shown to be ours. Throws RollbackError RESIDUE
- * where one of ours does not go; a stranger's is never waited for longer than a second.
- */
-export async function endSessions(
-  client: Pick<PostgresClient, 'query' | 'otherPids'>,
+/** `others`: processes of connections of our own beside the control. */
+export async function endMarked(
+  on: Queries,
   prefix: string,
-  clock: Clock,
-  signal: AbortSignal,
-): Promise<string[]> {
-  const begun = clock.monotonic()
-  /** By process, when each began that was told to end: it lets go of what shows that it is ours before it is gone. */
-  const told = new Map<string, string>()
-  let left: Found[] = []
-  const strangersAlone = async (): Promise<Found[] | undefined> => {
-    const found = await client.query<Found>(FIND_AND_END, [
-      prefix,
-      client.otherPids(),
-      [...told.keys()],
-      [...told.values()],
-    ])
-    left = found.filter((one) => one.ours === 'true')
-    const strangers = found.filter((one) => one.ours !== 'true')
-    for (const { pid, start } of left) told.set(pid, start ?? '')
-    const isOver = clock.monotonic() - begun > DOUBT_MS || strangers.every((one) => one.own_role !== 'true')
-    return left.length === 0 && isOver ? strangers : undefined
-  }
-  const strangers = await until(strangersAlone, { clock, ms: ENDING_MS, signal, pauses: [5, 250] })
-  if (strangers) return strangers.map(({ pid, role, name }) => `session ${pid} of role ${role} (${name})`)
-  const names = left.map(({ name, pid }) => `${name} (pid ${pid})`).join(', ')
-  throw new RollbackError('RESIDUE', `sessions of this run do not end: ${names}; end them on the server`)
+  told: readonly Told[],
+  others: readonly string[],
+): Promise<MarkedSession[]> {
+  const found = await on.query<Found>(FIND_AND_END, [
+    prefix,
+    others,
+    told.map(({ pid }) => pid),
+    told.map(({ start }) => start),
+  ])
+  return found.map(({ pid, start, name, role, own_role, ours }) => ({
+    ...{ pid, start: start ?? '', name, role, ownRole: own_role === 'true', ours: ours === 'true' },
+  }))
+}
+
+/** Our own control, named `self`, has the name of the run that is recovered, which may still have its own: that one has begun before. */
+export async function leftovers(on: Queries, prefix: string, self: string): Promise<Leftover[]> {
+  const rows = await on.query<{ application_name: string; describe: string; age_ms: string }>(
+    `select a.application_name, format('session %s on database %s, %s', a.pid, a.datname, coalesce(a.state, 'not to be read')) as describe,
+                greatest(0, extract(epoch from clock_timestamp() - a.backend_start) * 1000)::bigint::text as age_ms
+           from pg_stat_activity a where starts_with(a.application_name, $1) and ${OWN_SESSION}
+            and (a.application_name <> $2
+              or a.backend_start < (select b.backend_start from pg_stat_activity b where b.pid = pg_backend_pid()))`,
+    [prefix, self],
+  )
+  return rows.map(({ application_name: mark, describe, age_ms }) => ({
+    ...{ mark, kind: 'session', describe, age_ms: Number(age_ms) },
+  }))
 }
 
 interface Found extends Record<string, string | null> {
