@@ -10,7 +10,7 @@ import type { RunStarted, RunState } from '../journal/journal.ts'
 import type { History } from '../journal/history.ts'
 import type { Runs } from '../journal/runs.ts'
 import type { Secrets } from '../journal/secrets.ts'
-import { cameTo } from './came-to.ts'
+import { observedOutcome } from './observed-outcome.ts'
 import { reportOf } from './report.ts'
 import { rollback } from './rollback.ts'
 import type { RollbackInput } from './rollback.ts'
@@ -40,9 +40,9 @@ export async function endRun(input: EndInput): Promise<Report> {
   const unrecorded = result.journalError ?? damageOf(after, runs)
   let failure = unrecorded ?? journal.failure
   if (failure) emit({ type: 'run.warning', message: messageOf(failure) })
-  const came = cameTo(input, after.steps)
+  const observed = observedOutcome(input, after.steps)
   const report = (): Report => {
-    const ending = { ...input, ...came, residue: result.residue, journalFailed: failure !== undefined }
+    const ending = { ...input, ...observed, residue: result.residue, journalFailed: failure !== undefined }
     const made = reportOf(input.started, after, ending, clock.now())
     const whole = failure && made.reason === undefined ? { ...made, reason: messageOf(failure) } : made
     return input.mask ? input.mask.data(whole) : whole
@@ -54,7 +54,7 @@ export async function endRun(input: EndInput): Promise<Report> {
   try {
     await history.write(report(), { ofUndo: true })
     if (!unrecorded && result.residue.length === 0 && pendingSteps(after).length === 0) {
-      await journal.append({ type: 'run.finished', outcome: came.outcome }, { durable: true })
+      await journal.append({ type: 'run.finished', outcome: observed.outcome }, { durable: true })
       if (journal.failure && !failure) {
         // It broke under this very record, which stands in another file now.
         fail(journal.failure)

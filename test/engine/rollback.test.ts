@@ -70,6 +70,26 @@ test('held things are closed before anything else, the last one first', async (t
   assert.deepEqual(rest, ['release b', 'release a', 'quiesce', 'revert b', 'revert a', 'revert c', 'close'])
 })
 
+test('held things are closed side by side: of fifty each ends when all of them have begun to', async (t) => {
+  const world = new FakeWorld()
+  const [closing, closed]: number[][] = [[], []]
+  let all: () => void
+  const begun = new Promise<void>((resolve) => (all = resolve))
+  world.on('apply a', async ({ go, hold }) => {
+    await go()
+    for (let n = 0; n < 50; n++)
+      hold({
+        async close() {
+          if (closing!.push(n) === 50) all()
+          await begun
+          closed!.push(n)
+        },
+      })
+  })
+  const report = await (await makeRig(t, world)).run(fakeExperiment([hold('a')]))
+  assert.deepEqual([report.outcome, closed!.length], ['completed', 50])
+})
+
 test('a held thing that hangs or throws when it is closed keeps nothing from being undone', async (t) => {
   const world = new FakeWorld()
   const throwing = () => {

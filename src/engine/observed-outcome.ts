@@ -1,16 +1,16 @@
-/** What a run came to, once its faults are over: one that nobody met has tested nothing, although it was put in place. */
+/** The outcome of a run once its faults are over: a fault that no call met has tested nothing, although it was in place. */
 import { listed } from '../core/counted.ts'
 import { metNobody, observedText } from '../core/observed.ts'
 import type { Outcome } from '../core/report.ts'
 import { tookEffect } from '../core/skill.ts'
 import type { StepState } from '../journal/journal.ts'
 
-export interface CameTo {
+export interface RunOutcome {
   outcome: Outcome
   reason?: string
 }
 
-export function cameTo({ outcome, ...why }: CameTo, steps: readonly StepState[]): CameTo {
+export function observedOutcome({ outcome, ...why }: RunOutcome, steps: readonly StepState[]): RunOutcome {
   if (outcome !== 'completed') return { outcome, ...why }
   const dead = steps.filter(({ observed }) => observed !== undefined && observed.missing > 0)
   if (dead.length > 0)
