@@ -1,7 +1,7 @@
 /** Opens a log that somebody has named: its file, and not where a link in its place leads. */
 import { constants, fchmodSync, fstatSync, openSync } from 'node:fs'
 
-/** Our own output by another name: links of the system's. */
+/** Links of the system that lead to this process's own output. */
 const OWN_OUTPUT = /^\/(?:dev\/(?:stdout|stderr|fd\/\d+)|proc\/self\/fd\/\d+)$/
 
 /**

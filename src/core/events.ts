@@ -34,7 +34,7 @@ export interface JournalTotals {
 /** Every event of a run carries when (ISO 8601, UTC), and of which run. */
 export type RunEvent = RunEventBody & { at: string; run: string }
 
-/** Why a due time did not become a run: a word for machines beside the sentence for people. */
+/** Why a due time did not become a run: a code, beside the sentence for people. */
 export type SkipCause =
   | 'overlap' // its previous run is not over
   | 'busy' // all slots are taken, or the queue is full or took too long
@@ -87,7 +87,7 @@ export function harmless<E>(listener: (event: E) => void): (event: E) => void {
     try {
       listener(event)
     } catch {
-      // A listener that cannot write has nobody to tell.
+      // An error of a listener is dropped: a listener must never fail a run.
     }
   }
 }

@@ -100,9 +100,9 @@ export interface Settings {
   trust: 'warn' | 'require'
   /** Where the daemon answers about its health; it does not when absent. */
   health?: HealthSettings
-  /** Who is told; contains secrets. Absent: nobody. */
+  /** Receivers of notifications; contains secrets. Absent: none are sent. */
   notify?: NotifySink[]
-  /** When the digest is told: 6 fields, seconds first, in `timezone`. */
+  /** When the digest is sent: 6 fields, seconds first, in `timezone`. */
   digest?: string
 }
 

@@ -1,4 +1,4 @@
-/** Who is told of what: the kinds of notifications, what one says, and where they go. */
+/** Notifications: their kinds, their content, and their receivers. */
 import type { Digest } from './digest.ts'
 
 export const NOTIFICATION_KINDS = [
@@ -38,7 +38,7 @@ export interface Notification {
   host: string
   /** The installation's name; the first part of every mark. */
   install?: string
-  /** How often the same happened since it was last told, this time included; absent the first time. */
+  /** How often the same happened since its last notification, this time included; absent the first time. */
   count?: number
   digest?: Digest
 }

@@ -1,4 +1,4 @@
-/** What a target counted by itself while a fault was in place: whether anybody met it. Only told, never relied on. */
+/** What a target counted by itself while a fault was in place: the calls that met it. For the report; no undo relies on it. */
 
 export interface Observed {
   /** Calls that went through what was broken; absent where the target does not count them. */

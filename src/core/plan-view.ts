@@ -1,4 +1,4 @@
-/** What of a plan is told: how much there is of everything, and the first of it. It is bounded, however much there is. */
+/** The part of a plan that is shown: counts, and the first few of each list. Its size is bounded, however large the target is. */
 import { cutTo, jsonLine } from './foreign.ts'
 import type { Resource, Skipped } from './skill.ts'
 

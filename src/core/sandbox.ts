@@ -12,7 +12,7 @@ export interface Sandbox {
   describe: string
   /** As parsed by the target's schema. */
   target_config: unknown
-  /** What a skill is told here; undefined where the skill is not known to it: then its own defaults. */
+  /** Params of a skill in this sandbox; undefined for a skill that the sandbox does not know: then the skill's defaults. */
   params(skill: string): Record<string, unknown> | undefined
   /** Everything that must be as before, taken down. */
   picture(): Promise<Record<string, string>>

@@ -45,7 +45,7 @@ export interface Planned<S> {
   step: S
   /** Records it changes or creates, for `limits.rows`; absent where the word has no meaning. */
   rows?: number
-  /** How long its apply may take, milliseconds; 15 minutes unless given. What is held before it is held for so much longer. */
+  /** How long its apply may take, milliseconds; 15 minutes unless given. Steps that are held before it are held for so much longer. */
   applyMs?: number
   /** One line, no customer values: `insert 1000 rows into public.users (batch 1 of 10)`. */
   describe: string

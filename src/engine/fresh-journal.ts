@@ -1,7 +1,7 @@
 /** A journal that several places of one rollback read: each needs it as it stands now, and none of them more than once. */
 import type { RunState } from '../journal/journal.ts'
 
-/** Whoever asks while it is read waits for the next reading, which is one for all of them. */
+/** Callers that ask while the file is read share the next read: the current one may miss what they have appended. */
 export class FreshJournal {
   #reading: Promise<RunState> | undefined
   #next: Promise<RunState> | undefined

@@ -130,7 +130,7 @@ async function discoverAll({ fleet, experiment, signal }: PlanInput): Promise<Fo
   }))
 }
 
-/** `failsafe: warn`: which faults would stay for as long as nobody starts us again. */
+/** `failsafe: warn`: names the faults that stay until this program is started again. */
 function withoutFailsafe(invocations: Invocation[]): string[] {
   const names = invocations.flatMap(({ skill, plan }) =>
     skill.failsafe === 'none' && plan.steps.length > 0 ? [skill.name] : [],
@@ -214,7 +214,7 @@ async function planInvocations(input: PlanInput, found: readonly Found[]): Promi
       )
       const plans = answers.filter((answer) => 'plan' in answer)
       const wrong = answers.filter((answer) => 'problems' in answer)
-      // What is there on some places only is no mistake.
+      // A resource may exist on some of the places only.
       invocations.push(...plans, ...(plans.length === 0 ? [] : wrong.map(({ instead }) => instead)))
       if (plans.length > 0) continue
       problems.push(...wrong.flatMap((one) => one.problems.map((p) => located(p, index, experiment))))
@@ -225,7 +225,7 @@ async function planInvocations(input: PlanInput, found: readonly Found[]): Promi
   return invocations
 }
 
-/** All of them, even where one fails: nobody is left at work. Throws the first error. */
+/** Waits for all of them, even where one fails, so that no work goes on behind the error. Throws the first error. */
 export async function allOf<T>(work: readonly Promise<T>[]): Promise<T[]> {
   const results = await Promise.allSettled(work)
   return results.map((result) => {
@@ -325,7 +325,7 @@ function refuseImpossible(steps: PlannedStep[], skills: readonly SkillInfo[]): v
   }
 }
 
-/** What is local to one machine is changed only where the machine can be known again: else a clone of it would be undone. */
+/** Refuses steps that are local to one machine where its identity cannot be read: a recovery could not tell it from a clone. */
 function refuseWithoutMachine(invocations: readonly Invocation[], found: readonly Found[]): void {
   const nameless = new Set(found.filter(({ identity }) => !namesMachine(identity.parts)).map(({ place }) => place))
   const local = invocations.find(

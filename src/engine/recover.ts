@@ -78,7 +78,7 @@ export async function recoverRun(input: RecoverInput): Promise<Report> {
   try {
     // One system decides alone whether there is anything to do; of several each does it by itself.
     if (started.places === undefined) await places.reach('')
-    // What was used up on a full disk is put by again where there is room; an undo does not wait for it.
+    // Fill the ballast again where a full disk has used it. The undo does not depend on it.
     await ballast.make().catch(() => undefined)
     const journal = await runs.resume(run)
     const outcome = before.undo?.outcome ?? 'aborted'
@@ -123,7 +123,7 @@ class Recovered {
   readonly #input: RecoverInput
   readonly #agents = new Map<string, Promise<Agent>>()
   readonly #places: ReadonlyMap<string, PlaceStarted>
-  /** What is still to be done on a system. */
+  /** Places that are not undone yet, by system. */
   readonly #open = new Map<string, Set<string>>()
   readonly #begun = new Map<string, Promise<() => void>>()
 
@@ -201,7 +201,7 @@ const SWEPT_AFTER_MS = 60_000
 /** What an earlier process left without a journal: killed while it planned, or on a machine that is gone. Never stops an undo. */
 async function sweepOwn(agent: Agent, install: string, input: RecoverInput): Promise<void> {
   const { isLive, run, signal, emit } = input
-  // Of another installation nobody here knows which runs live.
+  // This process does not know which runs of another installation are live.
   if (!isLive || install !== input.install) return
   try {
     const live = async (other: string): Promise<boolean> => other === run || isLive(other)
@@ -215,7 +215,7 @@ async function sweepOwn(agent: Agent, install: string, input: RecoverInput): Pro
   }
 }
 
-/** An operator's word, before anything else: what may stay is not looked at any more, what is quarantined is tried again. */
+/** Journals the operator's decisions before the undo begins: accepted steps are not undone, released ones are tried again. */
 async function takeWord({ run, runs }: RecoverInput, { accept_residue: accepted, retry }: HandOver): Promise<void> {
   if (!accepted && !retry) return
   const pending = pendingSteps(await runs.read(run))
@@ -242,7 +242,7 @@ async function takeWord({ run, runs }: RecoverInput, { accept_residue: accepted,
   }
 }
 
-/** Where nothing is left to undo, the target may be gone for good: then nobody is needed there. */
+/** Connects to nothing where no step is pending: the target may be gone for good. */
 async function agentFor(
   started: RunStarted,
   at: PlaceStarted,

@@ -31,7 +31,7 @@ export interface RollbackInput {
   /** Nothing more is done there. */
   left?(place: string): void
   clock: Clock
-  /** Why, and what the run has come to so far. */
+  /** Why the run is rolled back, and its outcome so far. */
   reason: string
   outcome: Outcome
   /** Sessions and the like this process keeps open for the run; empty in recovery. */

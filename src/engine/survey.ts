@@ -43,7 +43,7 @@ async function surveySkill(input: SurveyInput, skill: SkillInfo, { resources }: 
       if (!served.has(resource)) served.set(resource, { resource, describe, params: ask.params })
     }
     for (const one of plan.skipped ?? []) if (!skipped.has(one.resource)) skipped.set(one.resource, one)
-    // What is worth knowing about one resource is said by the plan of a run that touches it.
+    // Notes about one resource belong into the plan of a run that touches it.
     if (ask.resource === undefined) for (const note of plan.notes ?? []) notes.add(note)
   }
   // Nobody asks about what is used only where it is named.

@@ -8,9 +8,9 @@ export interface SweepInput {
   remove?: string
   /** Whose marks are listed; everybody's when absent. */
   of?: string
-  /** Asked after the listing: what is found and not live then belongs to nobody any more. */
+  /** Asked after the listing: a run that is not live then has ended. */
   isLive(run: string): Promise<boolean>
-  /** What is younger is left: `--dry-run` and `discover` have sessions too, and stand in no list. */
+  /** Younger ones are left: sessions of `--dry-run` and `discover` belong to no run in the list of live runs. */
   olderThanMs: number
   signal: AbortSignal
 }
@@ -38,7 +38,7 @@ export async function sweep({ agent, remove, of, isLive, olderThanMs, signal }: 
     await agent.quiesce(run, signal)
   }
   if (due.length === 0) return found
-  // What cannot be shown to be ours without a journal stays, as a lease does until it runs out.
+  // A lease stays until it runs out: only a journal has the key that shows it to be ours.
   const left = new Set((await agent.sweep(remove, signal)).map(keyOf))
   const asked = new Set(due.map((one) => one.run))
   for (const one of found) one.removed = asked.has(one.run) && one.install === remove && !left.has(keyOf(one))

@@ -68,7 +68,7 @@ function refuseAccepting(state: RunState): void {
   refuseUndamaged(state)
   const { run, started, steps } = state
   const pending = pendingSteps({ steps })
-  // Without its start nobody knows where they would have to be undone: they are part of the loss.
+  // A journal without its start does not say on which target to undo them: they are part of the loss.
   if (!started || pending.length === 0) return
   throw new RefusedError(
     'BLOCKED_BY_RESIDUE',

@@ -7,10 +7,10 @@ export const CHAIN_START = '00000000'
 /** The longest JSON text of one record, bytes: a step (1 MiB) and its envelope. */
 export const MAX_RECORD_BYTES = 2 ** 20 + 2 ** 16
 
-/** Longer than any line of ours: what runs on past this without a newline is damage, not a record to wait for. */
+/** Longer than any line that is written. More bytes than that without a newline are damage. */
 export const MAX_LINE_BYTES = MAX_RECORD_BYTES + 64
 
-/** More than any write of ours: a file that goes on for longer without a record is read no further. */
+/** Longer than any single write. A file that goes on for longer without a record is read no further. */
 export const MAX_TAIL_BYTES = 2 ** 28
 
 export interface Line {

@@ -83,6 +83,6 @@ async function keepTail(disk: Disk, handle: DiskFile, file: string, state: FileS
       await copy.close()
     }
   } catch {
-    // A full disk has no room for what nobody relied on; the undo does not wait for it.
+    // Records that are not durable may be dropped on a full disk: the undo does not need them.
   }
 }

@@ -22,7 +22,7 @@ export interface Quarantine {
   error: string
 }
 
-/** What is known of a step's undo; part of its state. */
+/** How the attempts to undo a step have ended; part of its state. */
 export interface Tried {
   tries?: Tries
   /** It is not tried any more on this boot of the machine. */
@@ -59,7 +59,7 @@ export function release(step: Tried): void {
   delete step.quarantined
 }
 
-/** Whether an attempt of it has died or may have: then a person's word to try again has something to lift. */
+/** Whether an attempt has died, or may have: only then does `--retry` change anything. */
 export function hasDied({ tries, quarantined }: Tried): boolean {
   return quarantined !== undefined || (tries !== undefined && (tries.open || tries.deaths > 0))
 }

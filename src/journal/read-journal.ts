@@ -111,7 +111,7 @@ function parse(json: string): unknown {
   }
 }
 
-/** Asked before anything else: what a newer version writes need not look like a record of ours. */
+/** Checked first: the records of a newer version may have another form. */
 function formatOf(record: unknown): number | undefined {
   const { format } = Object(record) as { format?: unknown }
   return typeof format === 'number' ? format : undefined

@@ -27,7 +27,7 @@ export function isMapped(uid: number): boolean {
   return uid !== unknown || everybody
 }
 
-/** `root (uid 0)`, or `uid 1234` where nobody has a name for it. */
+/** `root (uid 0)`, or `uid 1234` for a user without a name. */
 export function nameOf(uid: number): string {
   const login = loginOf(uid)
   return login.startsWith('#') ? `uid ${uid}` : `${login} (uid ${uid})`

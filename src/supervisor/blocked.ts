@@ -154,7 +154,7 @@ export function whyNotClean({ residue, reason }: Report): string {
   return residue[0]?.error ?? reason ?? 'residue'
 }
 
-/** Without its start nobody knows where to undo it. `file`: what a person opens to read it. */
+/** A journal without its start does not say on which target to undo it. `file`: the path of the journal. */
 export function damagedStart({ run, damage }: RunState, file: string): JournalError {
   const [first] = damage
   const hidden = damage.find((one) => one.unreadable)

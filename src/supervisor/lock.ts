@@ -20,7 +20,7 @@ import { adviceFor, cannotRead, unreadableBy } from '../journal/unreadable.ts'
 import { holdsOpen } from './holds-open.ts'
 import { elsewhereText, isElsewhere, pidNamespace } from './pid-namespace.ts'
 
-/** A process, told apart from a later one with the same pid by when it started. */
+/** A process. Its start time distinguishes it from a later one with the same pid. */
 export interface ProcessId {
   pid: number
   /** Clock ticks since boot, from /proc; empty where there is no /proc. */
@@ -41,7 +41,7 @@ export interface HolderNote extends ProcessId {
 export interface StateLock {
   /** For workers to inherit; -1 where the kernel lock is not available. */
   readonly fd: number
-  /** Adds a worker before it gets its job, so that a successor knows whom to wait for. */
+  /** Adds a worker before it gets its job, so that a successor waits for it. */
   addWorker(pid: number, run: string): Promise<void>
   removeWorker(pid: number): Promise<void>
   /** Says where commands reach the holder. */
@@ -167,7 +167,7 @@ function kill(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL')
   } catch {
-    // It has just ended, or is not ours to end: whether the lock is free now says which.
+    // It has just ended, or we may not end it; the next attempt at the lock shows which.
   }
 }
 

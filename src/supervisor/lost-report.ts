@@ -14,7 +14,7 @@ export interface LostRun {
   finishedAt: string
   /** What came instead of a report. */
   error: unknown
-  /** The worker died without a word. */
+  /** The worker died without a report. */
   lost: boolean
   /** What it left could not be undone yet. */
   blocked: Blocked | undefined

@@ -1,7 +1,7 @@
 /** Where a pid counts: in a container that shares our volume it is another process, or none. */
 import { readlink } from 'node:fs/promises'
 
-/** Whether its pids are those of another PID namespace. Notes of older versions do not say; theirs are taken for ours. */
+/** Whether its pids are those of another PID namespace. Notes of older versions have no namespace: they count as ours. */
 export async function isElsewhere({ pid_namespace: theirs }: { pid_namespace?: string }): Promise<boolean> {
   const ours = await pidNamespace()
   return theirs !== undefined && ours !== undefined && theirs !== ours
