@@ -69,7 +69,7 @@ async function realRun(
         // Whoever types this has decided.
         mode: () => 'warn',
         summaryOf: (run) => tracker.summaryOf(run),
-        warn: (message) => supervisor.tell({ type: 'warning', message }),
+        warn: (message) => supervisor.tell({ type: 'warning', code: 'first_run', message }),
       })
       supervisor.admitBy((run) => trust.admit(run))
       const stopping = stopOnSignal(signals.signal, supervisor, config.settings.stop_deadline_ms)

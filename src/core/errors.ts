@@ -1,4 +1,5 @@
 /** Every error we raise on purpose: a class that says who must act, and a stable code from one table. */
+import type { Facts } from './facts.ts'
 import { bounded } from './foreign.ts'
 
 /** Code → the exit code of a command that ends with it (DESIGN: exit codes). */
@@ -40,10 +41,13 @@ export type ErrorCode = keyof typeof ERROR_CODES
 /** The base of all errors with a code. `message` says what happened, to what, and what to do. */
 export class CodedError extends Error {
   readonly code: ErrorCode
-  constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
-    super(message, options)
+  /** What it is about, for machines. */
+  readonly about: Facts | undefined
+  constructor(code: ErrorCode, message: string, options: { cause?: unknown; about?: Facts | undefined } = {}) {
+    super(message, 'cause' in options ? { cause: options.cause } : undefined)
     this.name = new.target.name
     this.code = code
+    this.about = options.about
   }
   /** The exit code of a command that ends with this error. */
   get exitCode(): number {
@@ -108,6 +112,18 @@ export class RollbackError extends CodedError {}
 
 /** The journal cannot be written or read. */
 export class JournalError extends CodedError {}
+
+/** What machines read of an error beside its sentence. */
+export interface ErrorFacts {
+  code?: ErrorCode
+  about?: Facts
+}
+
+/** Empty for the errors of others. */
+export function factsOf(error: unknown): ErrorFacts {
+  if (!(error instanceof CodedError)) return {}
+  return { code: error.code, ...(error.about ? { about: error.about } : {}) }
+}
 
 /** Gives an error another text in place; that of a DOMException (an abort, a time limit) has no setter. */
 export function setMessage(error: Error, message: string): void {

@@ -1,5 +1,7 @@
 /** What a run tells while it happens. Plain JSON; sinks (observe/) only watch and can never slow or fail a run. */
 import type { Digest } from './digest.ts'
+import type { ErrorCode, ErrorFacts } from './errors.ts'
+import type { Facts, WarningCode } from './facts.ts'
 import type { Observed } from './observed.ts'
 import type { PlanView, StepView } from './plan-view.ts'
 import type { Report } from './report.ts'
@@ -10,16 +12,16 @@ export type RunPhase = 'connect' | 'discover' | 'plan' | 'claim' | 'apply' | 'so
 
 type RunEventBody =
   | { type: 'run.started'; experiment: string; target: string; endpoint: string; seed: string; soak_ms: number }
-  | { type: 'run.phase'; phase: RunPhase; detail?: string }
+  | { type: 'run.phase'; phase: RunPhase; detail?: string; about?: Facts }
   | { type: 'run.planned'; plan: PlanView }
   | { type: 'step.applying' | 'step.reverting'; step: StepView }
   | { type: 'step.applied'; step: StepView; effect: Inspection; took_ms: number }
-  | { type: 'step.skipped'; step: StepView; reason: string }
-  | { type: 'step.failed'; step: StepView; error: string }
+  | ({ type: 'step.skipped'; step: StepView; reason: string } & ErrorFacts)
+  | ({ type: 'step.failed'; step: StepView; error: string } & ErrorFacts)
   | { type: 'step.reverted'; step: StepView; kept: number; names: string[]; observed?: Observed; took_ms: number }
-  | { type: 'step.revert_failed'; step: StepView; error: string }
-  | { type: 'run.warning'; message: string }
-  | { type: 'run.aborting'; reason: string }
+  | ({ type: 'step.revert_failed'; step: StepView; error: string; quarantined?: true } & ErrorFacts)
+  | { type: 'run.warning'; message: string; code?: WarningCode; about?: Facts }
+  | { type: 'run.aborting'; reason: string; code?: ErrorCode }
   | { type: 'run.finished'; report: Report; journal?: JournalTotals }
 
 /** What a run cost its journal. A run that is recovered has those of each process that worked on it. */
@@ -64,15 +66,15 @@ export type DaemonEvent = { at: string } & (
   | { type: 'experiment.enabled'; experiment: string }
   | { type: 'clock.stepped'; by_ms: number }
   | { type: 'schedule.due'; experiment: string; slot: string }
-  | { type: 'schedule.skipped'; experiment: string; slot: string; cause: SkipCause; reason: string }
+  | { type: 'schedule.skipped'; experiment: string; slot: string; cause: SkipCause; reason: string; about?: Facts }
   | { type: 'schedule.queued'; experiment: string; slot: string; reason: string }
   | { type: 'schedule.next'; experiment: string; next: string }
-  | { type: 'worker.lost'; run: string; detail: string }
+  | { type: 'worker.lost'; run: string; detail: string; about?: Facts }
   | { type: 'recovery.started'; runs: string[] }
   | { type: 'recovery.finished'; clean: number; pending: number }
-  | { type: 'recovery.retry'; run: string; in_ms: number; reason: string; quarantined?: number[] }
+  | { type: 'recovery.retry'; run: string; in_ms: number; reason: string; code?: ErrorCode; quarantined?: number[] }
   | { type: 'digest'; digest: Digest }
-  | { type: 'warning'; message: string }
+  | { type: 'warning'; message: string; code?: WarningCode; about?: Facts }
 )
 
 export type ChaosEvent = RunEvent | DaemonEvent

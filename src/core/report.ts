@@ -1,5 +1,6 @@
 /** The result of a run. *Outcome* says whether the experiment ran; *residue* says whether we cleaned up. */
-import type { ErrorCode } from './errors.ts'
+import type { ErrorCode, ErrorFacts } from './errors.ts'
+import type { Facts } from './facts.ts'
 import type { Observed } from './observed.ts'
 import type { Inspection } from './skill.ts'
 
@@ -12,6 +13,16 @@ export interface PlaceReport {
   /** How many steps it had, and how many of them are still changed there. */
   steps: number
   residue: number
+}
+
+/** A step that is still changed on its target. */
+export interface ResidueReport extends ErrorFacts {
+  step: number
+  resource: string
+  describe: string
+  error: string
+  /** It is not tried again by itself. */
+  quarantined?: true
 }
 
 export interface StepReport {
@@ -33,6 +44,8 @@ export interface StepReport {
   kept?: number
   kept_names?: string[]
   error?: string
+  /** The stable code of that error, where it has one. */
+  code?: ErrorCode
   /** Why an operator lets it stay. */
   accepted_note?: string
 }
@@ -48,6 +61,8 @@ export interface Report {
   reason?: string
   /** The stable code of that reason, where it has one. */
   code?: ErrorCode
+  /** What the reason is about: the run that is in the way, what it uses. */
+  about?: Facts
   /** True when a later process finished the undo. */
   recovered: boolean
   /** ISO 8601, UTC. */
@@ -55,7 +70,7 @@ export interface Report {
   finished_at: string
   soak_ms: number
   /** Steps still changed on the target; empty means clean. */
-  residue: { step: number; resource: string; describe: string; error: string }[]
+  residue: ResidueReport[]
   /** Where the configuration names several systems. */
   places?: PlaceReport[]
   steps: StepReport[]

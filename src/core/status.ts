@@ -1,5 +1,7 @@
 /** What a running daemon says of itself: over its control socket (`chaos status`), at `/readyz`, and to its metrics. */
 import type { RunPhase } from './events.ts'
+import type { ErrorCode } from './errors.ts'
+import type { Facts } from './facts.ts'
 import type { Outcome } from './report.ts'
 
 export interface RunningRun {
@@ -47,7 +49,7 @@ export interface DaemonStatus {
     disabled?: { until?: string }
     last?: { run: string; outcome: Outcome; residue: number; finished_at: string }
     /** The newest due time that did not run. */
-    skipped?: { slot: string; cause: string; reason: string }
+    skipped?: { slot: string; cause: string; reason: string; about?: Facts }
   }[]
   /** Runs that are not clean, and keep their targets from new runs. */
   blocked: {
@@ -60,6 +62,10 @@ export interface DaemonStatus {
     /** Its journal cannot be read; it may be whole. */
     unreadable?: true
     reason: string
+    /** Of the error that keeps it, where it has one. */
+    code?: ErrorCode
+    /** It is being undone. */
+    recovering?: true
   }[]
   /** Targets that wait for `chaos trust`. */
   untrusted: { experiment: string; endpoint: string; identity: Record<string, string | null>; summary: string }[]

@@ -136,9 +136,11 @@ export class Daemon {
         .map((run) => (run.experiment === '' ? { ...run, experiment: experimentOf.get(run.run) ?? '' } : run)),
       queued: this.#dispatcher.queued,
       experiments: this.#config.experiments.map((entry) => this.#statusOf(entry, now)),
-      blocked: supervisor.blocked.map(({ run, experiment, endpoint, pending, quarantined, unreadable, reason }) => ({
-        ...{ run, experiment, endpoint, pending, reason, ...(quarantined ? { quarantined } : {}) },
+      blocked: supervisor.blocked.map(({ run, experiment, endpoint, pending, quarantined, unreadable, ...why }) => ({
+        ...{ run, experiment, endpoint, pending, reason: why.reason, ...(quarantined ? { quarantined } : {}) },
         ...(unreadable ? { unreadable } : {}),
+        ...(why.code === undefined ? {} : { code: why.code }),
+        ...(why.recovering ? { recovering: true } : {}),
       })),
       untrusted: trust.waiting,
       notify: this.#options.notified(),
@@ -288,7 +290,7 @@ export class Daemon {
   }
 
   #warnings(config: Config): void {
-    for (const warning of config.warnings) this.#tell({ type: 'warning', message: warning })
+    for (const warning of config.warnings) this.#tell({ type: 'warning', code: 'configuration', message: warning })
   }
 
   #openSchedule(): Schedule {
@@ -300,7 +302,7 @@ export class Daemon {
         skipped: (entry, slot, cause, reason) => this.#dispatcher.skip(entry, slot, { cause, reason }),
         closed: ({ experiment }, _cause, reason) => void this.#dispatcher.end(experiment.name, reason),
         stepped: (by_ms) => this.#tell({ type: 'clock.stepped', by_ms }),
-        problem: (message) => this.#tell({ type: 'warning', message }),
+        problem: (message) => this.#tell({ type: 'warning', code: 'schedule', message }),
       },
     })
   }
@@ -310,7 +312,9 @@ export class Daemon {
     const left = new Set(supervisor.blocked.map(({ run }) => run))
     await this.#dispatcher
       .tellLost(async (run) => left.has(run) || (await hasReport(run)))
-      .catch((error: unknown) => this.#tell({ type: 'warning', message: `lost due times: ${messageOf(error)}` }))
+      .catch((error: unknown) =>
+        this.#tell({ type: 'warning', code: 'due_times', message: `lost due times: ${messageOf(error)}` }),
+      )
   }
 
   /** Says when a freeze is over by itself; what it forbids is decided by the time alone. */
@@ -338,7 +342,7 @@ export class Daemon {
   }
 
   #warn(error: unknown): void {
-    this.#tell({ type: 'warning', message: `recovery: ${messageOf(error)}` })
+    this.#tell({ type: 'warning', code: 'recovery', message: `recovery: ${messageOf(error)}` })
   }
 
   #tell(event: Parameters<Supervisor['tell']>[0]): void {

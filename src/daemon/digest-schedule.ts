@@ -47,7 +47,7 @@ async function tell({ stateDir, clock, read, emit }: DigestScheduleOptions): Pro
     emit({ type: 'digest', at, digest: await read(since, until) })
     await writeLastTold(stateDir, until)
   } catch (error) {
-    emit({ type: 'warning', at, message: `no digest: ${messageOf(error)}` })
+    emit({ type: 'warning', code: 'digest', at, message: `no digest: ${messageOf(error)}` })
   }
 }
 

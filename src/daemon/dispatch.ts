@@ -3,6 +3,7 @@ import type { Clock } from '../core/clock.ts'
 import { CodedError, messageOf } from '../core/errors.ts'
 import type { ErrorCode } from '../core/errors.ts'
 import type { SkipCause } from '../core/events.ts'
+import type { Facts } from '../core/facts.ts'
 import type { ScheduledExperiment } from '../core/experiment.ts'
 import type { Report } from '../core/report.ts'
 import type { DaemonStatus } from '../core/status.ts'
@@ -18,6 +19,7 @@ import type { Supervisor } from '../supervisor/supervisor.ts'
 interface Skip {
   cause: SkipCause
   reason: string
+  about?: Facts
 }
 
 export interface DispatchOptions {
@@ -91,12 +93,12 @@ export class Dispatcher {
     this.#options.over(entry.experiment.name)
   }
 
-  #tellSkipped(entry: ScheduledExperiment, slot: Date, { cause, reason }: Skip): void {
+  #tellSkipped(entry: ScheduledExperiment, slot: Date, skip: Skip): void {
     const experiment = entry.experiment.name
     const at = slot.toISOString()
-    this.#skipped.set(experiment, { slot: at, cause, reason })
-    this.#options.supervisor.tell({ type: 'schedule.skipped', experiment, slot: at, cause, reason })
-    this.#record({ experiment, slot: at, skipped: { cause, reason } })
+    this.#skipped.set(experiment, { slot: at, ...skip })
+    this.#options.supervisor.tell({ type: 'schedule.skipped', experiment, slot: at, ...skip })
+    this.#record({ experiment, slot: at, skipped: skip })
   }
 
   /** Tells the due times that a crash kept from becoming a run. `is` says whether there was such a run. */
@@ -104,7 +106,7 @@ export class Dispatcher {
     const { slotLog, supervisor } = this.#options
     for (const { experiment, slot, run } of lastRuns(await slotLog.read())) {
       if (await is(run)) continue
-      const skip = { cause: 'missed' as const, reason: `chaos was ended before its run ${run} began` }
+      const skip = { cause: 'missed' as const, reason: `chaos was ended before its run ${run} began`, about: { run } }
       supervisor.tell({ type: 'schedule.skipped', experiment, slot, ...skip })
       this.#record({ experiment, slot, skipped: skip })
     }
@@ -150,7 +152,7 @@ export class Dispatcher {
     const shut = closed(entry)
     if (shut?.cause === 'blackout') throw new CodedError('REFUSED_CALENDAR', shut.reason)
     const blocked = supervisor.refusal(entry.experiment)
-    if (blocked !== undefined) throw new CodedError('BLOCKED_BY_RESIDUE', blocked)
+    if (blocked) throw blocked
   }
 
   /** Ends what runs or waits of an experiment: everything is undone. Resolves when it is over. */
@@ -215,9 +217,10 @@ export class Dispatcher {
           return
         }
         active.run = run
-        const { code, reason } = await supervisor.run(entry.experiment, { run, wait: entry.on_busy })
+        const { code, reason, about } = await supervisor.run(entry.experiment, { run, wait: entry.on_busy })
         const cause = code && REFUSALS[code]
-        if (cause) this.#tellSkipped(entry, active.slot, { cause, reason: reason ?? cause })
+        if (cause)
+          this.#tellSkipped(entry, active.slot, { cause, reason: reason ?? cause, ...(about ? { about } : {}) })
       } finally {
         turn()
       }
@@ -238,13 +241,13 @@ export class Dispatcher {
     const shut = closed(entry)
     if (shut) return shut
     const blocked = supervisor.refusal(entry.experiment)
-    return blocked === undefined ? undefined : { cause: 'blocked', reason: blocked }
+    return blocked && { cause: 'blocked', reason: blocked.message, ...(blocked.about ? { about: blocked.about } : {}) }
   }
 
   #record(record: Omit<SlotRecord, 'at'>): void {
     const { slotLog, clock, supervisor } = this.#options
     slotLog.append({ at: new Date(clock.now()).toISOString(), ...record }).catch((error: unknown) => {
-      supervisor.tell({ type: 'warning', message: `cannot record a due time: ${messageOf(error)}` })
+      supervisor.tell({ type: 'warning', code: 'due_times', message: `cannot record a due time: ${messageOf(error)}` })
     })
   }
 }

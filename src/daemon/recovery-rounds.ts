@@ -51,11 +51,15 @@ export async function retryBlocked({ supervisor, clock, stop }: RecoveryRounds):
     } catch (error) {
       warn(supervisor, error)
     }
-    for (const { run, reason, quarantined } of supervisor.blocked)
-      supervisor.tell({ type: 'recovery.retry', run, in_ms: pause, reason, ...(quarantined ? { quarantined } : {}) })
+    for (const { run, reason, code, quarantined } of supervisor.blocked)
+      supervisor.tell({
+        ...{ type: 'recovery.retry', run, in_ms: pause, reason },
+        ...(code === undefined ? {} : { code }),
+        ...(quarantined ? { quarantined } : {}),
+      })
   }
 }
 
 function warn(supervisor: Supervisor, error: unknown): void {
-  supervisor.tell({ type: 'warning', message: `recovery: ${messageOf(error)}` })
+  supervisor.tell({ type: 'warning', code: 'recovery', message: `recovery: ${messageOf(error)}` })
 }

@@ -1,6 +1,7 @@
 /** The end of every run, ordinary or recovered: roll back, write the report, and only when nothing is pending close the journal. */
 import { JournalError, messageOf } from '../core/errors.ts'
 import type { ErrorCode } from '../core/errors.ts'
+import type { Facts } from '../core/facts.ts'
 import type { Outcome, Report } from '../core/report.ts'
 import { forgetRun } from '../journal/forget.ts'
 import { notRead } from '../journal/read-journal.ts'
@@ -23,6 +24,7 @@ export interface EndInput extends Omit<RollbackInput, 'run' | 'reason'> {
   /** Why it is not `completed`. */
   reason?: string
   code?: ErrorCode
+  about?: Facts
   recovered: boolean
   /** What the report may not show; a recovery does not know any more. */
   mask?: Mask
@@ -39,7 +41,7 @@ export async function endRun(input: EndInput): Promise<Report> {
   // What could be recorded elsewhere is no reason to keep the run open, but the command says that the disk has failed.
   const unrecorded = result.journalError ?? damageOf(after, runs)
   let failure = unrecorded ?? journal.failure
-  if (failure) emit({ type: 'run.warning', message: messageOf(failure) })
+  if (failure) emit({ type: 'run.warning', code: 'journal', message: messageOf(failure) })
   const observed = observedOutcome(input, after.steps)
   const report = (): Report => {
     const ending = { ...input, ...observed, residue: result.residue, journalFailed: failure !== undefined }
@@ -48,7 +50,7 @@ export async function endRun(input: EndInput): Promise<Report> {
     return input.mask ? input.mask.data(whole) : whole
   }
   const fail = (error: unknown): void => {
-    emit({ type: 'run.warning', message: messageOf(error) })
+    emit({ type: 'run.warning', code: 'journal', message: messageOf(error) })
     failure ??= error as Error
   }
   try {

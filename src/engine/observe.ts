@@ -18,7 +18,11 @@ export async function observe(
   try {
     return await answered(OBSERVE_MS, ctx, (signal) => agent.observe(skill, data, { ...ctx, signal }))
   } catch (error) {
-    emit({ type: 'run.warning', message: `what step ${step} met is not known: ${messageOf(error)}` })
+    emit({
+      type: 'run.warning',
+      code: 'not_observed',
+      message: `what step ${step} met is not known: ${messageOf(error)}`,
+    })
     return undefined
   }
 }

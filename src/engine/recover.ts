@@ -209,9 +209,18 @@ async function sweepOwn(agent: Agent, install: string, input: RecoverInput): Pro
       ...{ agent, of: install, remove: install, isLive: live, olderThanMs: SWEPT_AFTER_MS, signal },
     })
     for (const { mark, describe } of swept.filter((one) => one.removed))
-      emit({ type: 'run.warning', message: `ended ${describe} (${mark}): it was left by a run that is over` })
+      emit({
+        type: 'run.warning',
+        code: 'swept',
+        about: { resource: mark },
+        message: `ended ${describe} (${mark}): it was left by a run that is over`,
+      })
   } catch (error) {
-    emit({ type: 'run.warning', message: `what older runs may have left was not looked for: ${messageOf(error)}` })
+    emit({
+      type: 'run.warning',
+      code: 'not_swept',
+      message: `what older runs may have left was not looked for: ${messageOf(error)}`,
+    })
   }
 }
 

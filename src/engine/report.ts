@@ -1,17 +1,18 @@
 /** The report of a run, made from its journal: the same for a run that ended by itself and for one that was recovered. */
 import { ERROR_CODES } from '../core/errors.ts'
 import type { ErrorCode } from '../core/errors.ts'
-import type { Outcome, PlaceReport, Report } from '../core/report.ts'
+import type { Facts } from '../core/facts.ts'
+import type { Outcome, PlaceReport, Report, ResidueReport } from '../core/report.ts'
 import type { RunStarted, RunState, StepState } from '../journal/journal.ts'
-import type { Residue } from './rollback.ts'
 
 export interface Ending {
   outcome: Outcome
   reason?: string
   /** Of the error that ended it, when there was one. */
   code?: ErrorCode
+  about?: Facts
   recovered: boolean
-  residue: Residue[]
+  residue: ResidueReport[]
   journalFailed: boolean
 }
 
@@ -27,6 +28,7 @@ export function reportOf(started: RunStarted & { at: string }, state: RunState, 
     outcome,
     ...(reason === undefined ? {} : { reason }),
     ...(ending.code === undefined ? {} : { code: ending.code }),
+    ...(ending.about ? { about: ending.about } : {}),
     recovered,
     started_at: started.at,
     finished_at: new Date(now).toISOString(),
@@ -62,7 +64,7 @@ function inOrder({ places }: RunStarted, { steps }: RunState): StepState[] {
 function placesIn(
   { places }: RunStarted,
   { steps }: RunState,
-  residue: readonly Residue[],
+  residue: readonly ResidueReport[],
 ): { places?: PlaceReport[] } {
   if (!places) return {}
   const left = new Set(residue.map(({ step }) => step))
@@ -74,9 +76,15 @@ function placesIn(
 }
 
 /** Of one that is undone only what its apply had met. */
-function errorOf({ state, quarantined, revert_error: revertError, error }: StepState): { error?: string } {
-  const text = state === 'reverted' ? error : (quarantined?.error ?? revertError ?? error)
-  return text === undefined ? {} : { error: text }
+function errorOf(step: StepState): { error?: string; code?: ErrorCode } {
+  const applied = told(step.error, step.code)
+  if (step.state === 'reverted') return applied ?? {}
+  return told(step.quarantined?.error, 'RESIDUE') ?? told(step.revert_error, step.revert_code) ?? applied ?? {}
+}
+
+function told(error: string | undefined, code: ErrorCode | undefined): { error: string; code?: ErrorCode } | undefined {
+  if (error === undefined) return undefined
+  return { error, ...(code === undefined ? {} : { code }) }
 }
 
 /** 4 wins over what the experiment came to, 5 over everything (DESIGN: exit codes). */

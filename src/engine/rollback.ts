@@ -3,11 +3,11 @@
  * is read from the journal file, never from memory.
  */
 import type { Clock } from '../core/clock.ts'
-import { CodedError, messageOf, RollbackError } from '../core/errors.ts'
+import { CodedError, factsOf, messageOf, RollbackError } from '../core/errors.ts'
 import type { EventBody } from '../core/events.ts'
 import type { Observed } from '../core/observed.ts'
 import type { StepView } from '../core/plan-view.ts'
-import type { Outcome } from '../core/report.ts'
+import type { Outcome, ResidueReport } from '../core/report.ts'
 import type { Holdable, Inspection } from '../core/skill.ts'
 import type { Agent } from '../core/target.ts'
 import { atMost } from '../core/within.ts'
@@ -43,15 +43,8 @@ export interface RollbackInput {
   emit(event: EventBody): void
 }
 
-export interface Residue {
-  step: number
-  resource: string
-  describe: string
-  error: string
-}
-
 export interface RollbackResult {
-  residue: Residue[]
+  residue: ResidueReport[]
   /** The first error of writing the journal: the undo went on, but does not count as recorded. */
   journalError?: Error
 }
@@ -73,7 +66,7 @@ export async function rollback(input: RollbackInput): Promise<RollbackResult> {
     const undone = new Phases(input)
     // An undo that has killed its worker is tried with no other beside it: else all of them would be blamed for the next death.
     const deadly = new Set(pending.filter(hasDied).map(({ place }) => place))
-    const undoAll = async (some: readonly string[], sideBySide: number): Promise<Residue[]> => {
+    const undoAll = async (some: readonly string[], sideBySide: number): Promise<ResidueReport[]> => {
       const results = await pooled(some, sideBySide, (place) => undoPlace(place, input, { log, journal, undone }))
       return results.flatMap((result) => {
         if (result.status === 'rejected') throw result.reason
@@ -94,6 +87,7 @@ export async function rollback(input: RollbackInput): Promise<RollbackResult> {
           resource: input.runs.where(input.run),
           describe: 'read the journal',
           error: messageOf(error),
+          ...factsOf(error),
         },
       ],
       journalError: asError(error),
@@ -108,7 +102,11 @@ interface Shared {
   undone: Phases
 }
 
-async function undoPlace(place: string, input: RollbackInput, { log, journal, undone }: Shared): Promise<Residue[]> {
+async function undoPlace(
+  place: string,
+  input: RollbackInput,
+  { log, journal, undone }: Shared,
+): Promise<ResidueReport[]> {
   try {
     const { agent, error: away } = await reached(place, input)
     const strangers = new Set<string>()
@@ -119,17 +117,19 @@ async function undoPlace(place: string, input: RollbackInput, { log, journal, un
     const pending = pendingSteps(await journal.read())
       .filter((step) => step.place === place)
       .reverse()
-    const residue: Residue[] = []
+    const residue: ResidueReport[] = []
     for (const step of pending) {
       // While something of ours may still land, and behind a later step that is not undone, an undo could be undone again.
       const blocker = residue.find((r) => pending.some((p) => p.step === r.step && overlap(p, step)))
-      const deadly = whyNotTried(step, input.boot)
-      const waits = blocker && new RollbackError('RESIDUE', `waits for step ${blocker.step}, which is not undone yet`)
+      const why = whyNotTried(step, input.boot)
+      const deadly = why === undefined ? undefined : new RollbackError('RESIDUE', why)
+      const waits = blocker && waitsFor(blocker.step)
       const error = deadly ?? quiesced ?? waits ?? (agent && (await undo(step, { ...input, agent, journal }, log)))
       if (error === undefined) continue
-      residue.push({ step: step.step, resource: step.resource, describe: step.describe, error: messageOf(error) })
-      await log.append(failureOf(step, messageOf(error), deadly === undefined ? undefined : input.boot))
-      input.emit({ type: 'step.revert_failed', step: viewOf(step), error: messageOf(error) })
+      const told = { error: messageOf(error), ...factsOf(error), ...(deadly ? { quarantined: true as const } : {}) }
+      residue.push({ step: step.step, resource: step.resource, describe: step.describe, ...told })
+      await log.append(failureOf(step, error, deadly === undefined ? undefined : input.boot))
+      input.emit({ type: 'step.revert_failed', step: viewOf(step), ...told })
     }
     return residue
   } finally {
@@ -168,15 +168,23 @@ function warnOf(strangers: readonly string[], { emit }: RollbackInput): void {
   const names = `${strangers.slice(0, NAMED).join(', ')}${more}`
   emit({
     type: 'run.warning',
+    code: 'left_alone',
+    about: { count: strangers.length },
     message: `left alone, because a name of this run does not show that they are ours: ${names}`,
   })
 }
 
 /** `deadlyIn`: the boot in which it is not tried, where that is the failure. */
-function failureOf({ step }: StepState, error: string, deadlyIn: string | undefined): JournalRecord {
+function failureOf({ step }: StepState, given: unknown, deadlyIn: string | undefined): JournalRecord {
+  const error = messageOf(given)
+  const { code } = factsOf(given)
   return deadlyIn === undefined
-    ? { type: 'step.revert_failed', step, error }
+    ? { type: 'step.revert_failed', step, error, ...(code === undefined ? {} : { code }) }
     : { type: 'step.quarantined', step, error, boot: deadlyIn }
+}
+
+function waitsFor(step: number): RollbackError {
+  return new RollbackError('RESIDUE', `waits for step ${step}, which is not undone yet`, { about: { waits_for: step } })
 }
 
 /** Journal records of the undo. A full disk must not stop an undo: the error is kept, and the undo goes on. */

@@ -2,11 +2,12 @@
 import { setMaxListeners } from 'node:events'
 import type { Clock } from '../core/clock.ts'
 import { counted, listed } from '../core/counted.ts'
-import { CodedError, messageOf, RefusedError } from '../core/errors.ts'
+import { CodedError, factsOf, messageOf, RefusedError } from '../core/errors.ts'
 import type { ErrorCode } from '../core/errors.ts'
 import { harmless } from '../core/events.ts'
 import type { EventBody } from '../core/events.ts'
 import type { Experiment } from '../core/experiment.ts'
+import type { Facts } from '../core/facts.ts'
 import { maskOf } from '../core/filled.ts'
 import type { Mask } from '../core/filled.ts'
 import type { Outcome, Report } from '../core/report.ts'
@@ -120,6 +121,7 @@ async function planAndClaim(fleet: Fleet, input: RunInput): Promise<{ plan: RunP
     const who = place === '' ? 'the target' : place
     emit({
       type: 'run.warning',
+      code: 'identity_unknown',
       message: `${who} does not say who it is: after a crash it will be known by its address only`,
     })
   }
@@ -177,7 +179,7 @@ async function breakAndRestore(
   const journal = await openJournal(started, input)
   const held: Holdable[] = []
   const agentAt = (place: string): Agent => fleet.at(place).agent
-  let ending: { outcome: Outcome; reason?: string; code?: ErrorCode }
+  let ending: { outcome: Outcome; reason?: string; code?: ErrorCode; about?: Facts }
   try {
     emit({ type: 'run.phase', phase: 'apply' })
     const { effective, failed } = await applySteps(plan.steps, {
@@ -198,7 +200,7 @@ async function breakAndRestore(
     else if (ended) ending = endingOf(ended, NEVER)
   } catch (error) {
     ending = endingOf(error, signal)
-    if (ending.outcome === 'aborted') emit({ type: 'run.aborting', reason: ending.reason ?? '' })
+    if (ending.outcome === 'aborted') emit({ type: 'run.aborting', reason: ending.reason ?? '', code: 'ABORTED' })
   }
   return endRun({
     ...ending,
@@ -241,7 +243,10 @@ function whyIneffective(plan: RunPlan): string {
   return `there was nothing to do${skipped === '' ? '' : `: ${skipped}`}`
 }
 
-function endingOf(error: unknown, signal: AbortSignal): { outcome: Outcome; reason: string; code?: ErrorCode } {
+function endingOf(
+  error: unknown,
+  signal: AbortSignal,
+): { outcome: Outcome; reason: string; code?: ErrorCode; about?: Facts } {
   if (signal.aborted) {
     // A bug of ours stops a run as well; that one is nobody's wish.
     const bug = signal.reason instanceof CodedError && signal.reason.code === 'WORKER_LOST'
@@ -250,7 +255,7 @@ function endingOf(error: unknown, signal: AbortSignal): { outcome: Outcome; reas
   }
   const code = error instanceof CodedError ? error.code : undefined
   const outcome = error instanceof RefusedError || code?.startsWith('CONFIG') ? 'refused' : 'failed'
-  return { outcome, reason: messageOf(error), ...(code ? { code } : {}) }
+  return { outcome, reason: messageOf(error), ...factsOf(error) }
 }
 
 /** The run ended before anything could be changed: a report without steps. */
@@ -266,6 +271,7 @@ async function notBegun(error: unknown, startedAt: string, endpoint: string, inp
     outcome: ending.outcome,
     reason: ending.reason,
     ...(ending.code === undefined ? {} : { code: ending.code }),
+    ...(ending.about ? { about: ending.about } : {}),
     recovered: false,
     started_at: startedAt,
     finished_at: new Date(clock.now()).toISOString(),
@@ -275,7 +281,9 @@ async function notBegun(error: unknown, startedAt: string, endpoint: string, inp
     notes: [],
     exit_code: exitCodeOf({ ...ending, residue: [], journalFailed: false }),
   }
-  await history.write(report).catch((cause: unknown) => emit({ type: 'run.warning', message: messageOf(cause) }))
+  await history
+    .write(report)
+    .catch((cause: unknown) => emit({ type: 'run.warning', code: 'report', message: messageOf(cause) }))
   emit({ type: 'run.finished', report })
   return report
 }

@@ -94,14 +94,14 @@ async function tell(one: StepState, now: Inspection, { journal, emit }: SoakEndI
   const changed = now.foreign > 0 ? `: ${now.foreign} changed by others (${(now.names ?? []).join(', ')})` : ''
   const left = now.inEffect === 0 ? 'no longer in effect' : `in effect for ${now.inEffect} of ${inEffect(one)} only`
   const error = `it was ${left} when the soak was over${changed}`
-  emit({ type: 'step.failed', step: { step, skill, resource, describe }, error })
-  await journal.append({ type: 'step.failed', step, error }).catch(() => undefined)
+  emit({ type: 'step.failed', step: { step, skill, resource, describe }, error, code: 'STEP_FAILED' })
+  await journal.append({ type: 'step.failed', step, error, code: 'STEP_FAILED' }).catch(() => undefined)
   return new StepError('STEP_FAILED', `step ${step} (${describe}) failed: ${error}`)
 }
 
 function warn(why: string[], { emit }: SoakEndInput): void {
   const what = `whether ${counted(why.length, 'step')} lasted until the soak was over could not be read`
-  emit({ type: 'run.warning', message: `${what}: ${listed(why, 3)}` })
+  emit({ type: 'run.warning', code: 'soak_end', about: { count: why.length }, message: `${what}: ${listed(why, 3)}` })
 }
 
 function inEffect({ effect }: StepState): number {

@@ -2,7 +2,7 @@
 import { setMaxListeners } from 'node:events'
 import type { Clock } from '../core/clock.ts'
 import { formatDuration } from '../core/duration.ts'
-import { JournalError, messageOf, StaleError, StepError, TargetError } from '../core/errors.ts'
+import { factsOf, JournalError, messageOf, StaleError, StepError, TargetError } from '../core/errors.ts'
 import type { EventBody } from '../core/events.ts'
 import type { StepView } from '../core/plan-view.ts'
 import { tookEffect, UNDO_MS } from '../core/skill.ts'
@@ -221,8 +221,8 @@ class StepRunner {
       const begun = clock.monotonic()
       const result = await this.#bounded(planned, lane)
       if (result instanceof StaleError) {
-        await journal.append({ type: 'step.skipped', step, reason: result.message })
-        emit({ type: 'step.skipped', step: view, reason: result.message })
+        await journal.append({ type: 'step.skipped', step, reason: result.message, code: result.code })
+        emit({ type: 'step.skipped', step: view, reason: result.message, ...factsOf(result) })
         return
       }
       lane.effective ||= tookEffect(result)
@@ -232,9 +232,11 @@ class StepRunner {
     } catch (error) {
       const text = `step ${step} (${describe}) failed: ${messageOf(error)}`
       lane.error ??= new StepError('STEP_FAILED', text, { cause: error })
-      if (!signal.aborted) emit({ type: 'step.failed', step: view, error: messageOf(error) })
+      if (!signal.aborted) emit({ type: 'step.failed', step: view, error: messageOf(error), ...factsOf(error) })
       // What cannot be journalled any more is still undone: the step is in the file as planned.
-      await journal.append({ type: 'step.failed', step, error: messageOf(error) }).catch(() => undefined)
+      const { code } = factsOf(error)
+      const told = { error: messageOf(error), ...(code === undefined ? {} : { code }) }
+      await journal.append({ type: 'step.failed', step, ...told }).catch(() => undefined)
       signal.throwIfAborted()
       if (error instanceof JournalError) {
         this.#end.abort(error)
@@ -332,9 +334,9 @@ class StepRunner {
     void lost?.then(async (why) => {
       if (this.over || this.#input.signal.aborted) return
       const error = `it ended by itself after ${formatDuration(Math.round(clock.monotonic() - begun))}: ${why}`
-      emit({ type: 'step.failed', step: { step, skill, resource, describe }, error })
+      emit({ type: 'step.failed', step: { step, skill, resource, describe }, error, code: 'STEP_FAILED' })
       this.#lose(lane, new StepError('STEP_FAILED', `step ${step} (${describe}) failed: ${error}`))
-      await journal.append({ type: 'step.failed', step, error }).catch(() => undefined)
+      await journal.append({ type: 'step.failed', step, error, code: 'STEP_FAILED' }).catch(() => undefined)
     })
   }
 
@@ -344,7 +346,7 @@ class StepRunner {
     void lost?.then((why) => {
       if (this.over || this.#input.signal.aborted || !lane?.lives) return
       const message = `the claims of this run${place === '' ? '' : ` on ${place}`} are lost: ${why}`
-      this.#input.emit({ type: 'run.warning', message })
+      this.#input.emit({ type: 'run.warning', code: 'claims', message })
       this.#lose(lane, new TargetError('TARGET_FAILED', message))
     })
   }

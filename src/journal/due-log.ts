@@ -5,6 +5,7 @@
 import { join } from 'node:path'
 import { JournalError, messageOf } from '../core/errors.ts'
 import type { SkipCause } from '../core/events.ts'
+import type { Facts } from '../core/facts.ts'
 import { appendAsOwner, replaceAsOwner } from './owner.ts'
 import { readRegular } from './regular.ts'
 import { fields, optional, text, time } from './shape.ts'
@@ -18,7 +19,7 @@ export interface SlotRecord {
   /** The run it becomes; recorded before it begins. */
   run?: string
   /** Why it did not run; a record of the same due time before this one is void. */
-  skipped?: { cause: SkipCause; reason: string }
+  skipped?: { cause: SkipCause; reason: string; about?: Facts }
 }
 
 export interface SlotLog {

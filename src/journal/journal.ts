@@ -1,4 +1,5 @@
 /** What a journal says: its records, and the fold that turns them into what is still to be undone. */
+import type { ErrorCode } from '../core/errors.ts'
 import type { JournalTotals } from '../core/events.ts'
 import type { Observed } from '../core/observed.ts'
 import type { Inspection } from '../core/skill.ts'
@@ -86,8 +87,8 @@ export type JournalRecord =
   | StepPlanned
   | { type: 'step.recorded' | 'undo.progress'; step: number; facts: object }
   | { type: 'step.applied'; step: number; effect: Inspection; ms: number }
-  | { type: 'step.failed' | 'step.revert_failed'; step: number; error: string }
-  | { type: 'step.skipped'; step: number; reason: string }
+  | { type: 'step.failed' | 'step.revert_failed'; step: number; error: string; code?: ErrorCode }
+  | { type: 'step.skipped'; step: number; reason: string; code?: ErrorCode }
   | { type: 'step.soaked'; step: number; effect: Inspection }
   | UndoStarted
   | StepUndoStarted
@@ -134,6 +135,8 @@ export interface StepState extends Tried {
   kept?: number
   kept_names?: string[]
   error?: string
+  /** Of that error. */
+  code?: ErrorCode
   /** When the undo failed last, ISO 8601. */
   revert_failed_at?: string
   /** Why an operator lets it stay. */
@@ -233,20 +236,20 @@ function foldStep(state: RunState, record: StepRecord): void {
       Object.assign(step, { state: 'applied', effect: record.effect, apply_ms: record.ms })
       return
     case 'step.failed':
-      Object.assign(step, { state: 'failed', error: record.error })
+      Object.assign(step, { state: 'failed', error: record.error, code: record.code })
       return
     case 'step.soaked':
       step.at_end = record.effect
       return
     case 'step.skipped':
-      Object.assign(step, { state: 'skipped', error: record.reason })
+      Object.assign(step, { state: 'skipped', error: record.reason, code: record.code })
       return
     case 'undo.started':
       tryBegins(step, record.boot)
       return
     case 'step.revert_failed':
       tryEnds(step)
-      Object.assign(step, { revert_error: record.error, revert_failed_at: record.at })
+      Object.assign(step, { revert_error: record.error, revert_code: record.code, revert_failed_at: record.at })
       return
     case 'step.quarantined': {
       const { at, boot, error } = record

@@ -3,6 +3,8 @@
  * say so, but its record of having begun stands there with nothing after it. The third such death since the machine was
  * started is the last: the step is quarantined until a person says `--retry`, or the machine is started anew.
  */
+import type { ErrorCode } from '../core/errors.ts'
+
 /** Deaths in one boot of the machine after which an undo is not tried any more. */
 const MOST_DEATHS = 3
 
@@ -29,6 +31,8 @@ export interface Tried {
   quarantined?: Quarantine
   /** What the last attempt said that ended by itself. */
   revert_error?: string
+  /** Of that error. */
+  revert_code?: ErrorCode
 }
 
 /** An attempt begins, whatever was decided before. Where the machine has no boot id nothing is counted, and everything is tried. */

@@ -40,7 +40,12 @@ function watch(child: ChildProcess): Promise<Attempt> {
   child.stdin?.on('error', () => undefined)
   return new Promise((resolve) => {
     // Another attempt would not find it either; a machine without room for a process may have some later.
-    child.on('error', (error) => resolve({ ...failed(messageOf(error)), final: /ENOENT|EACCES/.test(error.message) }))
+    child.on('error', (error) =>
+      resolve({
+        ...failed(messageOf(error)),
+        final: 'code' in error && (error.code === 'ENOENT' || error.code === 'EACCES'),
+      }),
+    )
     // Not `close`: what it has left behind in the background may hold its standard error open.
     child.on('exit', (code, signal) => {
       child.stderr?.destroy()

@@ -1,6 +1,7 @@
 /** What of a run or of the daemon is worth telling somebody who is not looking: the decision, and the words for it. */
 import type { Digest } from '../core/digest.ts'
 import type { ChaosEvent } from '../core/events.ts'
+import type { Facts } from '../core/facts.ts'
 import { bounded, visibleData, visibleLines, withoutEnd } from '../core/foreign.ts'
 import { formatDuration } from '../core/duration.ts'
 import type { Notification, NotificationKind, Severity } from '../core/notify.ts'
@@ -32,9 +33,9 @@ export function notificationOf(given: ChaosEvent, ofRun?: RunFacts): Message | u
       return { ...kind('residue'), title, text, run: event.run, ...facts, at: event.at }
     }
     case 'schedule.skipped': {
-      const { experiment, slot, cause, reason, at } = event
+      const { experiment, slot, cause, reason, about, at } = event
       const blocked = cause === 'blocked'
-      const { run } = blocked ? inTheWay(reason) : {}
+      const { run } = blocked ? inTheWay(about) : {}
       return {
         ...kind(blocked ? 'blocked' : 'skipped'),
         title: `${experiment} ${blocked ? 'is blocked' : 'is skipped'}`,
@@ -108,14 +109,14 @@ function ofReport(report: Report, at: string): Message | undefined {
     return { ...kind('recovered'), ...about, title: `${experiment} is undone`, text }
   }
   if (outcome === 'refused' && exit_code === BLOCKED) {
-    const text = `It did not run, and nothing was changed.${why}${pageOf(inTheWay(reason).run)}`
+    const text = `It did not run, and nothing was changed.${why}${pageOf(report.about?.run)}`
     // Its own id is of no use: nothing of it is in a journal.
     return {
       ...kind('blocked'),
       experiment,
       endpoint,
       at,
-      ...inTheWay(reason),
+      ...inTheWay(report.about),
       title: `${experiment} is blocked`,
       text,
     }
@@ -147,9 +148,8 @@ function kind(name: NotificationKind): Pick<Message, 'kind' | 'severity'> {
 }
 
 /** The run that blocks, so that one receiver's incident of it takes this in, and ends with it. */
-function inTheWay(reason: string): { run?: string } {
-  const run = /^blocked by run ([a-z0-9]+)/.exec(reason)?.[1]
-  return run === undefined ? {} : { run }
+function inTheWay(about: Facts | undefined): { run?: string } {
+  return about?.run === undefined ? {} : { run: about.run }
 }
 
 /** What a person types to be told what is changed, and what can be done about it. */

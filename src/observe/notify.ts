@@ -97,7 +97,7 @@ function openBox(sink: NotifySink, options: NotifierOptions): { sink: NotifySink
     lost: ({ kind, run, experiment }, reason) => {
       const about = [kind, ...(run === undefined ? [] : [`of run ${run}`]), ...(experiment ? [`(${experiment})`] : [])]
       const message = `not told to ${placeOf(sink)}: ${about.join(' ')}: ${reason}`
-      warn({ type: 'warning', at: new Date(clock.now()).toISOString(), message })
+      warn({ type: 'warning', code: 'notify', at: new Date(clock.now()).toISOString(), message })
     },
   })
   return { sink, box }

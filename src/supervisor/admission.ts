@@ -1,7 +1,8 @@
 /** What a run that has planned is asked before it begins: nothing un-undone is in its way, its systems may be broken, nobody uses the same things. */
 import type { Clock } from '../core/clock.ts'
-import { messageOf } from '../core/errors.ts'
+import { factsOf, messageOf } from '../core/errors.ts'
 import type { ChaosEvent } from '../core/events.ts'
+import type { Facts } from '../core/facts.ts'
 import { atMost } from '../core/within.ts'
 import type { PlaceStarted } from '../journal/journal.ts'
 import type { BlockedRuns } from './blocked.ts'
@@ -46,29 +47,35 @@ export class Admissions {
       const systems = places.map(({ identity }) => identity.parts)
       blocked.refuse('', systems, keys)
     } catch (error) {
-      return { type: 'refused', code: 'BLOCKED_BY_RESIDUE', message: messageOf(error) }
+      return { type: 'refused', code: 'BLOCKED_BY_RESIDUE', message: messageOf(error), ...aboutOf(error) }
     }
     const unknown = await this.#admit(admission)
     if (unknown !== undefined) return { type: 'refused', code: 'REFUSED_UNTRUSTED', message: unknown }
     const taken = await claims.take(run, keys)
     if (taken.granted) return { type: 'claimed', waited: false }
     const busy = `${taken.key} is in use by run ${taken.by}`
-    if (wait === 'skip') return { type: 'refused', code: 'REFUSED_CLAIMED', message: busy }
+    const about = { run: taken.by, resource: taken.key }
+    if (wait === 'skip') return { type: 'refused', code: 'REFUSED_CLAIMED', message: busy, about }
     const at = new Date(clock.now()).toISOString()
-    emit({ type: 'run.phase', phase: 'claim', detail: `waits: ${busy}`, run, at })
+    emit({ type: 'run.phase', phase: 'claim', detail: `waits: ${busy}`, about, run, at })
     const outcome = await atMost(
       { ms: CLAIM_WAIT_MS, clock },
       () => claims.wait(run, keys),
       () => 'late' as const,
     )
     if (outcome === 'released') return { type: 'claimed', waited: true }
-    return { type: 'refused', code: 'REFUSED_CLAIMED', message: `${busy}, and it did not end in time` }
+    return { type: 'refused', code: 'REFUSED_CLAIMED', message: `${busy}, and it did not end in time`, about }
   }
 
   /** The run is over. */
   release(run: string): Promise<void> {
     return this.#options.claims.release(run)
   }
+}
+
+function aboutOf(error: unknown): { about?: Facts } {
+  const { about } = factsOf(error)
+  return about ? { about } : {}
 }
 
 /** For workers that begin nothing. */

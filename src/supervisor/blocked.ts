@@ -1,6 +1,7 @@
 /** Runs that are not clean: they keep new runs away from what they still have to undo. */
 import { counted } from '../core/counted.ts'
-import { CodedError, ERROR_CODES, JournalError, messageOf } from '../core/errors.ts'
+import { CodedError, ERROR_CODES, factsOf, JournalError, messageOf } from '../core/errors.ts'
+import type { ErrorCode } from '../core/errors.ts'
 import type { Report } from '../core/report.ts'
 import { identityMismatch } from '../core/identity.ts'
 import type { Identity } from '../core/identity.ts'
@@ -26,7 +27,14 @@ export interface Blocked {
   /** Its journal cannot be read; it may be whole. Absent where it can. */
   unreadable?: true
   reason: string
+  /** Of the error that keeps it, where it has one. */
+  code?: ErrorCode
+  /** It is being undone. */
+  recovering?: true
 }
+
+/** Why a run is not clean: the sentence, and what machines read of it. */
+export type Why = Pick<Blocked, 'reason' | 'code' | 'recovering'>
 
 export class BlockedRuns {
   readonly #runs = new Map<string, Blocked>()
@@ -52,7 +60,7 @@ export class BlockedRuns {
   }
 
   /** `seen`: what is left was looked at on the target. */
-  set(state: RunState, reason: string, seen = true): void {
+  set(state: RunState, why: Why, seen = true): void {
     const { run } = state
     const { experiment = '', endpoint = '' } = state.started ?? {}
     const steps = pendingSteps(state)
@@ -67,7 +75,7 @@ export class BlockedRuns {
       claims,
       ...(known ? {} : { systems }),
       pending,
-      reason,
+      ...why,
       ...quarantinedIn(steps),
       ...(state.damage.some((one) => one.unreadable) ? { unreadable: true } : {}),
     })
@@ -84,9 +92,11 @@ export class BlockedRuns {
         (['', endpoint].includes(blocked.endpoint) ||
           blocked.systems.some((then) => systems.some((now) => sameSystem(then, now))))
       if (same || keys.some((key) => blocked.claims.includes(key))) {
+        const { run, experiment, endpoint: where } = blocked
         throw new CodedError(
           'BLOCKED_BY_RESIDUE',
           `blocked by run ${blocked.run} (${blocked.experiment || 'unknown experiment'}): ${counted(blocked.pending, 'step')} on ${blocked.endpoint || 'an unknown target'} not undone: ${blocked.reason}`,
+          { about: { run, experiment, endpoint: where, count: blocked.pending } },
         )
       }
     }
@@ -102,7 +112,7 @@ function quarantinedIn(steps: readonly StepState[]): Pick<Blocked, 'quarantined'
 export async function openRuns(
   kept: { runs: Runs; secrets: Secrets },
   workOn: (run: string) => 'run' | 'undo' | undefined,
-  warn: (message: string) => void,
+  warn: (run: string, message: string) => void,
 ): Promise<RunState[]> {
   const open: RunState[] = []
   for (const journal of await kept.runs.list()) {
@@ -113,7 +123,7 @@ export async function openRuns(
     else if (work === undefined) {
       // A disk that does not let it be removed must not keep the others from being undone.
       await forgetRun(kept, run).catch((error: unknown) => {
-        warn(`the files of run ${run}, which is over, stay: ${messageOf(error)}`)
+        warn(run, `the files of run ${run}, which is over, stay: ${messageOf(error)}`)
       })
     }
   }
@@ -150,8 +160,14 @@ export function isClean({ residue, exit_code }: Report): boolean {
   return residue.length === 0 && exit_code !== ERROR_CODES.JOURNAL_WRITE
 }
 
-export function whyNotClean({ residue, reason }: Report): string {
-  return residue[0]?.error ?? reason ?? 'residue'
+export function whyNotClean({ residue: [first], reason = 'residue', code }: Report): Why {
+  if (first) return { reason: first.error, ...(first.code === undefined ? {} : { code: first.code }) }
+  return { reason, ...(code === undefined ? {} : { code }) }
+}
+
+export function whyOf(error: unknown): Why {
+  const { code } = factsOf(error)
+  return { reason: messageOf(error), ...(code === undefined ? {} : { code }) }
 }
 
 /** A journal without its start does not say on which target to undo it. `file`: the path of the journal. */

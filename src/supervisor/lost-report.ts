@@ -34,6 +34,7 @@ export function lostReport(lostRun: LostRun): Report {
     outcome: code === 'ABORTED' ? 'aborted' : lost || blocked ? 'failed' : 'refused',
     reason: messageOf(error),
     code,
+    ...(error instanceof CodedError && error.about ? { about: error.about } : {}),
     recovered: false,
     started_at: startedAt,
     finished_at: finishedAt,
@@ -45,6 +46,8 @@ export function lostReport(lostRun: LostRun): Report {
             resource: blocked.endpoint,
             describe: `${counted(blocked.pending, 'step')} to undo`,
             error: blocked.reason,
+            ...(blocked.code === undefined ? {} : { code: blocked.code }),
+            about: { run, count: blocked.pending },
           },
         ]
       : [],

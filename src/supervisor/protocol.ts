@@ -1,6 +1,7 @@
 /** What supervisor and worker say to each other over the IPC channel of the fork: plain JSON. */
 import type { ConfigProblem, ErrorCode } from '../core/errors.ts'
 import type { ChaosEvent } from '../core/events.ts'
+import type { Facts } from '../core/facts.ts'
 import type { Experiment } from '../core/experiment.ts'
 import type { PlanView } from '../core/plan-view.ts'
 import type { Report } from '../core/report.ts'
@@ -42,6 +43,7 @@ export type Result =
 export interface PlainError {
   code: ErrorCode
   message: string
+  about?: Facts
   problems?: readonly ConfigProblem[]
 }
 
@@ -49,7 +51,7 @@ export type ToWorker =
   | { type: 'job'; job: Job }
   | { type: 'abort'; reason: string }
   | { type: 'claimed'; waited: boolean }
-  | { type: 'refused'; message: string; code: ErrorCode }
+  | { type: 'refused'; message: string; code: ErrorCode; about?: Facts }
   | { type: 'begin'; system: string }
 
 export type FromWorker =

@@ -12,8 +12,8 @@ import { notRead } from '../journal/read-journal.ts'
 import type { Runs } from '../journal/runs.ts'
 import type { Secrets } from '../journal/secrets.ts'
 import { noClaims } from './admission.ts'
-import { damagedStart, isClean, openRuns, whyNotClean } from './blocked.ts'
-import type { BlockedRuns } from './blocked.ts'
+import { damagedStart, isClean, openRuns, whyNotClean, whyOf } from './blocked.ts'
+import type { Blocked, BlockedRuns, Why } from './blocked.ts'
 import type { Job } from './protocol.ts'
 import { RecoveryOrder } from './recovery-order.ts'
 import type { Tell } from './tell.ts'
@@ -74,14 +74,14 @@ export class Recoveries {
    * Keeps new runs away from what the run has left, unless its journal is gone: then it is clean after all. Where journals
    * cannot be read, nothing is known to be free of it. `seen`: what is left was looked at on the target.
    */
-  async block(run: string, reason: string, seen = true): Promise<void> {
+  async block(run: string, why: Why, seen = true): Promise<void> {
     const { blocked, runs } = this.#options
     try {
       const state = (await this.#openRuns()).find((s) => s.run === run)
-      if (state) blocked.set(state, reason, seen)
+      if (state) blocked.set(state, why, seen)
       else blocked.delete(run)
     } catch (error) {
-      blocked.set(unreadState(run, notRead(error, runs.where(run))), reason)
+      blocked.set(unreadState(run, notRead(error, runs.where(run))), why)
     }
   }
 
@@ -95,7 +95,11 @@ export class Recoveries {
     const open = all.filter((s) => options.only === undefined || s.run === options.only)
     if (open.length === 0) return []
     tell({ type: 'recovery.started', runs: open.map(({ run }) => run) })
-    for (const state of open) blocked.set(state, blocked.get(state.run)?.reason ?? 'it is being undone')
+    for (const state of open)
+      blocked.set(state, {
+        ...(whyBefore(blocked.get(state.run)) ?? { reason: 'it is being undone' }),
+        recovering: true,
+      })
     const reports = await this.#recoverInTurn(open.reverse(), options)
     tell({ type: 'recovery.finished', clean: reports.filter(isClean).length, pending: blocked.size })
     return reports
@@ -103,7 +107,8 @@ export class Recoveries {
 
   #openRuns(): Promise<RunState[]> {
     const { workers, tell } = this.#options
-    const warn = (message: string): void => tell({ type: 'warning', message })
+    const warn = (run: string, message: string): void =>
+      tell({ type: 'warning', code: 'not_cleared', message, about: { run } })
     const workOn = (run: string) => (this.#recovering.has(run) ? 'undo' : workers.has(run) ? 'run' : undefined)
     return openRuns(this.#options, workOn, warn)
   }
@@ -156,8 +161,8 @@ export class Recoveries {
       else await this.block(run, whyNotClean(result.report))
       return result.report
     } catch (error) {
-      await this.block(run, messageOf(error), false)
-      if (blocked.has(run)) tell({ type: 'warning', message: `run ${run} is not undone yet: ${messageOf(error)}` })
+      await this.block(run, whyOf(error), false)
+      if (blocked.has(run)) tell(notUndone(run, error))
       return undefined
     }
   }
@@ -188,6 +193,16 @@ export class Recoveries {
       ...(options.handOver === undefined ? {} : { hand_over: options.handOver }),
     }
   }
+}
+
+/** What kept it from being undone before. */
+function whyBefore(blocked: Blocked | undefined): Why | undefined {
+  return blocked && { reason: blocked.reason, ...(blocked.code === undefined ? {} : { code: blocked.code }) }
+}
+
+export function notUndone(run: string, error: unknown): Parameters<Tell>[0] {
+  const message = `run ${run} is not undone yet: ${messageOf(error)}`
+  return { type: 'warning', code: 'not_undone', message, about: { run } }
 }
 
 /** Where runs get into each other's way; one that does not say where it was is alone. */

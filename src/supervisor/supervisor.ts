@@ -14,13 +14,13 @@ import { mintRun } from '../journal/names.ts'
 import type { StateDir } from '../journal/state-dir.ts'
 import { Admissions, noClaims } from './admission.ts'
 import type { Admission } from './admission.ts'
-import { BlockedRuns, isClean, whyNotClean } from './blocked.ts'
+import { BlockedRuns, isClean, whyNotClean, whyOf } from './blocked.ts'
 import type { Blocked } from './blocked.ts'
 import type { Claims } from './claims.ts'
 import type { StateLock } from './lock.ts'
 import { lostReport } from './lost-report.ts'
 import { Looks } from './read-only-jobs.ts'
-import { Recoveries } from './recoveries.ts'
+import { notUndone, Recoveries } from './recoveries.ts'
 import type { RecoverOptions } from './recoveries.ts'
 import type { Tell } from './tell.ts'
 import { startWorker } from './worker-process.ts'
@@ -116,12 +116,12 @@ export class Supervisor {
   }
 
   /** Why a run of the experiment would be refused before it connects: an earlier run on its target is not undone. */
-  refusal(experiment: Experiment): string | undefined {
+  refusal(experiment: Experiment): CodedError | undefined {
     try {
       this.#blocked.refuse(this.endpointOf(experiment))
       return undefined
     } catch (error) {
-      return messageOf(error)
+      return error as CodedError
     }
   }
 
@@ -176,10 +176,11 @@ export class Supervisor {
   ): Promise<Report> {
     const { state, clock } = this.#options
     const lost = error instanceof CodedError && error.code === 'WORKER_LOST'
-    if (lost) this.tell({ type: 'worker.lost', run, detail: messageOf(error) })
+    if (lost)
+      this.tell({ type: 'worker.lost', run, detail: messageOf(error), ...(error.about ? { about: error.about } : {}) })
     const [recovered] = await this.recoverAll({ noProgressMs: 30_000, only: run }).catch(async (failure: unknown) => {
-      this.tell({ type: 'warning', message: `run ${run} is not undone yet: ${messageOf(failure)}` })
-      if (lost) await this.#recoveries.block(run, messageOf(failure), false)
+      this.tell(notUndone(run, failure))
+      if (lost) await this.#recoveries.block(run, whyOf(failure), false)
       return []
     })
     if (recovered) return recovered
@@ -199,7 +200,8 @@ export class Supervisor {
   /** What cannot be given back is told: the report of the run counts all the same. */
   async #release(run: string): Promise<void> {
     await this.#admissions.release(run).catch((error: unknown) => {
-      this.tell({ type: 'warning', message: `the claims of run ${run} are not given back: ${messageOf(error)}` })
+      const message = `the claims of run ${run} are not given back: ${messageOf(error)}`
+      this.tell({ type: 'warning', code: 'claims', message, about: { run } })
     })
   }
 }

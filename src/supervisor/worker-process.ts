@@ -1,7 +1,7 @@
 /** One worker as its supervisor sees it: started with the lock, fed its job, watched by its heartbeat, ended by pid. */
 import { fork } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
-import { CodedError, ConfigError, messageOf } from '../core/errors.ts'
+import { CodedError, ConfigError, factsOf, messageOf } from '../core/errors.ts'
 import type { ChaosEvent } from '../core/events.ts'
 import type { StateLock } from './lock.ts'
 import { workerEnv } from './worker-env.ts'
@@ -89,21 +89,27 @@ function watch(child: ChildProcess, { lock, onEvent, onClaim, onBegin, onLeft }:
       const settle = (): void => {
         if (last?.type === 'done') resolve(last.result)
         else if (last) reject(fromPlain(last.error))
-        else reject(new CodedError('WORKER_LOST', `the worker ended without a word (${signal ?? `exit ${code}`})`))
+        else reject(lost(code, signal))
       }
       void lock.removeWorker(child.pid ?? -1).then(settle, settle)
     })
   })
 }
 
+function lost(exit: number | null, signal: NodeJS.Signals | null): CodedError {
+  const about = { ...(exit === null ? {} : { exit_code: exit }), ...(signal === null ? {} : { signal }) }
+  return new CodedError('WORKER_LOST', `the worker ended without a word (${signal ?? `exit ${exit}`})`, { about })
+}
+
 /** What could not be decided, say because the disk is full, is not allowed. */
 function refusal(error: unknown): ToWorker {
   const code = error instanceof CodedError ? error.code : 'REFUSED_CLAIMED'
-  return { type: 'refused', code, message: messageOf(error) }
+  const { about } = factsOf(error)
+  return { type: 'refused', code, message: messageOf(error), ...(about ? { about } : {}) }
 }
 
 function fromPlain(error: PlainError): Error {
   if (error.problems)
     return new ConfigError(error.problems, error.code === 'CONFIG_NOT_ON_TARGET' ? error.code : 'CONFIG_INVALID')
-  return new CodedError(error.code, error.message)
+  return new CodedError(error.code, error.message, { about: error.about })
 }

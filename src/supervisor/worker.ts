@@ -3,7 +3,7 @@
  * is gone it aborts, rolls back and ends.
  */
 import { systemClock } from '../core/clock.ts'
-import { CodedError, ConfigError, messageOf, RefusedError, TargetError } from '../core/errors.ts'
+import { CodedError, ConfigError, factsOf, messageOf, RefusedError, TargetError } from '../core/errors.ts'
 import type { EventBody } from '../core/events.ts'
 import { maskOf } from '../core/filled.ts'
 import type { Target } from '../core/target.ts'
@@ -104,7 +104,7 @@ class Link {
       this.send({ type: 'claim', keys, places })
     })
     if (answer.type === 'claimed') return { waited: answer.waited }
-    throw new RefusedError(answer.code, answer.message)
+    throw new RefusedError(answer.code, answer.message, { about: answer.about })
   }
 
   close(): void {
@@ -215,5 +215,12 @@ function find(targets: readonly Target[], name: string): Target {
 
 function toPlain(error: unknown): PlainError {
   const code = error instanceof CodedError ? error.code : 'WORKER_LOST'
-  return { code, message: messageOf(error), ...(error instanceof ConfigError ? { problems: error.problems } : {}) }
+  const { about } = factsOf(error)
+  const facts = about ? { about } : {}
+  return {
+    code,
+    message: messageOf(error),
+    ...facts,
+    ...(error instanceof ConfigError ? { problems: error.problems } : {}),
+  }
 }

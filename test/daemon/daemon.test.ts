@@ -3,7 +3,7 @@ import { afterEach, test } from 'node:test'
 import type { DaemonEvent } from '../../src/core/events.ts'
 import { DEFAULT_TIMING } from '../../src/core/experiment.ts'
 import type { Config, ScheduledExperiment } from '../../src/core/experiment.ts'
-import { JournalError } from '../../src/core/errors.ts'
+import { CodedError, JournalError } from '../../src/core/errors.ts'
 import { Daemon } from '../../src/daemon/daemon.ts'
 import type { Blocked } from '../../src/supervisor/blocked.ts'
 import type { Report } from '../../src/core/report.ts'
@@ -27,7 +27,7 @@ class Stub {
   readonly ran: string[] = []
   readonly rounds: string[] = []
   readonly aborts = new Map<string, (reason: string) => void>()
-  readonly refused = new Map<string, string>()
+  readonly refused = new Map<string, CodedError>()
   /** What the reports of its runs say besides. */
   answer: Partial<Report> = {}
   blocked: Blocked[] = []
@@ -55,7 +55,7 @@ class Stub {
     this.aborts.get(run)?.(reason)
     return this.aborts.has(run)
   }
-  refusal({ name }: { name: string }): string | undefined {
+  refusal({ name }: { name: string }): CodedError | undefined {
     return this.refused.get(name)
   }
   endpointOf({ name }: { name: string }): string {

@@ -25,7 +25,7 @@ test('each way a run can end is told as its kind, and a run that went well or wa
 test('a due time that does not become a run is skipped, and blocked where an earlier run is in the way', () => {
   const skipped = { type: 'schedule.skipped', at, experiment: 'e', slot: at } as const
   assert.equal(kindOf({ ...skipped, cause: 'busy', reason: 'all slots are taken' }), 'skipped')
-  const blocked = notificationOf({ ...skipped, cause: 'blocked', reason: 'blocked by run r0 (other): 2 steps' })
+  const blocked = notificationOf({ ...skipped, cause: 'blocked', reason: 'an earlier run', about: { run: 'r0' } })
   assert.deepEqual([blocked?.kind, blocked?.run], ['blocked', 'r0'])
   assert.equal(kindOf({ type: 'daemon.frozen', at, reason: 'release' }), 'frozen')
   assert.equal(kindOf({ type: 'daemon.reload_failed', at, file: 'c.yaml', problem: 'p' }), 'reload_failed')
@@ -76,11 +76,19 @@ test('the same of the same run is told once an hour with its number; another run
 
 test('every experiment that one run blocks is told, each once an hour, whatever ids its refused runs have', () => {
   const throttle = new Throttle()
-  const blocked = (experiment: string, run: string, reason: string) =>
-    notificationOf(finished({ experiment, run, outcome: 'refused', exit_code: 4, reason }))!
-  assert.equal(throttle.count(blocked('a', 'r2', 'blocked by run r1 (a): …'), 0), 1)
-  assert.equal(throttle.count(blocked('a', 'r3', 'blocked by run r1 (a): …'), 1), undefined)
-  assert.equal(throttle.count(blocked('b', 'r4', 'blocked by run r1 (a): …'), 2), 1)
-  assert.equal(throttle.count(blocked('c', 'r5', 'unclear'), 3), 1)
-  assert.equal(throttle.count(blocked('c', 'r6', 'unclear'), 4), undefined)
+  const blocked = (experiment: string, run: string, by?: string) =>
+    notificationOf(
+      finished({
+        experiment,
+        run,
+        outcome: 'refused',
+        exit_code: 4,
+        ...(by === undefined ? {} : { about: { run: by } }),
+      }),
+    )!
+  assert.equal(throttle.count(blocked('a', 'r2', 'r1'), 0), 1)
+  assert.equal(throttle.count(blocked('a', 'r3', 'r1'), 1), undefined)
+  assert.equal(throttle.count(blocked('b', 'r4', 'r1'), 2), 1)
+  assert.equal(throttle.count(blocked('c', 'r5'), 3), 1)
+  assert.equal(throttle.count(blocked('c', 'r6'), 4), undefined)
 })

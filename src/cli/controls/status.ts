@@ -159,12 +159,10 @@ function linesOf(files: Files, around: Around): string[] {
 
 function upLine(up: Files['up'], { silence, holder }: Around): string {
   if (!up) return 'no daemon is up'
-  const who =
-    holder.kind === 'elsewhere'
-      ? elsewhereText(holder.note)
-      : `chaos ${up.command} is up (pid ${up.pid}, since ${up.started_at})`
-  const there = holder.kind === 'elsewhere' ? `${who} holds the state folder` : who
-  return silence === undefined ? there : `${there.replace(' is up (', ' does not answer (')}: ${silence}`
+  const trouble = silence === undefined ? '' : `: ${silence}`
+  if (holder.kind === 'elsewhere') return `${elsewhereText(holder.note)} holds the state folder${trouble}`
+  const state = silence === undefined ? 'is up' : 'does not answer'
+  return `chaos ${up.command} ${state} (pid ${up.pid}, since ${up.started_at})${trouble}`
 }
 
 function pendingLine(r: OpenRun, given: string | undefined): string {

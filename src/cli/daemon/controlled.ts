@@ -13,7 +13,7 @@ export async function controlled<T>(
   const { serveControlIn } = await import('../../daemon/control/server.ts')
   const { obey } = await import('../../daemon/control/commands.ts')
   const places = { stateDir: state.path, install: state.install, env }
-  const warn = (message: string): void => supervisor.tell({ type: 'warning', message })
+  const warn = (message: string): void => supervisor.tell({ type: 'warning', code: 'control', message })
   const server = await serveControlIn(places, (request) => obey(request, targets), warn).catch(
     async (error: unknown) => {
       // Without a control socket nobody could stop the daemon, so it starts no runs. It still recovers.

@@ -1,6 +1,7 @@
 /** Puts the daemon together: what it obeys, what it remembers, and how its configuration is read anew. */
 import { systemClock } from '../../core/clock.ts'
 import type { Sink } from '../../core/events.ts'
+import type { WarningCode } from '../../core/facts.ts'
 import type { Report } from '../../core/report.ts'
 import type { Daemon } from '../../daemon/daemon.ts'
 import type { Tracker } from '../../daemon/tracker.ts'
@@ -40,10 +41,13 @@ export async function openDaemon(parts: DaemonParts): Promise<OpenDaemon> {
     import('../../daemon/turns.ts'),
   ])
   for (const report of await lastReports(state.history)) tracker.remember(report)
-  const warn = (message: string): void => supervisor.tell({ type: 'warning', message })
+  const warning =
+    (code: WarningCode) =>
+    (message: string): void =>
+      supervisor.tell({ type: 'warning', code, message })
   const orders = await openOrders(state.path, systemClock.now())
   const trust = new Trust({
-    ...{ orders, clock: systemClock, warn },
+    ...{ orders, clock: systemClock, warn: warning('first_run') },
     mode: () => configuration.now.settings.trust,
     summaryOf: (run) => tracker.summaryOf(run),
   })
@@ -58,12 +62,12 @@ export async function openDaemon(parts: DaemonParts): Promise<OpenDaemon> {
         await digests.use(loaded)
       })
       if (JSON.stringify(next.settings.health) !== JSON.stringify(health))
-        warn('settings.health_bind and health_token count from the next start')
+        warning('configuration')('settings.health_bind and health_token count from the next start')
       return next
     },
     hasReport: (run) => state.history.read(run).then((report) => report !== undefined),
     notified: () => told.notify,
-    handled: await openHandled(state.path, warn),
+    handled: await openHandled(state.path, warning('due_times')),
     version: parts.version,
     turns: new LocalTurns(configuration.now.settings.max_concurrent),
     slotLog: slotLog(state.path),

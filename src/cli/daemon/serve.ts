@@ -101,7 +101,7 @@ function hangUp({ signals, supervisor }: Supervised, { daemon }: OpenDaemon, log
   signals.hangupMeans(() => {
     // Whoever rotates a log moves it away and says so by this.
     const problem = log?.reopen()
-    if (problem !== undefined) supervisor.tell({ type: 'warning', message: problem })
+    if (problem !== undefined) supervisor.tell({ type: 'warning', code: 'log_file', message: problem })
     void daemon.reload().catch(() => undefined)
   })
 }
