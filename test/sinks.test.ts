@@ -427,10 +427,11 @@ const PLACES: Record<string, string> = {
   'cli/controls/controls.ts': 'trust, abort and freeze',
   'cli/controls/status.ts': 'status',
   'cli/controls/stop.ts': OWN,
-  'cli/daemon/daemon.ts': OWN,
+
   'cli/daemon/detach.ts': OWN,
   'cli/daemon/log-file.ts': 'the log',
   'cli/daemon/output.ts': 'the log',
+  'cli/daemon/recover-only.ts': 'lines for people',
   'cli/daemon/service.ts': OWN,
   'cli/digest.ts': 'digest',
   'cli/discover.ts': BY_FIELD,

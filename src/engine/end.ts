@@ -54,13 +54,13 @@ export async function endRun(input: EndInput): Promise<Report> {
     failure ??= error as Error
   }
   try {
-    await history.write(report(), { ofUndo: true })
+    await history.keep(report(), { ofUndo: true })
     if (!unrecorded && result.residue.length === 0 && pendingSteps(after).length === 0) {
       await journal.append({ type: 'run.finished', outcome: observed.outcome }, { durable: true })
       if (journal.failure && !failure) {
         // It broke under this very record, which stands in another file now.
         fail(journal.failure)
-        await history.write(report(), { ofUndo: true })
+        await history.keep(report(), { ofUndo: true })
       }
       await forgetRun(input, run)
     }

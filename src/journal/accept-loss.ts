@@ -38,7 +38,7 @@ export async function acceptLoss(kept: Kept, loss: Loss): Promise<{ report: Repo
   refuseAccepting(damaged)
   const before = await history.read(run).catch(() => undefined)
   const report = reportOfLoss(damaged, before, loss, (...of) => runs.where(...of))
-  await history.write(report, { ofUndo: true })
+  await history.keep(report, { ofUndo: true })
   const aside = [...(await runs.setAside(run, now)), ...(await secrets.setAside(run, now))]
   await forgetRun(kept, run)
   return { report, aside }

@@ -21,7 +21,7 @@ export function fileHistory(stateDir: string, disk: Disk, ballast: Ballast): His
   return {
     list,
     read,
-    write(report, { ofUndo = false } = {}) {
+    keep(report, { ofUndo = false } = {}) {
       const text = `${JSON.stringify(report, null, 2)}\n`
       const write = (): Promise<void> => writeFileDurably(disk, folder, `${report.run}.json`, text)
       return guarded(stateDir, ofUndo ? ballast.withRoom(write) : write())

@@ -3,7 +3,7 @@ import type { Report } from '../core/report.ts'
 
 export interface History {
   /** Written before the journal says `run.finished`. On a full disk only the report of an undo gets the ballast's room. */
-  write(report: Report, options?: { ofUndo?: boolean }): Promise<void>
+  keep(report: Report, options?: { ofUndo?: boolean }): Promise<void>
   /** Undefined where there is none. Rejects with JOURNAL_READ for what is no report. */
   read(run: string): Promise<Report | undefined>
   /** Run ids with a report, oldest first. */

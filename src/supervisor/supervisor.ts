@@ -192,7 +192,7 @@ export class Supervisor {
     const endpoint = this.endpointOf(experiment)
     const finishedAt = new Date(clock.now()).toISOString()
     const report = lostReport({ run, experiment, endpoint, seed, startedAt, finishedAt, error, lost, blocked, stopped })
-    await state.history.write(report).catch(() => undefined)
+    await state.history.keep(report).catch(() => undefined)
     this.#options.emit({ type: 'run.finished', report, run, at: report.finished_at })
     return report
   }

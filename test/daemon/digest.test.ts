@@ -112,9 +112,9 @@ test('two runs of one digest are compared with each other, each with the one bef
 test('it is read from the state folder, past reports and lines that are damaged, and finds the run to compare with', async (t) => {
   const path = folder(t)
   const state = await openStateDir(path)
-  await state.history.write(report('a', -200, { run: '1', undo: [1_000] }))
-  await state.history.write(report('a', -190, { run: '2', outcome: 'failed', steps: [] }))
-  await state.history.write(report('a', 1, { run: '3', undo: [5_000] }))
+  await state.history.keep(report('a', -200, { run: '1', undo: [1_000] }))
+  await state.history.keep(report('a', -190, { run: '2', outcome: 'failed', steps: [] }))
+  await state.history.keep(report('a', 1, { run: '3', undo: [5_000] }))
   writeFileSync(join(path, 'history', '4.json'), '{ half of')
   const slots = slotLog(path)
   writeFileSync(join(path, 'slots.jsonl'), '{"at":"2026')

@@ -67,8 +67,8 @@ for (const [op, code] of [
 test('a report that cannot be written keeps the run open, with exit code 5', async (t) => {
   const world = new FakeWorld()
   const rig = await makeRig(t, world)
-  const write = (): Promise<void> => Promise.reject(new Error('no space left on device'))
-  const report = await rig.run(three, { history: { ...rig.state.history, write } })
+  const keep = (): Promise<void> => Promise.reject(new Error('no space left on device'))
+  const report = await rig.run(three, { history: { ...rig.state.history, keep } })
   assert.deepEqual([report.exit_code, world.state], [5, CLEAN])
   const [open] = await rig.state.runs.list()
   assert.deepEqual([open?.started?.run, open?.finished], ['r1', undefined])

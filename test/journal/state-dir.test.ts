@@ -69,7 +69,7 @@ test('folders are 0700 and files 0600, whatever the umask', async (t) => {
   const path = join(temporaryFolder(t), 'above', 'state')
   const state = await openStateDir(path)
   await state.secrets.keep('r1', { password: 'x' })
-  await state.history.write(report('r1', '2026-01-01T00:00:00Z'))
+  await state.history.keep(report('r1', '2026-01-01T00:00:00Z'))
   await (await FileJournal.create(state.runs.where('r1'))).close()
   const folders = ['../../above', '', 'journal', 'history', 'secrets'].map((f) => modeOf(join(path, f)))
   assert.deepEqual(folders, ['700', '700', '700', '700', '700'])
@@ -148,8 +148,8 @@ test('secrets without a journal are forgotten, half-written ones too; those of o
 
 test('reports older than asked are pruned, younger ones and unreadable ones are not', async (t) => {
   const state = await openStateDir(temporaryFolder(t))
-  await state.history.write(report('old', '2026-01-01T00:00:00.000Z'))
-  await state.history.write(report('young', '2026-01-09T00:00:00.000Z'))
+  await state.history.keep(report('old', '2026-01-01T00:00:00.000Z'))
+  await state.history.keep(report('young', '2026-01-09T00:00:00.000Z'))
   writeFileSync(join(state.path, 'history', 'a-broken-one.json'), '{')
   await pruneState(state, 5 * 86_400_000, Date.parse('2026-01-10T00:00:00.000Z'))
   assert.deepEqual(await state.history.list(), ['a-broken-one', 'young'])
