@@ -427,7 +427,6 @@ const PLACES: Record<string, string> = {
   'cli/controls/controls.ts': 'trust, abort and freeze',
   'cli/controls/status.ts': 'status',
   'cli/controls/stop.ts': OWN,
-
   'cli/daemon/detach.ts': OWN,
   'cli/daemon/log-file.ts': 'the log',
   'cli/daemon/output.ts': 'the log',

@@ -282,7 +282,7 @@ async function notBegun(error: unknown, startedAt: string, endpoint: string, inp
     exit_code: exitCodeOf({ ...ending, residue: [], journalFailed: false }),
   }
   await history
-    .write(report)
+    .keep(report)
     .catch((cause: unknown) => emit({ type: 'run.warning', code: 'report', message: messageOf(cause) }))
   emit({ type: 'run.finished', report })
   return report
