@@ -2,6 +2,7 @@
 import { ConfigError, setMessage, TargetError } from './errors.ts'
 import { formatDuration } from './duration.ts'
 import { bounded } from './foreign.ts'
+import { sampleOf } from './sample.ts'
 import type { Plan } from './skill.ts'
 import type { Agent, ConnectOptions, Discovery, Places, Target } from './target.ts'
 import { atMost } from './within.ts'
@@ -13,6 +14,7 @@ const LONGEST = {
   discovering: 180_000,
   planning: 600_000,
   claiming: 60_000,
+  sampling: 10_000,
 }
 type Phase = keyof typeof LONGEST
 
@@ -65,6 +67,9 @@ function boundedAgent(agent: Agent): Agent {
     inspect: (skill, step, ctx) => cut(() => agent.inspect(skill, step, ctx)),
     observe: (skill, step, ctx) => cut(() => agent.observe(skill, step, ctx)),
     revert: (skill, step, ctx) => cut(() => agent.revert(skill, step, ctx)),
+    ...(agent.sample && {
+      sample: (signal) => inPhase('sampling', LONGEST.sampling, (s) => sampleOf(agent, s), signal),
+    }),
     sweep: (install, signal) => cut(() => agent.sweep(install, signal)),
     close: () => agent.close(),
   }

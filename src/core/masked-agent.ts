@@ -1,5 +1,6 @@
 /** An agent whose plans and errors do not show what the configuration filled in from variables and files. */
 import type { Mask } from './filled.ts'
+import { sampleOf } from './sample.ts'
 import type { Plan } from './skill.ts'
 import type { Agent } from './target.ts'
 
@@ -25,6 +26,7 @@ export function maskedAgent(agent: Agent, mask: Mask): Agent {
     inspect: (skill, step, ctx) => said(() => agent.inspect(skill, step, ctx)),
     observe: (skill, step, ctx) => said(() => agent.observe(skill, step, ctx)),
     revert: (skill, step, ctx) => said(() => agent.revert(skill, step, ctx)),
+    ...(agent.sample && { sample: (signal) => said(() => sampleOf(agent, signal)) }),
     sweep: (install, signal) => said(() => agent.sweep(install, signal)),
     close: () => agent.close(),
   }

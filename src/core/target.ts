@@ -4,6 +4,7 @@ import type { Clock } from './clock.ts'
 import { RefusedError, StepError } from './errors.ts'
 import type { Identity } from './identity.ts'
 import type { Observed } from './observed.ts'
+import type { Sample } from './sample.ts'
 import type { Sandbox, SandboxOptions } from './sandbox.ts'
 import type {
   ApplyContext,
@@ -64,6 +65,11 @@ export interface Agent {
   /** Undefined for a skill whose target counts nothing. */
   observe(skill: string, step: unknown, ctx: AgentInspectContext): Promise<Observed | undefined>
   revert(skill: string, step: unknown, ctx: AgentRevertContext): Promise<void>
+  /**
+   * How it is doing now; rejects where it does not answer. It changes nothing, and waits behind nothing that the run itself does.
+   * Absent where the target tells nothing of itself.
+   */
+  sample?(signal: AbortSignal): Promise<Sample>
   /** Everything on the target that carries a mark of this install (of any, without one) and is ours, but our own control. */
   sweep(install: string | undefined, signal: AbortSignal): Promise<Leftover[]>
   close(): Promise<void>

@@ -14,7 +14,7 @@ const DEADLINE_MS = 10_000
 
 const never = (): Promise<never> => new Promise(() => undefined)
 
-type Call = 'list' | 'connect' | Exclude<keyof Agent, 'sweep'>
+type Call = 'list' | 'connect' | Exclude<keyof Agent, 'sweep' | 'sample'>
 
 /** The same target with one call that neither ends nor heeds its signal: always, or of one step. */
 function frozen(target: Target, call: Call, only?: string): Target {

@@ -15,7 +15,7 @@ import type { ApplicationConfig } from './config.ts'
 export async function connectApplication(
   config: ApplicationConfig,
   skills: readonly AnySkill<AppReader, AppClient>[],
-  { install, run, signal }: ConnectOptions,
+  { install, run, signal, clock }: ConnectOptions,
 ): Promise<Agent> {
   const client = applicationClient(config)
   refuseDenied(await client.look(signal), config)
@@ -82,6 +82,22 @@ export async function connectApplication(
         stranger?.(
           `lease ${lease.mark} at ${instance.address} on ${lease.components.join(', ')}, granted without a key`,
         )
+    },
+    /** What the library counts by itself, of all instances together; one that comes or goes begins another epoch. */
+    async sample(signal) {
+      const begun = clock.monotonic()
+      const { instances, silences } = await client.look(signal)
+      const round_trip_ms = clock.monotonic() - begun
+      if (instances.length === 0)
+        throw new TargetError('TARGET_UNREACHABLE', `no instance of ${config.app} answers: ${textOf(silences)}`)
+      const calls = instances.flatMap(({ hello }) => hello.components.map((one) => one.calls))
+      const silent = silences.filter(({ why }) => why !== 'refused').length
+      return {
+        epoch: instances.map(({ hello }) => hello.instance).sort().join(' '), // prettier-ignore
+        round_trip_ms,
+        gauges: { instances: instances.length, silent },
+        counters: { calls: calls.reduce((sum, n) => sum + n, 0) },
+      }
     },
     async sweep(install, signal) {
       const leases = await inForce(await client.look(signal), signal)

@@ -71,6 +71,7 @@ export async function connectAgent(
       return note === undefined ? plan : { ...plan, notes: [...(plan.notes ?? []), note] }
     },
     claim: (keys) => claims.take(keys),
+    sample: (signal) => server.sample(runMark(install, ''), signal),
     async quiesce(run, signal, stranger) {
       // Where it cannot be shown, only the undo after the next crash has to wait for the server to end it.
       await server.showOurs().catch(() => undefined)

@@ -1,6 +1,7 @@
 /** What an agent asks of a server that it is connected to. Types only. */
 import type { Clock } from '../../../core/clock.ts'
 import type { Identity } from '../../../core/identity.ts'
+import type { Sample } from '../../../core/sample.ts'
 import type { Plan } from '../../../core/skill.ts'
 import type { AnySkill, Agent, Claim, ClaimKey, ConnectOptions, Discovery, Leftover } from '../../../core/target.ts'
 import type { DbClient, DbReader, Queries } from '../client.ts'
@@ -45,6 +46,8 @@ export interface Server {
    * that mark, but our own control.
    */
   endMarked(prefix: string, told: readonly Told[]): Promise<MarkedSession[]>
+  /** How it is doing, on a connection of its own; sessions whose mark begins with `ours` are not counted. */
+  sample(ours: string, signal: AbortSignal): Promise<Sample>
   /** Sessions of ours whose mark begins so, but our own control. */
   leftovers(prefix: string): Promise<Leftover[]>
   close(): Promise<void>
