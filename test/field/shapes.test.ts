@@ -1,8 +1,10 @@
 /**
  * Schemas in the shapes of public projects (field case D8): how much of each is served, and why the rest is not; what is
  * served is filled, updated and put back by real processes, some of them killed meanwhile, and nothing differs afterwards.
+ * `CHAOS_SHAPES=11` fills all of them.
  */
 import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
 import { after, before, describe, test } from 'node:test'
 import type { TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -15,6 +17,7 @@ import { coverageOf, discoverAgrees } from './shapes/coverage.ts'
 import { SHAPES } from './shapes/facts.ts'
 import type { Kind, Shape } from './shapes/facts.ts'
 import { schemaOf } from './shapes/schema.ts'
+import { seedOfCommit } from '../seed.ts'
 
 /** Their triggers let rows of ours in and out again; a guard refuses rows that fill the column it guards. */
 const FIRING: readonly Kind[] = ['stamp', 'count', 'agree', 'log', 'queue']
@@ -33,6 +36,11 @@ const COUNTED = {
 
 /** The shares of all tables that are to be served: without `triggers: allow`, and with it. */
 const WANTED = { served: 0.85, allowed: 0.95 }
+/** So many shapes are filled and put back, others with every commit; the plans of all of them are counted. */
+const COME_BACK = Number(process.env['CHAOS_SHAPES'] ?? 6)
+const lot = ({ name }: Shape): string => createHash('sha256').update(`${seedOfCommit()} ${name}`).digest('hex')
+const drawn = new Set(SHAPES.toSorted((a, b) => (lot(a) < lot(b) ? -1 : 1)).slice(0, COME_BACK))
+
 type State = 'without rows' | 'with rows'
 const STATES: readonly State[] = ['without rows', 'with rows']
 
@@ -70,7 +78,8 @@ describe('D8: schemas in the shapes of public projects', { timeout: 20 * 60_000 
 
   for (const shape of SHAPES) {
     const killed = shape.killed ? ', also from a process that was killed' : ''
-    test(`${shape.name}: what is served comes back${killed}`, async (t) => {
+    const back = drawn.has(shape) ? `what is served comes back${killed}` : 'what is served is counted'
+    test(`${shape.name}: ${back}`, async (t) => {
       const chaos = new Chaos()
       t.after(() => chaos.remove())
       const database = shape.name.replaceAll(/\W/g, '_')
@@ -82,6 +91,7 @@ describe('D8: schemas in the shapes of public projects', { timeout: 20 * 60_000 
       await server.sql(`${fill}; analyze`, database)
       await measure(t, shape, 'with rows', url)
       await discoverAgrees(url)
+      if (!drawn.has(shape)) return
 
       const fresh = await snapshot(url)
       const inserts = { skill_name: 'db.insert_load', params: { rows_per_table: 20 } }
