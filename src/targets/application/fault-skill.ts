@@ -5,6 +5,7 @@
 import { z } from 'zod'
 import { formatDuration, parseDuration } from '../../core/duration.ts'
 import { ConfigError, RollbackError, StaleError, StepError } from '../../core/errors.ts'
+import { pickingOf } from '../../core/pick.ts'
 import type { Plan, PlanContext, Skipped, SkillSpec } from '../../core/skill.ts'
 import { oneLine } from '../../core/foreign.ts'
 import { within } from '../../core/within.ts'
@@ -134,12 +135,18 @@ export function faultSkill(spec: FaultSkill): SkillSpec<AppReader, AppClient, Pa
   }
 }
 
+function pickedOf(ctx: PlanContext<AppReader>): string[] {
+  const { candidates, most } = pickingOf(ctx, 'component')
+  return candidates.slice(0, most).map(({ id }) => id)
+}
+
 async function planOf(
-  { target, resources, all, elsewhere, taken, mayPick, random, signal }: PlanContext<AppReader>,
+  ctx: PlanContext<AppReader>,
   { components: named, lease }: Params,
   fault: FaultConfig,
   spec: FaultSkill,
 ): Promise<Plan<Step>> {
+  const { target, all, elsewhere, taken, random, signal } = ctx
   // What is known on one instance is broken on all of them: it may come to the others while the run lasts.
   const names = [...all.map(({ id }) => id), ...(elsewhere ?? [])]
   const unmet = (named ?? []).filter((name) => name !== EVERY && !names.includes(name))
@@ -147,7 +154,7 @@ async function planOf(
     unmet.length > 0 && (await target.look(signal)).instances.some(({ hello }) => hello.open_ended === true)
   const known = named ? namedComponents(named, mayCome ? [...names, ...unmet] : names) : undefined
   const free = (id: string): boolean => !taken.has(id)
-  const chosen = known ?? random.shuffle(resources.map(({ id }) => id).filter(free)).slice(0, mayPick('component'))
+  const chosen = known ?? pickedOf(ctx)
   const skipped: Skipped[] = chosen
     .filter((id) => !free(id))
     .map((id) => ({ resource: id, reason: `${id} has ${spec.name} from an earlier entry of this run already` }))

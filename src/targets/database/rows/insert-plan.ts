@@ -9,11 +9,11 @@ import { cook } from './recipe.ts'
 import type { Cooked } from './recipe.ts'
 import { refuseOnReplica } from './replica.ts'
 import { rowsMark, rowsMarked } from './room.ts'
-import { refusal, setAside, skippedFor, unfitForDeletes, unfitForWrites, unreadable } from './suitable.ts'
+import { refusal, skippedFor, tablesFor, unfitForDeletes, unfitForWrites, unreadable } from './suitable.ts'
 import type { Unfit } from './suitable.ts'
 import { firing, firingNotes } from './triggers.ts'
 import type { InsertParams, InsertStep } from './insert-step.ts'
-import { resolveTables, tableOf } from './names.ts'
+import { resolveTables } from './names.ts'
 import type { TableRef } from './table-ref.ts'
 
 /** All of them: the undo locks rows before it deletes them, which needs UPDATE. */
@@ -63,15 +63,13 @@ async function choose(
   params: InsertParams,
   named: TableRef[] | undefined,
 ): Promise<{ chosen: Chosen[]; unfit: Map<TableRef, Unfit>; headroom: Headroom }> {
-  const free = ctx.resources.filter((r) => r.kind === 'table' && !ctx.taken.has(r.id))
-  const candidates = named ?? ctx.random.shuffle(free.filter((r) => r.aside === undefined)).map(tableOf)
-  const limit = named ? Infinity : ctx.mayPick('table')
+  const { candidates, aside, most } = tablesFor(ctx, named)
   const catalog = await readCatalog(dialect, ctx.target, candidates)
   const tables = [...catalog.known.values()].map(({ oid }) => oid)
   const headroom = new Headroom(await dialect.catalog.numbers(ctx.target, tables), ctx.taken)
   const chosen: Chosen[] = []
   const filled = new Map<string, number>()
-  const unfit = new Map<TableRef, Unfit>(named ? [] : setAside(free))
+  const unfit = new Map<TableRef, Unfit>(aside)
   /** Tables with room for fewer rows wait: new rows of a parent may make more. */
   const waiting = new Map<TableRef, Chosen>()
   const accept = (ref: TableRef, cooked: Chosen): void => {
@@ -90,7 +88,7 @@ async function choose(
     before = chosen.length
     for (const ref of candidates) {
       ctx.signal.throwIfAborted()
-      if (chosen.length >= limit) return { chosen, unfit, headroom }
+      if (chosen.length >= most) return { chosen, unfit, headroom }
       if (filled.has(ref.id)) continue
       const table = catalog.known.get(ref.id) ?? catalog.unreadable.get(ref.id)
       const cooked = await judge(dialect, ctx, params, table, { named: named !== undefined, filled })
@@ -101,7 +99,7 @@ async function choose(
       else accept(ref, cooked)
     }
     if (chosen.length > before) continue
-    for (const [ref, cooked] of waiting) if (chosen.length < limit) accept(ref, cooked)
+    for (const [ref, cooked] of waiting) if (chosen.length < most) accept(ref, cooked)
   }
   return { chosen, unfit, headroom }
 }

@@ -1,6 +1,7 @@
 /** Tables that writes of ours must keep away from, and why. */
 import { messageOf, RefusedError, TargetError } from '../../../core/errors.ts'
-import type { Resource, Skipped } from '../../../core/skill.ts'
+import { pickingOf } from '../../../core/pick.ts'
+import type { PlanContext, Skipped } from '../../../core/skill.ts'
 import type { Dialect } from '../dialect.ts'
 import type { ForeignKey, Privilege, Table } from './facts.ts'
 import { unfitPartitions } from './partitions.ts'
@@ -82,9 +83,18 @@ function schemaOf(id: string): string {
   return /^("(?:[^"]|"")*"|[^.]*)\./.exec(id)?.[1] ?? id
 }
 
-/** Tables that no skill picks by itself, for its list of what it left out. */
-export function setAside(resources: readonly Resource[]): [TableRef, Unfit][] {
-  return resources.flatMap((r) => (r.aside === undefined ? [] : [[tableOf(r), { reason: r.aside }]]))
+/** The tables that a load may choose from: those that its params name, all of them; else what it may pick by itself. */
+export function tablesFor(
+  ctx: PlanContext<unknown>,
+  named: TableRef[] | undefined,
+): { candidates: TableRef[]; aside: [TableRef, Unfit][]; most: number } {
+  if (named) return { candidates: named, aside: [], most: Infinity }
+  const { candidates, aside, most } = pickingOf(ctx, 'table')
+  return {
+    candidates: candidates.map(tableOf),
+    aside: aside.map((resource) => [tableOf(resource), { reason: resource.aside ?? '' }]),
+    most,
+  }
 }
 
 /** A table that somebody has locked, or that takes too long to look at, is passed over; other errors are not about it. */

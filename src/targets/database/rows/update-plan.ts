@@ -8,12 +8,12 @@ import type { Column, Privilege, Table } from './facts.ts'
 import { keyOf } from './keys.ts'
 import type { Key } from './keys.ts'
 import { refuseOnReplica } from './replica.ts'
-import { refusal, setAside, skippedFor, unfitForWrites, unreadable } from './suitable.ts'
+import { refusal, skippedFor, tablesFor, unfitForWrites, unreadable } from './suitable.ts'
 import { noneLeft, sampleRows } from './sample-rows.ts'
 import type { ChosenRows, SampledRow } from './sample-rows.ts'
 import type { Unfit } from './suitable.ts'
 import { firing, firingNotes } from './triggers.ts'
-import { resolveTables, tableOf } from './names.ts'
+import { resolveTables } from './names.ts'
 import type { TableRef } from './table-ref.ts'
 import type { UpdateParams, UpdateStep } from './update-step.ts'
 import { manyValued } from './values/value.ts'
@@ -69,19 +69,18 @@ async function choose(
   { rows, columns: wanted, triggers }: UpdateParams,
   named: TableRef[] | undefined,
 ): Promise<{ chosen: ChosenRows[]; unfit: Map<{ id: string }, Unfit> }> {
-  const free = ctx.resources.filter((r) => r.kind === 'table' && !ctx.taken.has(r.id))
-  const candidates = named ?? ctx.random.shuffle(free.filter((r) => r.aside === undefined)).map(tableOf)
+  const { candidates, aside, most } = tablesFor(ctx, named)
   const catalog = await readCatalog(dialect, ctx.target, candidates)
   if (wanted && catalog.unreadable.size === 0) refuseUnknown(wanted, [...catalog.known.values()])
   const chosen: ChosenRows[] = []
-  const unfit = new Map<{ id: string }, Unfit>(named ? [] : setAside(free))
+  const unfit = new Map<{ id: string }, Unfit>(aside)
   for (const ref of candidates) {
     const judged = judge(dialect, catalog.known.get(ref.id) ?? catalog.unreadable.get(ref.id), ctx, wanted, triggers)
     if ('reason' in judged) unfit.set(ref, judged)
     else chosen.push(judged)
   }
   // Rows that really change come before a mere write load.
-  const limit = Math.min(rows, named ? Infinity : ctx.mayPick('table'))
+  const limit = Math.min(rows, most)
   return { chosen: chosen.sort((a, b) => Number(a.pure) - Number(b.pure)).slice(0, limit), unfit }
 }
 

@@ -1,19 +1,11 @@
 /** db.table_lock: holds locks on tables in a session of its own; the end of that session is the undo. */
 import { z } from 'zod'
 import { formatDuration, parseDuration } from '../../../core/duration.ts'
-import {
-  ConfigError,
-  messageOf,
-  RefusedError,
-  RollbackError,
-  StaleError,
-  StepError,
-  TargetError,
-} from '../../../core/errors.ts'
+import { ConfigError, messageOf, RefusedError, StaleError, StepError, TargetError } from '../../../core/errors.ts'
 import type { ConfigProblem } from '../../../core/errors.ts'
-import { until } from '../../../core/until.ts'
 import type { DbReader, DbSession } from '../client.ts'
 import type { Blockers, DatabaseSkill, Dialect, Locks, SessionOf } from '../dialect.ts'
+import { endHeld, openHeld } from '../held.ts'
 import { resolveTables, splitName } from '../rows/names.ts'
 import type { TableRef } from '../rows/table-ref.ts'
 import { refuseOnReplica } from '../rows/replica.ts'
@@ -21,10 +13,6 @@ import { gaveUp } from '../rows/waiting.ts'
 
 /** What apply needs besides the wait for the locks. */
 const APPLY_MS = 60_000
-/** The server's longest timeout. */
-const LONGEST_MS = 2 ** 31 - 1
-/** How long an ended session may take to go. */
-const GONE_MS = 10_000
 
 const paramsOf = ({ modes }: Locks) =>
   z.strictObject({
@@ -116,12 +104,8 @@ export const tableLock: DatabaseSkill<Params, Step> = (dialect) => ({
   },
 
   async apply({ target, mark, heldMs, clock, signal, record, hold }, step) {
-    const session = await target.session(mark, signal, {
-      lockMs: step.wait_ms,
-      statementMs: Math.max(step.wait_ms, 1_000),
-      // The fail-safe: if our host vanishes without a word, the server ends the session and its locks.
-      idleInTransactionMs: Math.min(heldMs, LONGEST_MS),
-    })
+    const options = { lockMs: step.wait_ms, statementMs: Math.max(step.wait_ms, 1_000) }
+    const session = await openHeld({ target, mark, heldMs, signal }, options)
     try {
       await record({ pid: session.pid, backend_start: session.backendStart })
       await lock(dialect, session, dialect.watchBlockers(target, session.pid, clock), step)
@@ -138,15 +122,7 @@ export const tableLock: DatabaseSkill<Params, Step> = (dialect) => ({
     return { inEffect: held.length, restored: step.tables.length - held.length, foreign: 0, names }
   },
 
-  async revert({ target, mark, clock, signal }, step) {
-    let left: string[] = []
-    const areGone = async (): Promise<boolean> => {
-      left = await dialect.sessions.end(target, sessionOf(mark, step))
-      return left.length === 0
-    }
-    if (!(await until(areGone, { clock, ms: GONE_MS, signal, pauses: [5, 250] })))
-      throw new RollbackError('RESIDUE', `the session that holds the locks does not end (pid ${left.join(', ')})`)
-  },
+  revert: (ctx, step) => endHeld(dialect.sessions, ctx, sessionOf(ctx.mark, step)),
 
   byHand: (step, { mark, config }) => ({
     lines: dialect.byHand.endSession(config, sessionOf(mark, step)),
