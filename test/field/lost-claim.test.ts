@@ -1,6 +1,9 @@
 /** The session that holds the claims of a run is ended in its soak: they are taken again, or the run says that it has lost them. */
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
+import { connect, createServer } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
@@ -28,9 +31,15 @@ after(async () => {
 const rows = { skill_name: 'db.update_load', params: { tables: ['a'], rows: 2 } }
 const setting = { skill_name: 'db.config_change', params: { changes: [{ param: 'work_mem', value: '5MB' }] } }
 
-async function run(name: string, skill: object, soakMs: number, inSoak: (mark: string) => Promise<unknown>) {
+async function run(
+  name: string,
+  skill: object,
+  soakMs: number,
+  inSoak: (mark: string) => Promise<unknown>,
+  connection_url = server.url(),
+) {
   const state = await openStateDir(join(folder, name))
-  const target_config = { connection_url: server.url(), db_type: 'postgres', schemas: [] }
+  const target_config = { connection_url, db_type: 'postgres', schemas: [] }
   return runExperiment({
     experiment: fakeExperiment([skill], { target: 'database', target_config, duration_ms: soakMs }),
     ...{ target: database, ...state, run: name, seed: 's', clock: systemClock, signal: new AbortController().signal },
@@ -92,3 +101,58 @@ for (const [name, skill] of Object.entries({ rows, setting })) {
     assert.ok(again.length > 0, 'the claims are held again')
   })
 }
+
+/** In front of the server. What it cuts off the server takes for alive, as it does where a network drops what is on its way. */
+async function cuttable() {
+  const pairs = new Set<readonly [client: Socket, server: Socket]>()
+  const proxy = createServer((client) => {
+    const inner = connect(server.port, '127.0.0.1')
+    const pair = [client, inner] as const
+    pairs.add(pair)
+    client.pipe(inner, { end: false })
+    inner.pipe(client)
+    for (const socket of pair) socket.on('error', () => undefined)
+    client.on('end', () => {
+      if (pairs.delete(pair)) inner.end()
+    })
+  }).listen(0, '127.0.0.1')
+  await once(proxy, 'listening')
+  return {
+    port: (proxy.address() as AddressInfo).port,
+    /** Gives a function that lets the server know. */
+    cut(): () => void {
+      const cut = [...pairs]
+      pairs.clear()
+      for (const [client] of cut) client.destroy()
+      return () => {
+        for (const [, inner] of cut) inner.destroy()
+      }
+    },
+    close(): void {
+      for (const pair of pairs) for (const socket of pair) socket.destroy()
+      proxy.close()
+    },
+  }
+}
+
+test('claims that a session of ours still has which the server does not know to be cut off are waited for', async () => {
+  const way = await cuttable()
+  try {
+    let held: unknown[] = []
+    const soak = async (mark: string): Promise<void> => {
+      const tell = way.cut()
+      await systemClock.sleep(2_500)
+      tell()
+      await systemClock.sleep(3_000)
+      held = await server.sql(
+        `select 1 as n from pg_locks l join pg_stat_activity a using (pid)
+          where l.locktype = 'advisory' and l.objsubid = 1 and l.granted and a.application_name = '${mark}'`,
+      )
+    }
+    const report = await run('zombie', rows, 8_000, soak, server.url().replace(`:${server.port}`, `:${way.port}`))
+    assert.deepEqual([report.outcome, report.residue], ['completed', []], report.reason)
+    assert.ok(held.length > 0, 'the claims are held again')
+  } finally {
+    way.close()
+  }
+})

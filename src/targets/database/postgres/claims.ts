@@ -1,20 +1,17 @@
 /**
- * Claims on a PostgreSQL: advisory locks that end with our session. Where that ends in a run they are taken again at once; they
- * are lost when somebody else has one of them by then, or when the server is away for too long.
+ * Claims on a PostgreSQL: advisory locks that end with our session. Where that ends in a run they are taken again as soon as
+ * the server answers; they are lost when somebody else has one of them by then. A server that is away shows nothing yet.
  */
 import { createHash } from 'node:crypto'
 import type { Clock } from '../../../core/clock.ts'
-import { formatDuration } from '../../../core/duration.ts'
 import { messageOf, RefusedError } from '../../../core/errors.ts'
 import { oneLine } from '../../../core/foreign.ts'
 import type { Claim, ClaimKey } from '../../../core/target.ts'
 import { until } from '../../../core/until.ts'
-import type { Queries } from '../client.ts'
+import type { Queries, Row } from '../client.ts'
 import type { ServerClaims } from '../verbs/server.ts'
 import type { PostgresClient } from './client.ts'
-
-/** How long the server may be away before what was claimed on it counts as lost. */
-const AWAY_MS = 30_000
+import { OWN_SESSION } from './own-session.ts'
 
 type Client = Pick<PostgresClient, 'query' | 'auxiliary' | 'gone'>
 type Session = Queries & { gone: Promise<Error> }
@@ -25,8 +22,10 @@ export class AdvisoryClaims implements ServerClaims {
   readonly #held: ClaimKey[] = []
   /** Where the whole server is claimed. */
   #server: Session | undefined
-  /** The first that another session had when it was to be taken again. */
-  #missed: string | undefined
+  /** Those that no session of ours has since the one that had them ended. */
+  readonly #missing = new Set<ClaimKey>()
+  /** The first of them that somebody else has by now. */
+  #taken: string | undefined
   #lost: Promise<string> | undefined
   readonly #stop = new AbortController()
 
@@ -42,7 +41,7 @@ export class AdvisoryClaims implements ServerClaims {
       if (!(await tryClaim(on, claim.key)))
         throw new RefusedError(
           'REFUSED_CLAIMED',
-          `${await usedBy(on, claim.key)}; wait until it is done, or look who that is: anybody who may log in can take an advisory lock`,
+          `${inUse(claim.key, await holderOf(on, claim.key))}; wait until it is done, or look who that is: anybody who may log in can take an advisory lock`,
         )
       this.#held.push(claim)
     }
@@ -52,7 +51,10 @@ export class AdvisoryClaims implements ServerClaims {
 
   /** With a control connection that was opened anew. What others have by now does not keep an undo from it. */
   async takeAgain(control: Queries): Promise<void> {
-    for (const { key, scope } of this.#held) if (scope !== 'server') await this.#again(control, key)
+    for (const claim of this.#held.filter(({ scope }) => scope !== 'server')) {
+      this.#missing.add(claim)
+      await this.#again(control, claim).catch(() => undefined)
+    }
   }
 
   /** Nothing is lost any more. */
@@ -65,30 +67,36 @@ export class AdvisoryClaims implements ServerClaims {
     for (;;) {
       const ended = await Promise.race([this.#client.gone, ...(this.#server ? [this.#server.gone] : [])])
       if (signal.aborted) return never()
-      const polling = { clock: this.#clock, ms: AWAY_MS, signal, pauses: [50, 1_000] as const }
-      const held = await until(() => this.#heldAgain(), polling).catch(never)
-      const why = oneLine(messageOf(ended))
-      if (held === undefined) return `${why}; the database does not answer for ${formatDuration(AWAY_MS)}`
-      if (this.#missed !== undefined) return `${why}; ${this.#missed} now`
+      const polling = { clock: this.#clock, signal, pauses: [50, 1_000] as const }
+      await until(() => this.#isSettled(), polling).catch(never)
+      if (this.#taken !== undefined) return `${oneLine(messageOf(ended))}; ${this.#taken} now`
     }
   }
 
-  /** True where that could be found out. */
-  async #heldAgain(): Promise<boolean> {
+  /** Whether each is ours again, or somebody else has one. A session of ours that is only about to end is waited for. */
+  async #isSettled(): Promise<boolean> {
     try {
       // Opens the control anew where it was lost, which takes its claims with it.
       await this.#client.query('select 1')
       const serverKeys = this.#held.filter(({ scope }) => scope === 'server')
-      if (serverKeys.length > 0) this.#server = await serverWide(this.#client)
-      for (const { key } of serverKeys) if (this.#server) await this.#again(this.#server, key)
-      return true
+      const server = serverKeys.length > 0 ? await serverWide(this.#client) : undefined
+      if (server !== this.#server) for (const claim of serverKeys) this.#missing.add(claim)
+      this.#server = server
+      for (const claim of this.#missing)
+        await this.#again(claim.scope === 'server' && server ? server : this.#client, claim)
+      return this.#missing.size === 0 || this.#taken !== undefined
     } catch {
       return false
     }
   }
 
-  async #again(on: Queries, key: string): Promise<void> {
-    if (!(await tryClaim(on, key))) this.#missed ??= await usedBy(on, key)
+  async #again(on: Queries, claim: ClaimKey): Promise<void> {
+    if (await tryClaim(on, claim.key)) {
+      this.#missing.delete(claim)
+      return
+    }
+    const holder = await holderOf(on, claim.key)
+    if (holder && holder.own !== 'true') this.#taken ??= inUse(claim.key, holder)
   }
 }
 
@@ -96,8 +104,8 @@ function never(): Promise<never> {
   return new Promise(() => undefined)
 }
 
-async function usedBy(on: Queries, key: string): Promise<string> {
-  return `${key} is in use by ${(await holderOf(on, key)) ?? 'another session'}`
+function inUse(key: string, holder: Holder | undefined): string {
+  return `${key} is in use by ${holder?.name ?? 'another session'}`
 }
 
 /** Settings belong to the whole server but advisory locks to one database: everybody meets in `postgres`. */
@@ -119,17 +127,24 @@ async function tryClaim(on: Queries, key: string): Promise<boolean> {
   return row?.['ok'] === 'true'
 }
 
-async function holderOf(on: Queries, key: string): Promise<string | null> {
+interface Holder extends Row {
+  name: string | null
+  /** Ours, of this run: it has the name of the session that asks. */
+  own: string | null
+}
+
+async function holderOf(on: Queries, key: string): Promise<Holder | undefined> {
   const n = BigInt.asUintN(64, BigInt(lockNumber(key)))
-  const [row] = await on.query(
+  const [row] = await on.query<Holder>(
     `select format('%s (role %s, %s, pid %s)', coalesce(nullif(a.application_name, ''), 'a session'), coalesce(a.usename::text, 'not to be seen'),
-              case when a.client_addr is null then 'local' else 'address ' || host(a.client_addr) end, a.pid) as name
+              case when a.client_addr is null then 'local' else 'address ' || host(a.client_addr) end, a.pid) as name,
+            (a.application_name = current_setting('application_name') and ${OWN_SESSION})::text as own
        from pg_locks l join pg_stat_activity a using (pid)
       where l.locktype = 'advisory' and l.granted and l.objsubid = 1 and l.classid = $1::bigint::oid and l.objid = $2::bigint::oid
         and l.database = (select oid from pg_database where datname = current_database())`,
     [(n >> 32n).toString(), (n & 0xffffffffn).toString()],
   )
-  return row?.['name'] ?? null
+  return row
 }
 
 /** The first 8 bytes of a SHA-256, as a signed 64-bit number. */

@@ -35,7 +35,7 @@ export class PostgresClient implements DbClient {
   readonly #options: Reached
   readonly #check: boolean
   readonly #auxiliary = new Map<string, Connection>()
-  readonly #readers: Connection[] = []
+  readonly #readers = new Set<Connection>()
   #control: Connection
   #queue: Promise<unknown> = Promise.resolve()
   #closed = false
@@ -180,15 +180,25 @@ export class PostgresClient implements DbClient {
     const settings = pinned(this.serverVersion, { readOnly: true, statementMs: 30_000 })
     const config = openingOf(place, mark, settings, ssl)
     const connection = await Connection.open(config, this.#options.signal)
-    this.#readers.push(connection)
-    if (this.#check) await checksClient(connection, this.serverVersion)
-    await prove(connection)
+    this.#readers.add(connection)
+    // The server may give its number to another session of ours then.
+    const close = async (): Promise<void> => {
+      await connection.close()
+      this.#readers.delete(connection)
+    }
+    try {
+      if (this.#check) await checksClient(connection, this.serverVersion)
+      await prove(connection)
+    } catch (error) {
+      await close()
+      throw error
+    }
     return {
       searchPath: this.searchPath,
       role: this.role,
       serverVersion: this.serverVersion,
       query: (sql, params) => connection.query(sql, params),
-      close: () => connection.close(),
+      close,
     }
   }
 
@@ -212,6 +222,7 @@ export class PostgresClient implements DbClient {
       this.#options.signal,
     )
     this.#auxiliary.set(database, connection)
+    if (this.#closed) await connection.close()
     await prove(connection)
     return connection
   }
@@ -247,7 +258,7 @@ export class PostgresClient implements DbClient {
   }
 
   async #live(): Promise<Connection> {
-    if (this.#closed) throw new TargetError('TARGET_UNREACHABLE', 'the connection to the database was closed')
+    this.#refuseClosed()
     if (this.#control.lost) {
       const control = await within(CONNECT_MS, (signal) =>
         openControl({ ...this.#options, signal }, this.serverVersion, []),
@@ -256,6 +267,7 @@ export class PostgresClient implements DbClient {
         if (this.#check) await checksClient(control, this.serverVersion)
         if (this.#proved) await prove(control)
         await this.onReconnect((sql, params) => control.query(sql, params))
+        this.#refuseClosed()
       } catch (error) {
         await control.close()
         throw error
@@ -263,6 +275,10 @@ export class PostgresClient implements DbClient {
       this.#control = control
     }
     return this.#control
+  }
+
+  #refuseClosed(): void {
+    if (this.#closed) throw new TargetError('TARGET_UNREACHABLE', 'the connection to the database was closed')
   }
 
   #exclusive<T>(work: () => Promise<T>): Promise<T> {
