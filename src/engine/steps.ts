@@ -69,6 +69,8 @@ class Lane {
   readonly open: Set<PlannedStep>
   /** Ends what is under way here when something held has ended by itself. */
   readonly #lost = new AbortController()
+  /** Ends what only waits to be begun. */
+  readonly #failed = new AbortController()
   effective = false
   /** The first that went wrong: nothing new is begun here. */
   error: Error | undefined
@@ -87,8 +89,19 @@ class Lane {
     return this.#lost.signal
   }
 
-  lose(error: Error): void {
+  get failed(): AbortSignal {
+    return this.#failed.signal
+  }
+
+  /** What is under way is let to its end. Gives the first error of the place. */
+  fail(error: Error): Error {
     this.error ??= error
+    this.#failed.abort(error)
+    return this.error
+  }
+
+  lose(error: Error): void {
+    this.fail(error)
     this.#lost.abort(error)
   }
 }
@@ -159,7 +172,7 @@ class StepRunner {
     const { clock, signal } = this.#input
     const due = this.#soakBegan + this.#releaseOf(step)
     if (!this.#releases.has(step) || lane.error) return
-    await clock.sleep(Math.max(0, due - clock.monotonic()), AbortSignal.any([signal, lane.signal])).catch(() => {
+    await clock.sleep(Math.max(0, due - clock.monotonic()), AbortSignal.any([signal, lane.failed])).catch(() => {
       signal.throwIfAborted()
     })
   }
@@ -231,7 +244,8 @@ class StepRunner {
       emit({ type: 'step.applied', step: view, effect: result, took_ms: ms })
     } catch (error) {
       const text = `step ${step} (${describe}) failed: ${messageOf(error)}`
-      lane.error ??= new StepError('STEP_FAILED', text, { cause: error })
+      const failure = new StepError('STEP_FAILED', text, { cause: error })
+      const first = lane.fail(failure)
       if (!signal.aborted) emit({ type: 'step.failed', step: view, error: messageOf(error), ...factsOf(error) })
       // What cannot be journalled any more is still undone: the step is in the file as planned.
       const { code } = factsOf(error)
@@ -242,8 +256,8 @@ class StepRunner {
         this.#end.abort(error)
         throw error
       }
-      this.failed ??= lane.error
-      throw new PlaceFailed(lane.signal.aborted ? lane.error : new StepError('STEP_FAILED', text, { cause: error }))
+      this.failed ??= first
+      throw new PlaceFailed(lane.signal.aborted ? first : failure)
     }
   }
 

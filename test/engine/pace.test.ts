@@ -140,3 +140,16 @@ test('side by side, invocations go at their pace, and one that takes long holds 
   const { report, began } = await paced(rig, each, more)
   assert.deepEqual([report.outcome, began], ['completed', { 'db.a': 0, 'db.b': 1_000, 'db.c': 2_000 }])
 })
+
+test('side by side, a step that fails ends the wait of the others for their turn', async (t) => {
+  const world = new FakeWorld()
+  world.on('apply a', () => Promise.reject(new Error('no')))
+  const rig = await makeRig(t, world)
+  const each = ['a', 'b', 'c'].map((key) => write([key]))
+  const more = { parallel: true, pace: { every_ms: 20_000 }, duration_ms: 60_000 }
+  const start = rig.clock.monotonic()
+  const { report, began } = await paced(rig, each, more)
+  assert.deepEqual([report.outcome, Object.keys(began)], ['failed', ['db.a']])
+  assert.ok(rig.clock.monotonic() - start < 20_000, 'before the next one was due')
+  assert.deepEqual(world.state, CLEAN)
+})
