@@ -187,10 +187,17 @@ function masked(error: unknown, mask: (text: string) => string, seen: Set<unknow
   if (typeof error === 'string') return mask(error)
   if (!(error instanceof Error) || seen.has(error)) return error
   seen.add(error)
-  const clean = error as { stack?: string; fix?: string | undefined; problems?: readonly unknown[] }
+  const clean = error as { stack?: string; fix?: string | undefined; problems?: readonly unknown[]; about?: object }
   setMessage(error, mask(error.message))
   if (clean.stack !== undefined) clean.stack = mask(clean.stack)
   if (typeof clean.fix === 'string') clean.fix = mask(clean.fix)
+  if (clean.about !== undefined)
+    clean.about = Object.fromEntries(
+      Object.entries(clean.about).map(([name, fact]) => [
+        name,
+        typeof fact === 'string' ? mask(fact) : (fact as unknown),
+      ]),
+    )
   if (error instanceof ConfigError)
     clean.problems = error.problems.map((one) => ({ ...one, path: mask(one.path), message: mask(one.message) }))
   if (error.cause !== undefined) error.cause = masked(error.cause, mask, seen)

@@ -30,13 +30,12 @@ export class LocalTurns implements Turns {
   }
 
   take(): Promise<Turn | undefined> {
-    if (this.#used >= this.#max) return Promise.resolve(undefined)
-    this.#used += 1
-    return Promise.resolve(this.#turn())
+    return Promise.resolve(this.#takeFree())
   }
 
   async wait(signal: AbortSignal): Promise<Turn> {
-    const free = await this.take()
+    // Looking and queueing are one: a turn that is given back in between would wake nobody.
+    const free = this.#takeFree()
     if (free) return free
     if (this.#queue.length >= this.#queueLimit)
       throw new TurnsFullError(`all ${this.#max} slots are taken and ${this.#queueLimit} runs wait already`)
@@ -52,6 +51,12 @@ export class LocalTurns implements Turns {
       this.#used += 1
       next()
     }
+  }
+
+  #takeFree(): Turn | undefined {
+    if (this.#used >= this.#max) return undefined
+    this.#used += 1
+    return this.#turn()
   }
 
   /** A turn is handed over from the run that gives it back: `#used` stays. */

@@ -26,8 +26,13 @@ export interface AdmissionsOptions {
 /** Longest wait for a claim that another run holds. */
 const CLAIM_WAIT_MS = 60 * 60_000
 
+/** For a worker that is gone. */
+const OVER: ToWorker = { type: 'refused', code: 'ABORTED', message: 'the run is over' }
+
 export class Admissions {
   readonly #options: AdmissionsOptions
+  /** Runs that have asked and are not over: a worker may die while its answer is made. */
+  readonly #asking = new Set<string>()
   #admit: (run: Admission) => Promise<string | undefined> = () => Promise.resolve(undefined)
 
   constructor(options: AdmissionsOptions) {
@@ -43,6 +48,7 @@ export class Admissions {
   async claim(admission: Admission, keys: string[], wait: 'queue' | 'skip'): Promise<ToWorker> {
     const { claims, blocked, clock, emit } = this.#options
     const { run, places } = admission
+    this.#asking.add(run)
     try {
       const systems = places.map(({ identity }) => identity.parts)
       blocked.refuse('', systems, keys)
@@ -51,7 +57,12 @@ export class Admissions {
     }
     const unknown = await this.#admit(admission)
     if (unknown !== undefined) return { type: 'refused', code: 'REFUSED_UNTRUSTED', message: unknown }
+    if (!this.#asking.has(run)) return OVER
     const taken = await claims.take(run, keys)
+    if (!this.#asking.has(run)) {
+      await claims.release(run)
+      return OVER
+    }
     if (taken.granted) return { type: 'claimed', waited: false }
     const busy = `${taken.key} is in use by run ${taken.by}`
     const about = { run: taken.by, resource: taken.key }
@@ -69,6 +80,7 @@ export class Admissions {
 
   /** The run is over. */
   release(run: string): Promise<void> {
+    this.#asking.delete(run)
     return this.#options.claims.release(run)
   }
 }

@@ -151,8 +151,10 @@ async function take(
 /** Their supervisor is dead and they have had their time: only after their death is the journal the whole truth. */
 async function endOrphans(stateDir: string, fd: number): Promise<void> {
   const note = await peekHolder(stateDir)
+  // Somebody else may have taken the lock since it was last tried.
+  if (!note || (await isElsewhere(note)) || (await isAlive(note))) return
   const lock = fstatSync(fd)
-  for (const worker of note?.workers ?? [])
+  for (const worker of note.workers)
     if (worker.start_time !== '' && (await isAlive(worker)) && (await holdsOpen(worker.pid, lock))) kill(worker.pid)
 }
 

@@ -14,9 +14,17 @@ export interface WorkersOptions {
 
 type Answers = Pick<WorkerOptions, 'onClaim' | 'onBegin' | 'onLeft'>
 
+/** One whose process is still being started has no handle yet: what it is told meanwhile it hears then. */
+interface Running {
+  undoes: boolean
+  worker?: WorkerHandle
+  abortedBy?: string
+  killed?: true
+}
+
 export class Workers {
   readonly #options: WorkersOptions
-  readonly #running = new Map<string, { worker: WorkerHandle; undoes: boolean }>()
+  readonly #running = new Map<string, Running>()
   /** Why every run has to end; absent while none has to. */
   #stopping: string | undefined
 
@@ -35,23 +43,27 @@ export class Workers {
   /** Does the job in a worker of its own. Rejects with WORKER_LOST when that dies without a word. */
   async work(job: Job, answers: Answers): Promise<Result> {
     const { main, lock, emit, startWorker: start } = this.#options
-    const worker = await start({ main, lock, job, onEvent: (event) => emit(event), ...answers })
-    const undoes = job.kind === 'recover'
-    this.#running.set(job.run, { worker, undoes })
-    if (this.#stopping !== undefined && !undoes) worker.abort(this.#stopping)
+    const running: Running = { undoes: job.kind === 'recover' }
+    if (this.#stopping !== undefined && !running.undoes) running.abortedBy = this.#stopping
+    this.#running.set(job.run, running)
     try {
+      const worker = await start({ main, lock, job, onEvent: (event) => emit(event), ...answers })
+      running.worker = worker
+      if (running.abortedBy !== undefined) worker.abort(running.abortedBy)
+      if (running.killed) worker.kill()
       return await worker.result
     } finally {
-      this.#running.delete(job.run)
+      if (this.#running.get(job.run) === running) this.#running.delete(job.run)
     }
   }
 
   /** Tells a run to undo and end. False when there is none of that name, or when it is being recovered: that is its end. */
   abort(run: string, reason: string): boolean {
-    const { worker, undoes = false } = this.#running.get(run) ?? {}
-    if (undoes) return false
-    worker?.abort(reason)
-    return worker !== undefined
+    const running = this.#running.get(run)
+    if (!running || running.undoes) return false
+    if (running.worker) running.worker.abort(reason)
+    else running.abortedBy ??= reason
+    return true
   }
 
   /** Those that are there, and those that come; recoveries go on. */
@@ -61,6 +73,9 @@ export class Workers {
   }
 
   killAll(): void {
-    for (const { worker } of this.#running.values()) worker.kill()
+    for (const running of this.#running.values()) {
+      running.killed = true
+      running.worker?.kill()
+    }
   }
 }

@@ -39,6 +39,9 @@ test('D22: an error and all that caused it is masked, and stays the error that i
   const error = mask.error(new CodedError('TARGET_UNREACHABLE', 'cannot connect', { cause }))
   assert.ok(error instanceof CodedError)
   assert.equal(messageOf(error), 'cannot connect: getaddrinfo ENOTFOUND ${file:x}')
+  const about = { endpoint: 'postgres://hunter2:5432/a', count: 3 }
+  const refused = mask.error(new CodedError('BLOCKED_BY_RESIDUE', 'blocked', { about })) as CodedError
+  assert.deepEqual(refused.about, { endpoint: 'postgres://${file:x}:5432/a', count: 3 })
   const problem = { file: 'f', line: 0, column: 0, path: 'tables', message: 'there is no table HUNTER2' }
   const config = mask.error(new ConfigError([problem], 'CONFIG_NOT_ON_TARGET'))
   assert.ok(config instanceof ConfigError)

@@ -12,8 +12,9 @@ import type { Experiment } from '../../src/core/experiment.ts'
 import { defineTarget } from '../../src/core/target.ts'
 import { LocalClaims } from '../../src/supervisor/claims.ts'
 import { noLock } from '../../src/supervisor/lock.ts'
-import type { StateLock } from '../../src/supervisor/lock.ts'
 import { Supervisor } from '../../src/supervisor/supervisor.ts'
+import type { SupervisorOptions } from '../../src/supervisor/supervisor.ts'
+import { startWorker } from '../../src/supervisor/worker-process.ts'
 import { FileJournal } from '../../src/journal/file-journal.ts'
 import { openStateDir } from '../../src/journal/state-dir.ts'
 import type { Runs } from '../../src/journal/runs.ts'
@@ -57,7 +58,10 @@ interface Rig {
   told(type: ChaosEvent['type']): ChaosEvent[]
 }
 
-async function rigFor(t: TestContext, more: { lock?: StateLock } = {}): Promise<Rig> {
+async function rigFor(
+  t: TestContext,
+  more: Partial<Pick<SupervisorOptions, 'lock' | 'startWorker'>> = {},
+): Promise<Rig> {
   const state = await openStateDir(join(folder(t), 'state'))
   const events: ChaosEvent[] = []
   const supervisor = new Supervisor({
@@ -420,3 +424,24 @@ test('a worker that the lock cannot name does not get its job', async (t) => {
   }, 'it still runs')
   assert.deepEqual(rig.log(), [])
 })
+
+test(
+  'a run that is told to end while its worker is being started ends when that is there',
+  { timeout: 60_000 },
+  async (t) => {
+    let start: () => void = () => undefined
+    const mayStart = new Promise<void>((resolve) => (start = resolve))
+    const rig = await rigFor(t, {
+      startWorker: async (options) => {
+        await mayStart
+        return startWorker(options)
+      },
+    })
+    const running = rig.supervisor.run(doing({ url: 'one', do: 'obey' }), { ...skip, run: 'r1' })
+    await until(() => rig.supervisor.running.length === 1, 'its worker is being started')
+    assert.equal(rig.supervisor.abort('r1', 'frozen'), true)
+    start()
+    const report = await running
+    assert.equal(report.outcome, 'aborted')
+  },
+)
