@@ -18,6 +18,9 @@ test('F5: a sample that never comes is a gap after its deadline, and a target wi
   const never = await with_({ sample: () => new Promise(() => undefined) })
   const timer = globalThis.setTimeout
   t.mock.method(globalThis, 'setTimeout', (work: () => void, ms = 0) => timer(work, Math.min(ms, 5)))
+  // A deadline keeps no process alive.
+  const awake = setInterval(() => undefined, 1_000)
+  t.after(() => clearInterval(awake))
   await assert.rejects(never.sample!(signal), /^TargetError: sampling did not end within 10s/)
   assert.equal((await with_({ sample: undefined })).sample, undefined)
   await own.stop()
