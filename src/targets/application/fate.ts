@@ -35,6 +35,15 @@ export async function fateOf(one: Remembered, seen: Seen): Promise<Fate> {
     : 'unknown'
 }
 
+/**
+ * Whether one that does not answer has ended beyond doubt. Where its pid cannot be looked at, only another instance at its
+ * address shows that: a proxy refuses connections, or answers them itself, while the instance behind it lives and has its faults.
+ */
+export async function hasEnded(one: Remembered, seen: Seen): Promise<boolean> {
+  const alive = await isAlive(one)
+  return alive === undefined ? seen.instances.some(({ address }) => address === one.address) : !alive
+}
+
 /** `instance k3j9 of shop (pid 4711, /run/shop/chaos.sock)` */
 export function nameOf(app: string, { instance, pid, address }: Remembered): string {
   return `instance ${instance} of ${app} (pid ${pid}, ${address})`

@@ -11,7 +11,7 @@ import { within } from '../../core/within.ts'
 import type { Grant } from '../../faults/connect/protocol.ts'
 import { SaidNoError } from './client.ts'
 import type { AppClient, Seen } from './client.ts'
-import { fateOf, nameOf } from './fate.ts'
+import { hasEnded, nameOf } from './fate.ts'
 import type { Remembered } from './fate.ts'
 import { endEverywhere } from './ownership.ts'
 import type { Given } from './ownership.ts'
@@ -107,7 +107,7 @@ class Renewal {
         if (error instanceof SaidNoError && error.code === 'unknown') return `${name} has ended it: ${error.message}`
         silence = messageOf(error)
       }
-    } else if (seen && (await fateOf(one, seen)) === 'gone') return `${name} has ended, and its faults with it`
+    } else if (seen && (await hasEnded(one, seen))) return `${name} has ended, and its faults with it`
     if (this.#clock.monotonic() - (this.#renewed.get(one.instance) ?? 0) <= grant.lease_ms) return undefined
     const why = silence === undefined ? '' : ` (${silence})`
     return `${name} cannot be asked${why}, and its lease of ${formatDuration(grant.lease_ms)} has run out`
