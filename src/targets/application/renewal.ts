@@ -56,6 +56,8 @@ class Renewal {
   readonly #clock: Clock
   /** By instance, when what renewed its lease last was sent: it lasts for so long after that at least. */
   readonly #renewed: Map<string, number>
+  /** Those that came later and have had it: what is lost there is not granted again, either. */
+  readonly #granted = new Set<string>()
   readonly #until: number
 
   constructor(target: AppClient, held: Held, clock: Clock) {
@@ -117,15 +119,16 @@ class Renewal {
   async #grantToNew(instances: Seen['instances'], signal: AbortSignal, over: AbortSignal): Promise<void> {
     const isNew = instances.filter(({ hello }) => !this.#renewed.has(hello.instance))
     await Promise.allSettled(
-      isNew.map(async ({ address }) => {
+      isNew.map(async ({ address, hello: { instance } }) => {
         try {
           await this.#target.renew(address, this.#held.grant, signal)
         } catch (error) {
           over.throwIfAborted()
-          const mayGrant = this.#clock.monotonic() < this.#until - UNDO_MS
+          const mayGrant = !this.#granted.has(instance) && this.#clock.monotonic() < this.#until - UNDO_MS
           if (!mayGrant || !(error instanceof SaidNoError) || error.code !== 'unknown') throw error
           await this.#target.grant(address, this.#held.grant, signal)
         }
+        this.#granted.add(instance)
       }),
     )
   }

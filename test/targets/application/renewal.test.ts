@@ -5,10 +5,11 @@ import type { AppClient, Instance, Seen, Silence } from '../../../src/targets/ap
 import { SaidNoError } from '../../../src/targets/application/client.ts'
 import { remember } from '../../../src/targets/application/fate.ts'
 import { keepRenewed } from '../../../src/targets/application/renewal.ts'
+import { UNDO_MS } from '../../../src/core/skill.ts'
 import { VirtualClock } from '../../fakes/virtual-clock.ts'
 
 const LEASE_MS = 10_000
-const HELD_MS = 60_000
+const HELD_MS = UNDO_MS + 60_000
 const ADDRESS = 'http://10.0.0.7:4711'
 const LOST = { refused: 'nothing listens there', stranger: 'what answers there is no application of ours (502)' }
 const OVER = 'it was held for as long as it may be'
@@ -18,11 +19,12 @@ function instanceOf(instance: string, address = ADDRESS): Instance {
   return { address, hello: { protocol: 1, app: 'shop', instance, pid: 1, process: null, components: [] } }
 }
 
-/** Holds a lease of `one`; `seen` is what there is at a time, `renew` whether a renewal succeeds there. */
+/** Holds a lease of `one`; `seen` is what there is at a time, `has` whether a renewal succeeds there, `grants` whether a grant does. */
 async function lossOf(
   one: Instance,
   seen: (ms: number) => Seen,
   has: (address: string, ms: number) => boolean = () => true,
+  grants: (ms: number) => boolean = () => true,
 ): Promise<{ why: string; ms: number; granted: [string, number][] }> {
   const clock = new VirtualClock(0, 2 * HELD_MS)
   const granted: [string, number][] = []
@@ -33,7 +35,7 @@ async function lossOf(
     addresses: () => Promise.resolve([]),
     grant(address) {
       granted.push([address, clock.monotonic()])
-      return Promise.resolve(marked)
+      return grants(clock.monotonic()) ? Promise.resolve(marked) : Promise.reject(new Error('no answer'))
     },
     renew(address) {
       if (has(address, clock.monotonic())) return Promise.resolve(marked)
@@ -80,4 +82,30 @@ test('another instance answers where one was whose pid cannot be seen: that one 
   const { why, ms } = await lossOf(instanceOf('i1'), (ms) => (ms > 5_000 ? another : there))
   assert.equal(why, `instance i1 of shop (pid 1, ${ADDRESS}) has ended, and its faults with it`)
   assert.equal(ms, 6_000)
+})
+
+test('an instance that comes later gets the fault once: when its lease has ended it is not granted again', async () => {
+  const [one, late] = [instanceOf('i1'), instanceOf('i2', 'http://10.0.0.8:4711')]
+  const { why, granted } = await lossOf(
+    one,
+    (ms) => ({ instances: ms < 5_000 ? [one] : [one, late], silences: [] }),
+    // It is renewed twice, and then somebody ends it.
+    (address, ms) => address === one.address || ms === 6_000 || ms === 7_000,
+  )
+  assert.equal(why, OVER)
+  assert.deepEqual(granted, [[late.address, 5_000]])
+})
+
+test('an instance that comes later and whose grant fails is tried again', async () => {
+  const [one, late] = [instanceOf('i1'), instanceOf('i2', 'http://10.0.0.8:4711')]
+  const { granted } = await lossOf(
+    one,
+    () => ({ instances: [one, late], silences: [] }),
+    (address) => address === one.address,
+    (ms) => ms >= 3_000,
+  )
+  assert.deepEqual(
+    granted,
+    [1_000, 2_000, 3_000].map((ms) => [late.address, ms]),
+  )
 })
