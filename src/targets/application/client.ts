@@ -125,7 +125,7 @@ export function applicationClient(config: ApplicationConfig): AppClient {
 
 /** Every address now; a folder that is not there has none. */
 async function addressesOf(config: ApplicationConfig): Promise<string[]> {
-  if (config.only !== undefined) return [config.only]
+  if (config.at !== undefined && config.except === undefined) return [config.at]
   const all = addressesIn(config).map(async (one) => ('url' in one ? [written(one.url)] : socketsOf(one.socket)))
   return [...new Set((await Promise.all(all)).flat())].filter((address) => config.except?.includes(address) !== true)
 }

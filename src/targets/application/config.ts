@@ -33,9 +33,9 @@ export type ApplicationConfig = z.infer<typeof config> & Narrowed
 
 /** Which of its instances are meant, where not all of them are. */
 export interface Narrowed {
-  /** This one alone. */
-  only?: string | undefined
-  /** Those that come later, and all others but these. */
+  /** This one; alone, where `except` is not there. */
+  at?: string | undefined
+  /** Besides it those that come later, and all others but these. */
   except?: readonly string[] | undefined
 }
 
@@ -53,9 +53,12 @@ export function keyOf(config: ApplicationConfig): string {
   return `app://${config.app}@${[...new Set(all)].sort().join(',')}`
 }
 
-/** Whether all that is meant is on this machine: sockets and loopback addresses lead nowhere else. */
+/**
+ * Whether what is meant is on this machine: sockets and loopback addresses lead nowhere else. Of a place its own address alone
+ * decides: a run and its recovery, which may reach for more than that, have to say the same.
+ */
 export function isHere(config: ApplicationConfig): boolean {
-  const urls = config.only === undefined ? config.http : [config.only].filter((address) => URL.canParse(address))
+  const urls = config.at === undefined ? config.http : [config.at].filter((address) => URL.canParse(address))
   return urls.every((url) => isLoopback(new URL(url).hostname))
 }
 

@@ -7,6 +7,6 @@ import type { ApplicationConfig } from './config.ts'
 /** Of a run that is on `all` instances the first has those that come later as well. */
 export function placeAt(config: ApplicationConfig, id: string, all?: readonly string[]): Place | undefined {
   if (!leadsTo(config, id)) return undefined
-  const narrowed = all?.[0] === id ? { except: all.slice(1) } : { only: id }
+  const narrowed = { at: id, ...(all?.[0] === id ? { except: all.slice(1) } : {}) }
   return { id, endpoint: { key: keyOf(config), names: namesOf(config) }, config: { ...config, ...narrowed } }
 }
