@@ -30,10 +30,13 @@ export class Chaos {
   readonly dir = mkdtempSync(join(tmpdir(), 'chaos-e2e-'))
   readonly state = join(this.dir, 'state')
   #configs = 0
+  /** The command that runs it, with its arguments; empty where nothing does. */
+  through: readonly string[] = []
 
   /** `user`: as whom, where that is not us. */
   start(args: readonly string[], env: NodeJS.ProcessEnv = {}, user: { uid?: number; gid?: number } = {}): Running {
-    const child = spawn(process.execPath, [MAIN, ...args], {
+    const [command, ...rest] = [...this.through, process.execPath, MAIN]
+    const child = spawn(command, [...rest, ...args], {
       ...user,
       env: { ...process.env, CHAOS_STATE_DIR: this.state, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
