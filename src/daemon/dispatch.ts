@@ -206,7 +206,7 @@ export class Dispatcher {
       }
       const run = mintRun(clock.now())
       this.#record({ experiment, slot: at, run })
-      const turn = free ?? (await within(QUEUE_WAIT_MS, (signal) => turns.wait(signal), stop, calledOff))
+      const turn = free ?? (await within({ ms: QUEUE_WAIT_MS, clock }, (signal) => turns.wait(signal), stop, calledOff))
       try {
         // It may have waited for long, and we may have been stopped while somebody froze.
         await this.#options.orders.refresh()
