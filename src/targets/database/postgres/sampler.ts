@@ -2,7 +2,7 @@
 import type { Clock } from '../../../core/clock.ts'
 import { TargetError } from '../../../core/errors.ts'
 import type { Sample } from '../../../core/sample.ts'
-import { within } from '../../../core/within.ts'
+import { atMost } from '../../../core/within.ts'
 import type { PostgresClient } from './client.ts'
 
 /** An answer comes in a few milliseconds; one that takes so long is none. */
@@ -32,7 +32,8 @@ type Reader = Awaited<ReturnType<PostgresClient['openReader']>>
 export class Sampler {
   readonly #client: Pick<PostgresClient, 'openReader'>
   readonly #clock: Clock
-  #reader: Reader | undefined
+  /** One for all samples, also for those that ask while it is opened. */
+  #reader: Promise<Reader> | undefined
 
   constructor(client: Pick<PostgresClient, 'openReader'>, clock: Clock) {
     this.#client = client
@@ -42,10 +43,12 @@ export class Sampler {
   /** Throws where there is no answer; the next one is asked for on a new connection. */
   async sample(ours: string, signal: AbortSignal): Promise<Sample> {
     signal.throwIfAborted()
-    const reader = (this.#reader ??= await this.#client.openReader())
-    const begun = this.#clock.monotonic()
+    const opening = (this.#reader ??= this.#client.openReader())
     try {
-      const [row] = await within(ANSWER_MS, (soon) => orAborted(reader.query(SAMPLE, [ours]), soon), signal)
+      const reader = await opening
+      const begun = this.#clock.monotonic()
+      // The driver does not heed signals.
+      const [row] = await atMost(ANSWER_MS, () => reader.query(SAMPLE, [ours]), thrown, signal)
       if (!row) throw new TargetError('TARGET_FAILED', 'the database tells nothing of itself')
       const round_trip_ms = this.#clock.monotonic() - begun
       const numbers = (names: readonly string[]) => Object.fromEntries(names.map((name) => [name, Number(row[name])]))
@@ -59,14 +62,13 @@ export class Sampler {
   async close(): Promise<void> {
     const reader = this.#reader
     this.#reader = undefined
-    await reader?.close()
+    await reader?.then(
+      (open) => open.close(),
+      () => undefined,
+    )
   }
 }
 
-/** The driver does not heed signals. */
-function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true })
-    work.then(resolve, reject)
-  })
+function thrown(reason: unknown): never {
+  throw reason
 }
